@@ -1,0 +1,202 @@
+//! Looks at an image: pending, available with its attributes, or failed with EC2's reason.
+
+use aws_sdk_ec2::{
+    Client,
+    types::{Image, ImageAttributeName, Snapshot},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    attributes::Attributes,
+    aws_error, ec2,
+    error::Error,
+    ids::{ImageId, InstanceId},
+    image_state::{self, Outlook},
+    pace,
+    request::Request,
+    settings::Settings,
+    step::{Document, SourceInstance, Status, Step},
+};
+
+/// For how long EC2 may not yet show an image it has begun, in seconds.
+const INVISIBLE_AT_FIRST: u64 = 120;
+/// Seconds until the next look at such an image, or at an instance that is not back yet.
+const SHORTLY: u64 = 5;
+
+/// A look within a run, or a question about one image.
+#[derive(Debug)]
+pub enum Input {
+    /// A look within a run.
+    Look(Box<Document>),
+    /// A question about one image.
+    Describe(ImageId),
+}
+
+impl Input {
+    /// Reads the operation machine's document, or an object with nothing but an `imageId`.
+    pub fn parse(input: Value) -> Result<Self, Error> {
+        if input.get("operation").is_some() {
+            return Document::parse(input).map(|document| Self::Look(Box::new(document)));
+        }
+        match input.as_object() {
+            Some(members) if members.keys().eq(["imageId"]) => {
+                let image_id = members["imageId"].as_str().unwrap_or_default();
+                ImageId::parse("imageId", image_id).map(Self::Describe)
+            }
+            _ => Err(Error::invalid("imageId", "an object with this field alone is allowed")),
+        }
+    }
+}
+
+/// The answer to either.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Output {
+    /// Where the run stands.
+    Step(Box<Step>),
+    /// The image's attributes.
+    Attributes(Box<Attributes>),
+}
+
+/// Looks once.
+pub async fn handle(client: &Client, settings: &Settings, input: Input) -> Result<Output, Error> {
+    match input {
+        Input::Look(document) => look(client, settings, *document).await.map(|step| Output::Step(Box::new(step))),
+        Input::Describe(image_id) => {
+            let image = ec2::image(client, &image_id).await?;
+            let image = image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })?;
+            let attributes = attributes(client, settings, &image).await?;
+            Ok(Output::Attributes(Box::new(attributes)))
+        }
+    }
+}
+
+async fn look(client: &Client, settings: &Settings, document: Document) -> Result<Step, Error> {
+    let Some(image_id) = document.image_id.clone() else {
+        return Err(Error::invalid("imageId", "the id of the image that was begun is required"));
+    };
+    let run = document.run.arn().to_owned();
+    let elapsed = document.waited();
+    let Some(image) = ec2::image(client, &image_id).await? else {
+        if elapsed < INVISIBLE_AT_FIRST {
+            tracing::info!(run, %image_id, elapsed, "the image does not show yet");
+            return Ok(document.step(Status::Pending, SHORTLY).because("EC2 does not show the image yet"));
+        }
+        return Err(Error::ImageNotFound { image_id: image_id.to_string() });
+    };
+    let state = image.state().map_or("unknown", |state| state.as_str()).to_owned();
+    match image.state().map_or(Outlook::Pending, image_state::outlook) {
+        Outlook::Pending => {
+            let percent = progress(client, &document, &image).await?;
+            let wait = pace::next_look(elapsed, percent);
+            tracing::info!(run, %image_id, state, elapsed, percent, wait, "the image is pending");
+            let mut step = document.step(Status::Pending, wait);
+            step.progress_percent = percent;
+            Ok(step)
+        }
+        Outlook::Failed => {
+            let reason = image_state::reason(&image);
+            tracing::info!(run, %image_id, state, reason, "the image has failed");
+            Ok(document.step(Status::Failed, 0).failed(Error::ImageFailed {
+                image_id: image_id.to_string(),
+                state,
+                reason,
+            }))
+        }
+        Outlook::Available => {
+            let source = source_instance(client, &document).await?;
+            if source.as_ref().is_some_and(|source| !is_back(source)) {
+                tracing::info!(run, %image_id, "the image is available, its source instance is not back yet");
+                let mut step = document.step(Status::Pending, SHORTLY).because("the source instance is not back yet");
+                step.source_instance = source;
+                return Ok(step);
+            }
+            tracing::info!(run, %image_id, elapsed, "the image is available");
+            let mut image = attributes(client, settings, &image).await?;
+            let create = Request::parse(&document.request, None).and_then(Request::into_create).ok();
+            image.snapshot_without_reboot = create.map(|create| create.snapshot_without_reboot);
+            let mut step = document.step(Status::Available, 0);
+            step.image = Some(image);
+            step.source_instance = source;
+            Ok(step)
+        }
+    }
+}
+
+/// The attributes, with the one that DescribeImages does not show.
+pub(crate) async fn attributes(client: &Client, settings: &Settings, image: &Image) -> Result<Attributes, Error> {
+    let mut attributes = Attributes::of(image, settings);
+    // Only an image that boots by UEFI has a variable store (EC2 User Guide, UEFI variables).
+    if attributes.boot_mode.as_deref().is_some_and(|mode| mode.starts_with("uefi")) {
+        let request = client.describe_image_attribute().image_id(image.image_id().unwrap_or_default());
+        let answer = request.attribute(ImageAttributeName::UefiData).send().await;
+        let answer = answer.map_err(|error| aws_error::unexpected("ec2:DescribeImageAttribute", &error))?;
+        attributes.uefi_data = answer.uefi_data.and_then(|data| data.value).filter(|value| !value.is_empty());
+    }
+    Ok(attributes)
+}
+
+/// How much of the image's snapshots is made: the mean over their sizes.
+async fn progress(client: &Client, document: &Document, image: &Image) -> Result<Option<u8>, Error> {
+    let ids: Vec<_> = ec2::snapshot_ids(image).map(str::to_owned).collect();
+    let snapshots = ec2::snapshots_of_run(client, document.run.arn()).await?;
+    let snapshots: Vec<_> = snapshots
+        .iter()
+        .filter(|one| one.snapshot_id().is_some_and(|id| ids.iter().any(|known| known == id)))
+        .collect();
+    Ok(mean_progress(&snapshots))
+}
+
+fn mean_progress(snapshots: &[&Snapshot]) -> Option<u8> {
+    let percent = |snapshot: &Snapshot| snapshot.progress()?.trim_end_matches('%').parse::<u64>().ok();
+    let size = |snapshot: &Snapshot| u64::try_from(snapshot.volume_size().unwrap_or(1)).unwrap_or(1).max(1);
+    let all: u64 = snapshots.iter().map(|snapshot| size(snapshot)).sum();
+    let done: u64 = snapshots.iter().map(|snapshot| size(snapshot) * percent(snapshot).unwrap_or(0)).sum();
+    done.checked_div(all).and_then(|mean| u8::try_from(mean).ok())
+}
+
+/// The source instance as it is now. One that was running must run again before the run ends; one
+/// that somebody stopped or terminated meanwhile is only told of.
+async fn source_instance(client: &Client, document: &Document) -> Result<Option<SourceInstance>, Error> {
+    let Some(mut source) = document.source_instance.clone() else { return Ok(None) };
+    let instance = ec2::instance(client, &InstanceId::from(source.id.as_str())).await?;
+    let state = instance.and_then(|instance| instance.state.and_then(|state| state.name));
+    source.state_after = Some(state.map_or_else(|| "terminated".to_owned(), |state| state.as_str().to_owned()));
+    Ok(Some(source))
+}
+
+fn is_back(source: &SourceInstance) -> bool {
+    !matches!(source.state_after.as_deref(), Some("pending")) || source.state_before != "running"
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_question_is_an_image_id_and_nothing_else() {
+        assert!(matches!(Input::parse(json!({"imageId": "ami-0123456789abcdef0"})), Ok(Input::Describe(_))));
+        for wrong in [
+            json!({}),
+            json!([]),
+            json!({"imageId": 1}),
+            json!({"imageId": "ami-1"}),
+            json!({"imageId": "ami-01234567", "x": 1}),
+        ] {
+            assert_eq!(Input::parse(wrong).map(|_| ()).map_err(|error| error.name()), Err("InvalidRequest"));
+        }
+    }
+
+    #[test]
+    fn progress_is_the_mean_over_the_volumes_sizes() {
+        let snapshot = |size, progress: &str| Snapshot::builder().volume_size(size).progress(progress).build();
+        let (small, large) = (snapshot(10, "100%"), snapshot(90, "50%"));
+        assert_eq!(mean_progress(&[&small, &large]), Some(55));
+        assert_eq!(mean_progress(&[]), None);
+        let silent = snapshot(10, "");
+        assert_eq!(mean_progress(&[&silent]), Some(0));
+    }
+}

@@ -1,0 +1,198 @@
+//! A rollback: removes what a run's create made, once Step Functions says that nobody wants it.
+
+use aws_sdk_ec2::Client;
+use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
+
+use super::removal::Removal;
+use crate::{
+    aws_error, ec2,
+    error::Error,
+    run::{Operation, Run},
+    settings::Settings,
+    step::{Document, Status, Step},
+};
+
+/// For how long, in seconds, a create that was cut off may still make an image: its function lives
+/// for up to a minute after its machine was stopped, and EC2 shows an image some seconds later.
+const SETTLES: u64 = 90;
+/// The longest wait between looks that find nothing, in seconds.
+const LONGEST_WAIT: u64 = 30;
+
+/// The names a create fails with when EC2 made nothing.
+const MADE_NOTHING: &[&str] = &[
+    "InvalidRequest",
+    "NameTaken",
+    "SourceInstanceNotFound",
+    "SourceInstanceNotImageable",
+    "QuotaExceeded",
+    "NotAuthorized",
+];
+
+pub(super) async fn look(
+    client: &Client,
+    step_functions: &aws_sdk_sfn::Client,
+    settings: &Settings,
+    document: Document,
+) -> Result<Step, Error> {
+    let run = &document.run;
+    let settles = match verdict(step_functions, settings, &document).await? {
+        Verdict::Remove { settles } => settles,
+        Verdict::Keep(why) => {
+            tracing::info!(run = run.arn(), why, "what the run made is kept");
+            return Ok(document.step(Status::Gone, 0).because(why));
+        }
+    };
+    let removal = remove(client, run).await?;
+    if let Some(removal) = removal {
+        let mut step = removal.step(&document);
+        step.quiet_seconds = Some(0);
+        return Ok(step);
+    }
+    let quiet = document.quiet_seconds + document.wait_seconds;
+    if quiet < settles {
+        let wait = (settles - quiet).min(LONGEST_WAIT);
+        let mut step = document.step(Status::Pending, wait).because("a call that was cut off may still make an image");
+        step.quiet_seconds = Some(quiet);
+        return Ok(step);
+    }
+    tracing::info!(run = run.arn(), "nothing of the run is left");
+    Ok(document.step(Status::Gone, 0).because("nothing of the run is left"))
+}
+
+/// Removes what carries the run's tag; none if nothing does.
+async fn remove(client: &Client, run: &Run) -> Result<Option<Removal>, Error> {
+    let images = ec2::images_of_run(client, run).await?;
+    let snapshots = ec2::snapshots_of_run(client, run.arn()).await?;
+    if images.is_empty() && snapshots.is_empty() {
+        return Ok(None);
+    }
+    let mut removal = Removal::default();
+    let mut held = vec![];
+    for image in &images {
+        if !removal.image(client, image).await? {
+            held.extend(ec2::snapshot_ids(image).map(str::to_owned));
+        }
+    }
+    for id in snapshots.iter().filter_map(|snapshot| snapshot.snapshot_id()) {
+        if held.iter().any(|other| other == id) {
+            removal.keep(id, "its image stays");
+        } else {
+            removal.snapshot(client, id).await?;
+        }
+    }
+    Ok(Some(removal))
+}
+
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    /// Remove it, and go on looking until nothing was found for so many seconds.
+    Remove { settles: u64 },
+    /// Somebody wants it, or nobody knows.
+    Keep(&'static str),
+}
+
+/// Asks Step Functions about the run and stops those of its children that still run.
+async fn verdict(
+    step_functions: &aws_sdk_sfn::Client,
+    settings: &Settings,
+    document: &Document,
+) -> Result<Verdict, Error> {
+    let run = &document.run;
+    if !run.is_of(&settings.lifecycle_machine_arn) {
+        return Ok(Verdict::Keep("it is no run of this deployment"));
+    }
+    let child = |operation| run.child(&settings.operation_machine_arn, operation);
+    let by_the_run_itself = document.execution.as_deref() == Some(child(Operation::Rollback).as_str());
+    match describe(step_functions, run.arn()).await?.map(|execution| execution.status) {
+        None => return Ok(Verdict::Keep("Step Functions does not know the run")),
+        Some(ExecutionStatus::Succeeded) => return Ok(Verdict::Keep("the run has succeeded")),
+        Some(ExecutionStatus::Running | ExecutionStatus::PendingRedrive) if !by_the_run_itself => {
+            return Err(Error::RunKept { run: run.arn().to_owned(), status: "still running".to_owned() });
+        }
+        Some(_) => {}
+    }
+    let create = describe(step_functions, &child(Operation::Create)).await?;
+    let delete = describe(step_functions, &child(Operation::Delete)).await?;
+    let is_done = |execution: &Option<DescribeExecutionOutput>| {
+        execution.as_ref().is_some_and(|execution| execution.status == ExecutionStatus::Succeeded)
+    };
+    // A replace that has begun to delete the old image has nothing but the new one to show.
+    let keep = is_done(&create) && delete.is_some();
+    for operation in [Operation::Create, Operation::Update, Operation::Delete] {
+        stop(step_functions, &child(operation)).await?;
+    }
+    if keep {
+        return Ok(Verdict::Keep("the old image is being deleted, so the new one stays"));
+    }
+    Ok(Verdict::Remove { settles: settles(create.as_ref(), by_the_run_itself) })
+}
+
+/// How long nothing must be found before a create counts as undone, by the way it ended.
+fn settles(create: Option<&DescribeExecutionOutput>, by_the_run_itself: bool) -> u64 {
+    let Some(create) = create else {
+        // The run itself knows that it started none; anyone else may be ahead of its start.
+        return if by_the_run_itself { 0 } else { SETTLES };
+    };
+    let made_nothing = create.error().is_some_and(|error| MADE_NOTHING.contains(&error));
+    match create.status {
+        ExecutionStatus::Succeeded => 0,
+        ExecutionStatus::Failed if made_nothing && by_the_run_itself => 0,
+        _ => SETTLES,
+    }
+}
+
+async fn describe(step_functions: &aws_sdk_sfn::Client, arn: &str) -> Result<Option<DescribeExecutionOutput>, Error> {
+    match step_functions.describe_execution().execution_arn(arn).send().await {
+        Ok(execution) => Ok(Some(execution)),
+        Err(error) if aws_error::code(&error) == Some("ExecutionDoesNotExist") => Ok(None),
+        Err(error) => Err(aws_error::unexpected("states:DescribeExecution", &error)),
+    }
+}
+
+async fn stop(step_functions: &aws_sdk_sfn::Client, arn: &str) -> Result<(), Error> {
+    let cause = "the run it belongs to is rolled back";
+    match step_functions.stop_execution().execution_arn(arn).error("RolledBack").cause(cause).send().await {
+        Ok(_) => Ok(()),
+        // It never started, or it has ended.
+        Err(error) if matches!(aws_error::code(&error), Some("ExecutionDoesNotExist" | "ValidationException")) => {
+            Ok(())
+        }
+        Err(error) => Err(aws_error::unexpected("states:StopExecution", &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(status: ExecutionStatus, error: &str) -> DescribeExecutionOutput {
+        DescribeExecutionOutput::builder()
+            .execution_arn("arn")
+            .state_machine_arn("arn")
+            .start_date(aws_sdk_sfn::primitives::DateTime::from_secs(0))
+            .status(status)
+            .error(error)
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_create_that_was_cut_off_is_watched_for_a_while() {
+        for status in [ExecutionStatus::Aborted, ExecutionStatus::TimedOut, ExecutionStatus::Running] {
+            assert_eq!(settles(Some(&ended(status, "")), true), SETTLES);
+        }
+        assert_eq!(settles(Some(&ended(ExecutionStatus::Failed, "ServiceUnavailable")), true), SETTLES);
+    }
+
+    #[test]
+    fn a_create_that_was_refused_is_looked_at_once_by_its_run_and_for_longer_by_others() {
+        let refused = ended(ExecutionStatus::Failed, "NameTaken");
+        assert_eq!(settles(Some(&refused), true), 0);
+        assert_eq!(settles(Some(&refused), false), SETTLES);
+    }
+
+    #[test]
+    fn every_refusal_is_the_name_of_an_error() {
+        assert!(MADE_NOTHING.iter().all(|name| Error::NAMES.contains(name)));
+    }
+}

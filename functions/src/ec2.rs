@@ -1,0 +1,115 @@
+//! The EC2 client, and what the handlers ask EC2.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_sdk_ec2::{
+    Client,
+    types::{Filter, Image, Instance, Snapshot, Tag},
+};
+
+use crate::{
+    aws_error::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE, INSTANCE_MALFORMED, INSTANCE_NOT_FOUND},
+    error::Error,
+    ids::{ImageId, InstanceId},
+    run::{RUN_TAG, Run},
+};
+
+/// One attempt of a call. A function makes three calls in a row at the most before it answers, and
+/// the template gives it a minute.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(18);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The configuration of every AWS client of the functions.
+pub async fn aws_config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(CALL_TIMEOUT)
+        .build();
+    aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).load().await
+}
+
+fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
+    Filter::builder().name(name).values(value).build()
+}
+
+fn run_filter(run: &str) -> Filter {
+    filter(format!("tag:{RUN_TAG}"), run)
+}
+
+/// The image of an id; none if EC2 does not know it, or not yet, or no longer.
+pub(crate) async fn image(ec2: &Client, image_id: &ImageId) -> Result<Option<Image>, Error> {
+    let answer = ec2.describe_images().image_ids(image_id.as_str()).include_disabled(true).send().await;
+    match answer {
+        Ok(answer) => Ok(answer.images.unwrap_or_default().pop()),
+        Err(error) if matches!(aws_error::code(&error), Some(IMAGE_NOT_FOUND | IMAGE_UNAVAILABLE)) => Ok(None),
+        Err(error) => Err(aws_error::unexpected("ec2:DescribeImages", &error)),
+    }
+}
+
+async fn own_images(ec2: &Client, filter: Filter) -> Result<Vec<Image>, Error> {
+    let pages = ec2.describe_images().owners("self").include_disabled(true).filters(filter).into_paginator();
+    let images: Result<Vec<_>, _> = pages.items().send().collect().await;
+    images.map_err(|error| aws_error::unexpected("ec2:DescribeImages", &error))
+}
+
+/// This account's image of a name, disabled ones included.
+pub(crate) async fn image_named(ec2: &Client, name: &str) -> Result<Option<Image>, Error> {
+    // A filter takes * and ? as wildcards; neither may stand in a name.
+    Ok(own_images(ec2, filter("name", name)).await?.pop())
+}
+
+/// Every image that carries the run's tag.
+pub(crate) async fn images_of_run(ec2: &Client, run: &Run) -> Result<Vec<Image>, Error> {
+    own_images(ec2, run_filter(run.arn())).await
+}
+
+/// Every image that carries any run's tag.
+pub(crate) async fn images_of_runs(ec2: &Client) -> Result<Vec<Image>, Error> {
+    own_images(ec2, filter("tag-key", RUN_TAG)).await
+}
+
+async fn own_snapshots(ec2: &Client, filters: Vec<Filter>) -> Result<Vec<Snapshot>, Error> {
+    let pages = ec2.describe_snapshots().owner_ids("self").set_filters(Some(filters)).into_paginator();
+    let snapshots: Result<Vec<_>, _> = pages.items().send().collect().await;
+    snapshots.map_err(|error| aws_error::unexpected("ec2:DescribeSnapshots", &error))
+}
+
+/// Every snapshot that carries the run's tag.
+pub(crate) async fn snapshots_of_run(ec2: &Client, run: &str) -> Result<Vec<Snapshot>, Error> {
+    own_snapshots(ec2, vec![run_filter(run)]).await
+}
+
+/// Every snapshot that carries any run's tag.
+pub(crate) async fn snapshots_of_runs(ec2: &Client) -> Result<Vec<Snapshot>, Error> {
+    own_snapshots(ec2, vec![filter("tag-key", RUN_TAG)]).await
+}
+
+/// Every snapshot that CreateImage made for the image, known by the description EC2 gives it.
+pub(crate) async fn snapshots_described_for(ec2: &Client, image_id: &ImageId) -> Result<Vec<Snapshot>, Error> {
+    own_snapshots(ec2, vec![filter("description", format!("Created by CreateImage(*) for {image_id}*"))]).await
+}
+
+/// The instance of an id; none if EC2 does not know it.
+pub(crate) async fn instance(ec2: &Client, instance_id: &InstanceId) -> Result<Option<Instance>, Error> {
+    match ec2.describe_instances().instance_ids(instance_id.as_str()).send().await {
+        Ok(answer) => {
+            let reservations = answer.reservations.unwrap_or_default();
+            Ok(reservations.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default()).next())
+        }
+        Err(error) if matches!(aws_error::code(&error), Some(INSTANCE_NOT_FOUND | INSTANCE_MALFORMED)) => Ok(None),
+        Err(error) => Err(aws_error::unexpected("ec2:DescribeInstances", &error)),
+    }
+}
+
+/// A tag for EC2.
+pub(crate) fn tag(key: &str, value: &str) -> Tag {
+    Tag::builder().key(key).value(value).build()
+}
+
+/// The ids of the snapshots an image refers to.
+pub(crate) fn snapshot_ids(image: &Image) -> impl Iterator<Item = &str> {
+    image.block_device_mappings().iter().filter_map(|mapping| mapping.ebs().and_then(|ebs| ebs.snapshot_id()))
+}

@@ -1,0 +1,149 @@
+//! The one list of error names: what a function raises, what the machines match in Retry and
+//! Catch, and what an execution ends with.
+
+use lambda_runtime::Diagnostic;
+
+/// Why a function could not do its work. The variant's name is the error's name in Amazon States
+/// Language and in the execution's `Error`; the text is its `Cause`.
+#[derive(Clone, Debug, PartialEq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
+pub enum Error {
+    /// The input is not what the action takes; nothing was touched.
+    #[error("{field}: {problem}")]
+    InvalidRequest {
+        /// The path of the field in the input, such as `timeouts.create`.
+        field: String,
+        /// What is wrong with it and what is allowed.
+        problem: String,
+    },
+    /// Another image of this account and Region has the name.
+    #[error("the name {name:?} belongs to {holder}, which this run did not make; it is untouched")]
+    NameTaken {
+        /// The wanted name.
+        name: String,
+        /// The image that has it, or what is known of it.
+        holder: String,
+    },
+    /// EC2 knows no such instance.
+    #[error("there is no instance {instance_id} in this account and Region")]
+    SourceInstanceNotFound {
+        /// The instance asked for.
+        instance_id: String,
+    },
+    /// The instance exists, and can never be imaged as it is.
+    #[error("{instance_id} cannot be imaged: {reason}")]
+    SourceInstanceNotImageable {
+        /// The instance asked for.
+        instance_id: String,
+        /// Its state or root device.
+        reason: String,
+    },
+    /// EC2 gave up making the image.
+    #[error("{image_id} is {state}: {reason}")]
+    ImageFailed {
+        /// The image that failed.
+        image_id: String,
+        /// EC2's name of its state.
+        state: String,
+        /// EC2's StateReason: code and message.
+        reason: String,
+    },
+    /// EC2 knows no such image.
+    #[error("there is no image {image_id} in this account and Region")]
+    ImageNotFound {
+        /// The image asked for.
+        image_id: String,
+    },
+    /// Deregistration protection keeps the image.
+    #[error("{image_id} is protected from deregistration and stays: {reason}")]
+    ImageProtected {
+        /// The image asked for.
+        image_id: String,
+        /// What EC2 says of the protection.
+        reason: String,
+    },
+    /// No run of this deployment made the image.
+    #[error("{image_id} was made by no run of this deployment: {remedy}")]
+    ImageNotManaged {
+        /// The image asked for.
+        image_id: String,
+        /// What allows it all the same.
+        remedy: String,
+    },
+    /// A quota of the account is used up; waiting does not help.
+    #[error("{action} was refused by the quota {quota}: {message}")]
+    QuotaExceeded {
+        /// The EC2 action.
+        action: String,
+        /// EC2's error code, which names the quota.
+        quota: String,
+        /// EC2's words.
+        message: String,
+    },
+    /// The function's role may not call an action.
+    #[error("the function's role may not call {action}: {message}")]
+    NotAuthorized {
+        /// The action, as IAM spells it.
+        action: String,
+        /// AWS's words.
+        message: String,
+    },
+    /// AWS asked to slow down; the machines retry.
+    #[error("{action} was throttled: {message}")]
+    Throttled {
+        /// The action.
+        action: String,
+        /// AWS's code and words.
+        message: String,
+    },
+    /// AWS did not answer, or answered 5xx; whether it did the work is not known; the machines retry.
+    #[error("{action} got no answer: {message}")]
+    ServiceUnavailable {
+        /// The action.
+        action: String,
+        /// What was seen.
+        message: String,
+    },
+    /// AWS refused for a reason that no other name covers.
+    #[error("{action} was refused: {message}")]
+    CallRefused {
+        /// The action.
+        action: String,
+        /// AWS's code and words.
+        message: String,
+    },
+    /// A rollback was asked for a run that goes on or has succeeded; nothing was touched.
+    #[error("{run} is {status}: what it made is kept")]
+    RunKept {
+        /// The run's execution ARN.
+        run: String,
+        /// Its status.
+        status: String,
+    },
+    /// Something could not be removed; the text names each by id, and why it stays.
+    #[error("{leftovers}")]
+    LeftoversRemain {
+        /// Every leftover's id with the reason.
+        leftovers: String,
+    },
+}
+
+impl Error {
+    /// Every name a function may raise, in the order of the list above.
+    pub const NAMES: &'static [&'static str] = <Error as strum::VariantNames>::VARIANTS;
+
+    /// The error's name, as the machines match it.
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+
+    /// A field of the request that is not what it may be.
+    pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::InvalidRequest { field: field.into(), problem: problem.into() }
+    }
+}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Self { error_type: error.name().to_owned(), error_message: error.to_string() }
+    }
+}

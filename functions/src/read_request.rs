@@ -1,0 +1,91 @@
+//! The first state of a run: reads the request, and refuses it before anything is touched.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_sdk_ec2::Client;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    cleanup, ec2,
+    error::Error,
+    limits::Limits,
+    request::{Action, Create, Delete, Request},
+    run::{Operation, Run},
+    settings::Settings,
+    start_create,
+    tags::{self, Tags},
+};
+
+/// What the lifecycle machine sends.
+#[derive(Debug, Deserialize)]
+pub struct Input {
+    run: Run,
+    request: Value,
+}
+
+/// What the run is to do: the input of the lifecycle machine's loop.
+#[derive(Debug, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    run: Run,
+    request: Value,
+    limits: Limits,
+    operations: Vec<Operation>,
+    /// How many of the operations are done.
+    done: usize,
+}
+
+/// Reads the whole request and lays out the run's operations.
+pub async fn handle(client: &Client, settings: &Settings, input: Input) -> Result<Plan, Error> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    input.run.check_name()?;
+    let request = Request::parse(&input.request, i64::try_from(now).ok())?;
+    tags::with_defaults(&settings.default_tags, own_tags(&request.action))?;
+    let operations = match &request.action {
+        Action::Create(create) => made(create),
+        Action::Update(_) => vec![Operation::Update],
+        Action::Delete(_) => vec![Operation::Delete],
+        Action::Replace(create, delete) => replacement(client, settings, create, delete).await?,
+    };
+    tracing::info!(run = input.run.arn(), ?operations, "the request is valid");
+    Ok(Plan { run: input.run, request: input.request, limits: request.limits, operations, done: 0 })
+}
+
+fn own_tags(action: &Action) -> &Tags {
+    static NONE: Tags = Tags::new();
+    match action {
+        Action::Create(create) | Action::Replace(create, _) => &create.tags,
+        Action::Update(update) => update.tags.as_ref().unwrap_or(&NONE),
+        Action::Delete(_) => &NONE,
+    }
+}
+
+/// CreateImage takes no deprecation time: an update sets it.
+fn made(create: &Create) -> Vec<Operation> {
+    let update = create.deprecation_time.map(|_| Operation::Update);
+    [Operation::Create].into_iter().chain(update).collect()
+}
+
+/// The new image is made first, so that there is always one. Where both have the same name, which
+/// is unique in a Region, the old one has to go first: then everything that can be checked is
+/// checked before.
+async fn replacement(
+    client: &Client,
+    settings: &Settings,
+    create: &Create,
+    delete: &Delete,
+) -> Result<Vec<Operation>, Error> {
+    let Some(old) = ec2::image(client, &delete.image_id).await? else {
+        return Err(Error::ImageNotFound { image_id: delete.image_id.to_string() });
+    };
+    cleanup::check(&old, delete, settings)?;
+    let instance = ec2::instance(client, &create.source_instance_id).await?;
+    start_create::check(create, instance.as_ref())?;
+    let made = made(create);
+    Ok(if old.name() == Some(create.name.as_str()) {
+        [vec![Operation::Delete], made].concat()
+    } else {
+        [made, vec![Operation::Delete]].concat()
+    })
+}

@@ -1,0 +1,198 @@
+//! What a function answers to the operation machine, and what comes back with its next call.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    attributes::Attributes,
+    error::Error,
+    ids::{ImageId, SnapshotId},
+    run::{Operation, Run},
+};
+
+/// Where an operation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// Nothing was begun; begin again after `waitSeconds`.
+    NotStarted,
+    /// EC2 works on it; look again after `waitSeconds`.
+    Pending,
+    /// The image is as it should be.
+    Available,
+    /// Nothing is left of the image.
+    Gone,
+    /// It will never be done; `error` says why.
+    Failed,
+}
+
+/// The document that goes round in the operation machine: its input, with the fields of the
+/// functions' answers merged over it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Document {
+    /// What the child execution does.
+    pub operation: Operation,
+    /// The run it belongs to.
+    pub run: Run,
+    /// ARN of the child execution itself.
+    #[serde(default)]
+    pub execution: Option<String>,
+    /// The user's request.
+    #[serde(default)]
+    pub request: Value,
+    /// The image, once it is known.
+    #[serde(default)]
+    pub image_id: Option<ImageId>,
+    /// Snapshots that belong to an image being deleted.
+    #[serde(default)]
+    pub snapshot_ids: Vec<SnapshotId>,
+    /// What the machine has just waited.
+    #[serde(default)]
+    pub wait_seconds: u64,
+    /// All that it has waited.
+    #[serde(default)]
+    pub elapsed_seconds: u64,
+    /// For how long a rollback has found nothing.
+    #[serde(default)]
+    pub quiet_seconds: u64,
+    /// For how long nothing of what was found could be removed.
+    #[serde(default)]
+    pub stuck_seconds: u64,
+    /// Whether the changes of an update were sent.
+    #[serde(default)]
+    pub applied: bool,
+    /// The source instance as the create found it.
+    #[serde(default)]
+    pub source_instance: Option<SourceInstance>,
+}
+
+impl Document {
+    /// Reads what the machine sends.
+    pub fn parse(input: Value) -> Result<Self, Error> {
+        serde_json::from_value(input)
+            .map_err(|error| Error::invalid("input", format!("the operation machine's document is required: {error}")))
+    }
+
+    /// What the machine has waited, the last wait included.
+    pub fn waited(&self) -> u64 {
+        self.elapsed_seconds + self.wait_seconds
+    }
+
+    /// An answer that keeps the time.
+    pub fn step(&self, status: Status, wait_seconds: u64) -> Step {
+        Step {
+            status,
+            wait_seconds,
+            elapsed_seconds: self.waited(),
+            image_id: self.image_id.clone(),
+            reason: None,
+            progress_percent: None,
+            image: None,
+            source_instance: self.source_instance.clone(),
+            snapshot_ids: None,
+            quiet_seconds: None,
+            stuck_seconds: None,
+            applied: None,
+            removed: None,
+            error: None,
+        }
+    }
+}
+
+/// The source instance's part in a create.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceInstance {
+    /// Its id.
+    pub id: String,
+    /// Its state before CreateImage.
+    pub state_before: String,
+    /// Its state when the image was available; null until then.
+    pub state_after: Option<String>,
+    /// Whether CreateImage rebooted it.
+    pub rebooted: bool,
+    /// For how long it was down, in seconds, where EC2 shows it.
+    pub down_seconds: Option<u64>,
+}
+
+/// Something a removal could not remove, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// Its id.
+    pub id: String,
+    /// Why it stays.
+    pub why: String,
+}
+
+/// Why an operation failed, in the form of an execution's Error and Cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// One of [`Error::NAMES`].
+    pub name: String,
+    /// A sentence.
+    pub message: String,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { name: error.name().to_owned(), message: error.to_string() }
+    }
+}
+
+/// One answer.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Where the operation stands.
+    pub status: Status,
+    /// How long to wait before the next call.
+    pub wait_seconds: u64,
+    /// All that was waited before this call.
+    pub elapsed_seconds: u64,
+    /// The image, once it is known.
+    pub image_id: Option<ImageId>,
+    /// Why it is not further.
+    pub reason: Option<String>,
+    /// How much of the snapshots EC2 has made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_percent: Option<u8>,
+    /// The image's attributes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<Attributes>,
+    /// The source instance's part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_instance: Option<SourceInstance>,
+    /// Snapshots that belong to an image being deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_ids: Option<Vec<SnapshotId>>,
+    /// For how long a rollback has found nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet_seconds: Option<u64>,
+    /// For how long nothing of what was found could be removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stuck_seconds: Option<u64>,
+    /// Whether the changes of an update were sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<bool>,
+    /// Ids this call removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Vec<String>>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+impl Step {
+    /// The operation has failed for this reason.
+    pub fn failed(mut self, error: Error) -> Self {
+        self.status = Status::Failed;
+        self.error = Some(error.into());
+        self
+    }
+
+    /// Says why the operation is not further.
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+}

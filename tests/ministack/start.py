@@ -1,0 +1,180 @@
+"""Starts MiniStack, made to behave like AWS where the machines rely on it.
+
+Each function here replaces one of MiniStack's; its docstring says what AWS documents. A test of
+each one is in tests/ministack.rs.
+
+Two more things serve the runner: MiniStack ends when its standard input closes, with every
+process it started, so that nothing outlives a runner that was killed; and SPEED (a number) scales
+the time limits of child executions as SFN_WAIT_SCALE scales the waits.
+"""
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+
+from ministack.services import stepfunctions as sfn
+
+SPEED = float(os.environ.get("SPEED", "1"))
+STARTED_BY = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
+
+execute_task = sfn._execute_task
+apply_output_path = sfn._apply_output_path
+run_execution = sfn._run_execution
+start_execution = sfn._start_execution
+stop_execution = sfn._stop_execution
+fail_execution = sfn._fail_execution
+
+
+def execute_task_with_computed_timeout(state, raw_input, execution, ctx):
+    """TimeoutSeconds of a Task may be a JSONata expression ("Task workflow state", AWS Step
+    Functions Developer Guide)."""
+    if "TimeoutSeconds" in state:
+        seconds = sfn._jsonata_state_field(state, "TimeoutSeconds", "number", raw_input, ctx)
+        waits = "states:startExecution" in state.get("Resource", "")
+        state = {**state, "TimeoutSeconds": seconds / SPEED if waits else seconds}
+    return execute_task(state, raw_input, execution, ctx)
+
+
+def apply_output(state, data, ctx=None):
+    """A Succeed state may have an Output ("Succeed workflow state")."""
+    if state.get("Type") == "Succeed" and sfn._state_query_language(state, ctx) == "JSONata":
+        return sfn._apply_jsonata_output(state, data, ctx, default=data)
+    return apply_output_path(state, data, ctx)
+
+
+def start_child_and_wait(resource, arguments):
+    """A child that does not succeed gives its parent States.TaskFailed, with the child's
+    DescribeExecution document as the Cause; a child's name can be used once ("Integrate AWS Step
+    Functions", startExecution.sync:2)."""
+    request = sfn._nested_start_execution_request(arguments)
+    machine = sfn._state_machines.get(request["stateMachineArn"])
+    if machine and "name" in request:
+        arn = request["stateMachineArn"].replace(":stateMachine:", ":execution:") + ":" + request["name"]
+        if arn in sfn._executions:
+            raise sfn._ExecutionError(
+                "StepFunctions.ExecutionAlreadyExistsException", f"Execution Already Exists: '{arn}'")
+    status, _, body = sfn._start_sync_execution(request)
+    child = json.loads(body)
+    if status >= 400:
+        raise sfn._ExecutionError("StepFunctions." + child.get("__type", "AWSStepFunctionsException"), child.get("message", ""))
+    described = {
+        "ExecutionArn": child["executionArn"],
+        "Input": child["input"],
+        "InputDetails": {"Included": True},
+        "Name": child["name"],
+        "StartDate": child["startDate"],
+        "StateMachineArn": child["stateMachineArn"],
+        "Status": child["status"],
+        "StopDate": child["stopDate"],
+    }
+    if child["status"] == "SUCCEEDED":
+        return {**described, "Output": json.loads(child["output"]), "OutputDetails": {"Included": True}}
+    execution = sfn._executions[child["executionArn"]]
+    for key in ("error", "cause"):
+        if execution.get(key):
+            described[key.capitalize()] = execution[key]
+    raise sfn._ExecutionError("States.TaskFailed", json.dumps(described))
+
+
+def start_execution_once(data):
+    """StartExecution with the name and the input of a running execution returns that execution
+    ("StartExecution", API Reference)."""
+    machine = data.get("stateMachineArn", "")
+    arn = machine.replace(":stateMachine:", ":execution:") + ":" + (data.get("name") or "")
+    running = sfn._executions.get(arn)
+    if running and running["status"] == "RUNNING" and running["input"] == data.get("input", "{}"):
+        return sfn.json_response({"executionArn": arn, "startDate": running["startDate"]})
+    return start_execution(data)
+
+
+def stop_execution_and_children(data):
+    """Stopping an execution stops the child executions its .sync Tasks wait for, on a best effort
+    ("Run a job (.sync)")."""
+    response = stop_execution(data)
+    for arn, execution in list(sfn._executions.items()):
+        try:
+            parent = json.loads(execution["input"]).get(STARTED_BY)
+        except (ValueError, AttributeError):
+            continue
+        if parent == data.get("executionArn") and execution["status"] == "RUNNING":
+            stop_execution_and_children({"executionArn": arn, "error": "States.TaskAborted"})
+    return response
+
+
+def fail_running_execution(execution, error, cause):
+    """An execution that was stopped, or has timed out, stays so."""
+    if execution["status"] == "RUNNING":
+        fail_execution(execution, error, cause)
+
+
+def run_execution_with_timeout(arn):
+    """A machine's own TimeoutSeconds ends an execution with the status TIMED_OUT ("State machine
+    structure")."""
+    execution = sfn._executions.get(arn)
+    machine = execution and sfn._state_machines.get(execution["stateMachineArn"])
+    seconds = machine and json.loads(machine["definition"]).get("TimeoutSeconds")
+    if not seconds:
+        return run_execution(arn)
+
+    def time_out():
+        if execution["status"] == "RUNNING":
+            execution.update(status="TIMED_OUT", stopDate=sfn.now_iso(), error="States.Timeout")
+            sfn._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {"error": "States.Timeout"}})
+            sfn._emit_execution_status_event(execution)
+
+    timer = threading.Timer(seconds / SPEED, time_out)
+    timer.daemon = True
+    timer.start()
+    try:
+        return run_execution(arn)
+    finally:
+        timer.cancel()
+
+
+def children():
+    """The processes that this one started."""
+    for path in glob.glob("/proc/self/task/*/children"):
+        # A thread may have ended since.
+        with contextlib.suppress(OSError), open(path) as file:
+            yield from map(int, file.read().split())
+
+
+def end_with_standard_input():
+    """Ends the process group, functions included, once the runner is gone, and removes TMPDIR."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    try:
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+        # Not the whole group at once: where nothing reaps orphans, they would stay as zombies.
+        for child in children():
+            # MiniStack may have noticed its end first.
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+    finally:
+        os.killpg(0, signal.SIGKILL)
+
+
+def main():
+    sfn._execute_task = execute_task_with_computed_timeout
+    sfn._apply_output_path = apply_output
+    sfn._invoke_nested_start_execution_sync = start_child_and_wait
+    sfn._start_execution = start_execution_once
+    sfn._stop_execution = stop_execution_and_children
+    sfn._fail_execution = fail_running_execution
+    sfn._run_execution = run_execution_with_timeout
+    threading.Thread(target=end_with_standard_input, daemon=True).start()
+
+    from ministack.app import main as serve
+
+    sys.argv = sys.argv[:1]
+    serve()
+
+
+if __name__ == "__main__":
+    main()

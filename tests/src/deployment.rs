@@ -1,0 +1,99 @@
+//! The local AWS with the application deployed on it.
+
+use std::{collections::BTreeMap, process::Command};
+
+use anyhow::{Context, Result};
+use aws_config::BehaviorVersion;
+
+use crate::{
+    ec2::{Ec2, Settings},
+    ministack::{self, MiniStack},
+    prepare::{self, quietly},
+};
+
+/// What can be chosen about a local AWS.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many times faster than real its time runs.
+    pub speed: f64,
+    /// MiniStack's port; 0 for a free one.
+    pub port: u16,
+    /// The local EC2's port; 0 for a free one.
+    pub ec2_port: u16,
+    /// Parameters of the template, as `Key=Value`.
+    pub parameters: Vec<String>,
+}
+
+/// A running local AWS with the application deployed on it; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The local EC2.
+    pub ec2: Ec2,
+    ministack: MiniStack,
+    outputs: BTreeMap<String, String>,
+    speed: f64,
+}
+
+impl Deployment {
+    /// Prepares what is missing, starts the local AWS, and deploys `template.yaml` on it.
+    pub async fn start(options: &Options, say: &dyn Fn(&str)) -> Result<Self> {
+        let python = prepare::python(say)?;
+        let handlers = prepare::handlers(say)?;
+        say("starting the local AWS");
+        let settings = Settings { speed: options.speed, port: options.ec2_port, ..Settings::default() };
+        let ec2 = Ec2::start(settings).await.with_context(|| {
+            format!("the local EC2 cannot listen on port {}: choose another one, or 0 for a free one", options.ec2_port)
+        })?;
+        let ministack = MiniStack::start(&python, options.port, &ec2.endpoint(), options.speed)?;
+        say("deploying template.yaml with CloudFormation");
+        let mut deploy = Command::new(&python);
+        deploy
+            .arg(prepare::ministack().join("deploy.py"))
+            .arg(prepare::root().join("template.yaml"))
+            .arg(handlers)
+            .arg(ministack.folder())
+            .args(&options.parameters)
+            .envs(ministack::credentials())
+            .env("AWS_ENDPOINT_URL", ministack.endpoint());
+        let outputs = serde_json::from_slice(&quietly(&mut deploy)?)?;
+        Ok(Self { ec2, ministack, outputs, speed: options.speed })
+    }
+
+    /// An output of the stack.
+    pub fn output(&self, key: &str) -> &str {
+        self.outputs.get(key).map_or("", String::as_str)
+    }
+
+    /// ARN of the machine that users start.
+    pub fn lifecycle_machine_arn(&self) -> &str {
+        self.output("LifecycleMachineArn")
+    }
+
+    /// How many times faster than real its time runs.
+    pub fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    /// The environment that points any AWS client to it.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("AWS_ENDPOINT_URL", self.ministack.endpoint()),
+            ("AWS_ENDPOINT_URL_EC2", self.ec2.endpoint()),
+            ("LIFECYCLE_MACHINE_ARN", self.lifecycle_machine_arn().to_owned()),
+        ];
+        variables.extend(ministack::credentials().map(|(name, value)| (name, value.to_owned())));
+        variables
+    }
+
+    /// A Step Functions client for it.
+    pub fn step_functions(&self) -> aws_sdk_sfn::Client {
+        let credentials = aws_sdk_sfn::config::Credentials::new("test", "test", None, None, "local");
+        let config = aws_sdk_sfn::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(aws_sdk_sfn::config::Region::new(ministack::REGION))
+            .credentials_provider(credentials)
+            .endpoint_url(self.ministack.endpoint())
+            .build();
+        aws_sdk_sfn::Client::from_conf(config)
+    }
+}

@@ -1,0 +1,42 @@
+//! The log of all calls.
+
+use std::time::SystemTime;
+
+use axum::http::HeaderMap;
+
+use super::query::Parameters;
+
+/// A call and how it went.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Such as `CreateImage`.
+    pub action: String,
+    /// All parameters but the action and the version.
+    pub parameters: Parameters,
+    /// The caller's application id, else its execution environment, else its SDK; may be empty.
+    pub caller: String,
+    /// What was done: all right, or the code of the error.
+    pub outcome: Result<(), String>,
+    /// Whether the caller was told the outcome.
+    pub answered: bool,
+    /// Whether the action is one that changes something.
+    pub mutating: bool,
+    /// When, in simulated time.
+    pub at: SystemTime,
+}
+
+impl Call {
+    /// Whether a parameter's value contains `text`.
+    pub fn mentions(&self, text: &str) -> bool {
+        self.parameters.values().any(|value| value.contains(text))
+    }
+}
+
+/// Who calls, as far as the headers tell.
+pub(crate) fn caller(headers: &HeaderMap) -> String {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let agent = header("x-amz-user-agent").or_else(|| header("user-agent")).unwrap_or_default();
+    let product = |name: &str| agent.split(' ').find_map(|product| product.strip_prefix(name));
+    let known = product("app/").or_else(|| product("exec-env/")).or_else(|| agent.split(' ').next());
+    known.unwrap_or_default().to_owned()
+}

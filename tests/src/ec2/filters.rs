@@ -1,0 +1,78 @@
+//! `Filter.N` of the Describe actions.
+
+use super::{api_error::ApiError, query::Query, tags::Tags};
+
+/// Filters. A resource must pass each of them, and passes one by matching any of its values.
+#[derive(Debug)]
+pub(crate) struct Filters(Vec<Filter>);
+
+#[derive(Debug)]
+struct Filter {
+    name: String,
+    values: Vec<String>,
+}
+
+impl Filters {
+    /// Takes the filters; `known` are the names allowed besides those of tags.
+    pub(crate) fn take(query: &mut Query, known: &[&str]) -> Result<Self, ApiError> {
+        let filter = |mut filter: Query| {
+            let name = filter.required("Name")?;
+            let values = filter.list("Value");
+            filter.finish()?;
+            let of_tags = name.starts_with("tag:") || matches!(name.as_str(), "tag-key" | "tag-value");
+            if !of_tags && !known.contains(&name.as_str()) {
+                return Err(ApiError::invalid_value(format!("The filter '{name}' is invalid")));
+            }
+            Ok(Filter { name, values })
+        };
+        query.structures("Filter").into_iter().map(filter).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether a resource with these tags passes; `values` gives its values for a filter's name.
+    pub(crate) fn admit(&self, tags: &Tags, values: impl Fn(&str) -> Vec<String>) -> bool {
+        self.0.iter().all(|filter| {
+            let values = match (filter.name.as_str(), filter.name.strip_prefix("tag:")) {
+                (_, Some(key)) => tags.get(key).cloned().into_iter().collect(),
+                ("tag-key", _) => tags.keys().cloned().collect(),
+                ("tag-value", _) => tags.values().cloned().collect(),
+                (name, _) => values(name),
+            };
+            values.iter().any(|value| filter.values.iter().any(|pattern| matches(pattern, value)))
+        })
+    }
+}
+
+/// Whether `text` fits a pattern in which `*` stands for any text, `?` for any character, and `\`
+/// before either for the character itself.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut characters = pattern.chars();
+    match characters.next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let rest = characters.as_str();
+            text.char_indices().any(|(at, _)| matches(rest, &text[at..])) || matches(rest, "")
+        }
+        Some('?') => text.chars().next().is_some_and(|first| matches(characters.as_str(), &text[first.len_utf8()..])),
+        Some(mut expected) => {
+            if expected == '\\' {
+                expected = characters.next().unwrap_or('\\');
+            }
+            text.strip_prefix(expected).is_some_and(|rest| matches(characters.as_str(), rest))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_asterisk_stands_for_any_text_and_a_question_mark_for_one_character() {
+        for (pattern, text) in [("web", "web"), ("w*", "web"), ("*", ""), ("*b", "web"), ("w?b", "web"), (r"\*", "*")] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("web", "web1"), ("w?b", "wb"), (r"\*", "web"), ("", "web"), ("WEB", "web")] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! MiniStack as a child process: everything of AWS but EC2.
+
+use std::{
+    fs::File,
+    io::Read,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::prepare;
+
+/// The Region of the local AWS.
+pub const REGION: &str = "us-east-1";
+/// The account of the local AWS.
+pub const ACCOUNT: &str = "000000000000";
+
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// A running MiniStack; it ends when this is dropped, or when this process ends in whatever way.
+#[derive(Debug)]
+pub struct MiniStack {
+    child: Child,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl MiniStack {
+    /// Starts MiniStack on a port (0 for a free one) with waits `speed` times faster than AWS's.
+    pub fn start(python: &Path, port: u16, ec2_endpoint: &str, speed: f64) -> Result<Self> {
+        let port = claim(port)?;
+        let folder = prepare::kept().join(format!("ministack-{port}"));
+        std::fs::create_dir_all(&folder)?;
+        let log = File::create(folder.join("log"))?;
+        let endpoint = endpoint(port);
+        let mut command = Command::new(python);
+        command
+            .arg(prepare::ministack().join("start.py"))
+            .envs(credentials())
+            .env("AWS_ENDPOINT_URL", &endpoint)
+            .env("AWS_ENDPOINT_URL_EC2", ec2_endpoint)
+            .env("BIND_HOST", Ipv4Addr::LOCALHOST.to_string())
+            .env("GATEWAY_PORT", port.to_string())
+            .env("SFN_WAIT_SCALE", (1.0 / speed).to_string())
+            .env("SPEED", speed.to_string())
+            .env("TMPDIR", &folder)
+            // Its standard input is held open for as long as it is to run.
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0);
+        let child = command.spawn().context("MiniStack could not be started")?;
+        let mut ministack = Self { child, port, folder };
+        ministack.wait_until_it_listens()?;
+        Ok(ministack)
+    }
+
+    /// Where it listens.
+    pub fn endpoint(&self) -> String {
+        endpoint(self.port)
+    }
+
+    /// A folder that goes with it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn wait_until_it_listens(&mut self) -> Result<()> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let start = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if self.child.try_wait()?.is_some() || start.elapsed() > STARTS_WITHIN {
+                let mut log = String::new();
+                File::open(self.folder.join("log"))?.read_to_string(&mut log)?;
+                let lines: Vec<_> = log.lines().collect();
+                bail!("MiniStack did not start:\n{}", lines[lines.len().saturating_sub(10)..].join("\n"));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for MiniStack {
+    fn drop(&mut self) {
+        // It ends itself and the functions it started once its standard input is closed.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn endpoint(port: u16) -> String {
+    format!("http://{}:{port}", Ipv4Addr::LOCALHOST)
+}
+
+/// The credentials and the Region that any client of the local AWS may use.
+pub fn credentials() -> [(&'static str, &'static str); 4] {
+    [
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_REGION", REGION),
+    ]
+}
+
+/// A port that nothing listens on: the one asked for, or any.
+fn claim(port: u16) -> Result<u16> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(listener) => Ok(listener.local_addr()?.port()),
+        Err(_) => bail!("port {port} is busy: choose another one, or 0 for a free one"),
+    }
+}

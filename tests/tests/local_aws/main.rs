@@ -1,0 +1,67 @@
+//! End-to-end tests on one local AWS with the application deployed, which all of them share.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod create;
+mod ministack;
+
+use std::{
+    fs,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use local_aws::{
+    deployment::{Deployment, Options},
+    execution::{Execution, Outcome},
+    prepare::root,
+};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+/// How many times faster than real the tests' AWS runs: fast enough for 40 minutes to be waited
+/// for, slow enough for a minute to be longer than a few calls take.
+const SPEED: f64 = 60.0;
+
+/// Runs a test on the shared deployment.
+fn on_aws(test: impl AsyncFnOnce(&'static Deployment)) {
+    static SHARED: OnceLock<(Runtime, Deployment)> = OnceLock::new();
+    let (runtime, deployment) = SHARED.get_or_init(|| {
+        let runtime = Runtime::new().expect("a runtime");
+        let options = Options { speed: SPEED, port: 0, ec2_port: 0, parameters: vec![] };
+        let deployment = runtime.block_on(Deployment::start(&options, &|step| eprintln!("{step}")));
+        (runtime, deployment.expect("a local AWS"))
+    });
+    runtime.block_on(test(deployment));
+}
+
+/// A name that no other test has.
+fn unique(what: &str) -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    format!("{what}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The input in a file of `events/`, with some fields changed.
+fn event(file: &str, changes: Value) -> Value {
+    let text = fs::read_to_string(root().join("events").join(file)).expect(file);
+    let mut event: Value = serde_json::from_str(&text).expect(file);
+    if let (Value::Object(event), Value::Object(changes)) = (&mut event, changes) {
+        event.extend(changes);
+    }
+    event
+}
+
+/// Starts a run.
+async fn start(aws: &Deployment, input: &Value) -> Execution {
+    let machine = aws.lifecycle_machine_arn();
+    Execution::start(&aws.step_functions(), machine, Some(&unique("run")), &input.to_string()).await.expect("a run")
+}
+
+/// Runs an input to its end.
+async fn execute(aws: &Deployment, input: &Value) -> (Execution, Outcome) {
+    let run = start(aws, input).await;
+    let outcome = run.wait().await.expect("an end");
+    (run, outcome)
+}
