@@ -66,7 +66,7 @@ pub async fn handle(client: &Client, settings: &Settings, input: Input) -> Resul
         Input::Describe(image_id) => {
             let image = ec2::image(client, &image_id).await?;
             let image = image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })?;
-            let attributes = attributes(client, settings, &image).await?;
+            let attributes = attributes(client, settings, &image, &Value::Null).await?;
             Ok(Output::Attributes(Box::new(attributes)))
         }
     }
@@ -113,20 +113,24 @@ async fn look(client: &Client, settings: &Settings, document: Document) -> Resul
                 return Ok(step);
             }
             tracing::info!(run, %image_id, elapsed, "the image is available");
-            let mut image = attributes(client, settings, &image).await?;
-            let create = Request::parse(&document.request, None).and_then(Request::into_create).ok();
-            image.snapshot_without_reboot = create.map(|create| create.snapshot_without_reboot);
             let mut step = document.step(Status::Available, 0);
-            step.image = Some(image);
+            step.image = Some(attributes(client, settings, &image, &document.request).await?);
             step.source_instance = source;
             Ok(step)
         }
     }
 }
 
-/// The attributes, with the one that DescribeImages does not show.
-pub(crate) async fn attributes(client: &Client, settings: &Settings, image: &Image) -> Result<Attributes, Error> {
+/// The attributes, with those that DescribeImages does not show.
+pub(crate) async fn attributes(
+    client: &Client,
+    settings: &Settings,
+    image: &Image,
+    request: &Value,
+) -> Result<Attributes, Error> {
     let mut attributes = Attributes::of(image, settings);
+    let create = Request::parse(request, None).and_then(Request::into_create).ok();
+    attributes.snapshot_without_reboot = create.map(|create| create.snapshot_without_reboot);
     // Only an image that boots by UEFI has a variable store (EC2 User Guide, UEFI variables).
     if attributes.boot_mode.as_deref().is_some_and(|mode| mode.starts_with("uefi")) {
         let request = client.describe_image_attribute().image_id(image.image_id().unwrap_or_default());

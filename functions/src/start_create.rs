@@ -42,7 +42,7 @@ pub async fn handle(client: &Client, settings: &Settings, document: Document) ->
         // The instance may have changed after an earlier attempt whose answer was lost.
         Readiness::Never(refusal) => {
             return match ec2::images_of_run(client, run).await?.pop() {
-                Some(image) => Ok(adopted(document, &image)),
+                Some(image) => Ok(adopted(document, &image, None)),
                 None => Err(refusal),
             };
         }
@@ -53,7 +53,7 @@ pub async fn handle(client: &Client, settings: &Settings, document: Document) ->
             Ok(begun(document, &image_id, Some(source)))
         }
         Answer::NameHeld => match ec2::image_named(client, &create.name).await? {
-            Some(image) if tags::run_of(image.tags()) == Some(run.arn()) => Ok(adopted(document, &image)),
+            Some(image) if tags::run_of(image.tags()) == Some(run.arn()) => Ok(adopted(document, &image, Some(source))),
             Some(image) => Err(Error::NameTaken { name: create.name, holder: image.image_id.unwrap_or_default() }),
             // Either an earlier attempt's image does not show yet, or a deregistered one's name is not free yet.
             None => {
@@ -74,10 +74,11 @@ fn begun(document: Document, image_id: &str, source: Option<SourceInstance>) -> 
     step
 }
 
-fn adopted(document: Document, image: &Image) -> Step {
+/// The first attempt's CreateImage leaves the instance in its state, so that it can be told from now.
+fn adopted(document: Document, image: &Image, source: Option<SourceInstance>) -> Step {
     let image_id = image.image_id().unwrap_or_default();
     tracing::info!(run = document.run.arn(), image_id, "the image of an earlier attempt is adopted");
-    begun(document, image_id, None).because("an earlier attempt of this run began the image")
+    begun(document, image_id, source).because("an earlier attempt of this run began the image")
 }
 
 /// Refuses an instance that never can be imaged.

@@ -45,7 +45,7 @@ pub async fn handle(client: &Client, settings: &Settings, mut document: Document
     if missing.is_nothing() {
         tracing::info!(run = document.run.arn(), %image_id, "EC2 shows the new values");
         let mut step = document.step(Status::Available, 0);
-        step.image = Some(check_status::attributes(client, settings, &image).await?);
+        step.image = Some(check_status::attributes(client, settings, &image, &document.request).await?);
         return Ok(step);
     }
     missing.send(client, &image_id).await?;

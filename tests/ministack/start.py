@@ -5,7 +5,7 @@ each one is in tests/ministack.rs.
 
 Two more things serve the runner: MiniStack ends when its standard input closes, with every
 process it started, so that nothing outlives a runner that was killed; and SPEED (a number) scales
-the time limits of child executions as SFN_WAIT_SCALE scales the waits.
+the time limits of child executions and the rates of schedules as SFN_WAIT_SCALE scales the waits.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 
+from ministack.services import eventbridge, scheduler
 from ministack.services import stepfunctions as sfn
 
 SPEED = float(os.environ.get("SPEED", "1"))
@@ -28,6 +29,7 @@ run_execution = sfn._run_execution
 start_execution = sfn._start_execution
 stop_execution = sfn._stop_execution
 fail_execution = sfn._fail_execution
+parse_rate_seconds = eventbridge._parse_rate_seconds
 
 
 def execute_task_with_computed_timeout(state, raw_input, execution, ctx):
@@ -136,6 +138,12 @@ def run_execution_with_timeout(arn):
         timer.cancel()
 
 
+def scaled_rate_seconds(expression):
+    """The seconds of a rate(…), in the local time."""
+    seconds = parse_rate_seconds(expression)
+    return seconds and seconds / SPEED
+
+
 def children():
     """The processes that this one started."""
     for path in glob.glob("/proc/self/task/*/children"):
@@ -168,6 +176,8 @@ def main():
     sfn._stop_execution = stop_execution_and_children
     sfn._fail_execution = fail_running_execution
     sfn._run_execution = run_execution_with_timeout
+    eventbridge._parse_rate_seconds = scaled_rate_seconds
+    scheduler._SCHEDULE_TICK_INTERVAL /= SPEED
     threading.Thread(target=end_with_standard_input, daemon=True).start()
 
     from ministack.app import main as serve

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, process::Command};
 
+use ami_from_instance::run::RUN_TAG;
 use anyhow::{Context, Result};
 use aws_config::BehaviorVersion;
 
@@ -10,6 +11,11 @@ use crate::{
     ministack::{self, MiniStack},
     prepare::{self, quietly},
 };
+
+/// An image that an earlier run made, there from the start.
+pub const MANAGED_IMAGE: &str = "ami-0123456789abcdef0";
+/// An image that no run made, there from the start.
+pub const UNMANAGED_IMAGE: &str = "ami-0fedcba9876543210";
 
 /// What can be chosen about a local AWS.
 #[derive(Clone, Debug)]
@@ -56,7 +62,20 @@ impl Deployment {
             .envs(ministack::credentials())
             .env("AWS_ENDPOINT_URL", ministack.endpoint());
         let outputs = serde_json::from_slice(&quietly(&mut deploy)?)?;
-        Ok(Self { ec2, ministack, outputs, speed: options.speed })
+        let deployment = Self { ec2, ministack, outputs, speed: options.speed };
+        deployment.seed();
+        Ok(deployment)
+    }
+
+    /// Adds the images that the files in `events/` name.
+    fn seed(&self) {
+        self.ec2.add_image_of_id(MANAGED_IMAGE, "web-seed", &[(RUN_TAG, &self.past_run()), ("Team", "web")]);
+        self.ec2.add_image_of_id(UNMANAGED_IMAGE, "golden", &[("Team", "platform")]);
+    }
+
+    /// A run of this deployment that Step Functions no longer knows.
+    pub fn past_run(&self) -> String {
+        format!("{}:past", self.lifecycle_machine_arn().replace(":stateMachine:", ":execution:"))
     }
 
     /// An output of the stack.
@@ -72,6 +91,13 @@ impl Deployment {
     /// How many times faster than real its time runs.
     pub fn speed(&self) -> f64 {
         self.speed
+    }
+
+    /// Runs an AWS CLI command on it; gives what it printed.
+    pub fn aws_cli(&self, arguments: &[&str]) -> Result<String> {
+        let mut aws = Command::new(prepare::kept().join("venv/bin/aws"));
+        let output = quietly(aws.args(arguments).envs(self.environment()))?;
+        Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
     /// The environment that points any AWS client to it.

@@ -248,8 +248,17 @@ impl Ec2 {
     /// Adds an available image, with a snapshot, that somebody else in the account made; both have
     /// the tags. Gives the image's id.
     pub fn add_foreign_image(&self, name: impl Into<String>, tags: &[(&str, &str)]) -> String {
+        self.add_image(None, name, tags)
+    }
+
+    /// The same, under an id instead of one made up.
+    pub fn add_image_of_id(&self, id: impl Into<String>, name: impl Into<String>, tags: &[(&str, &str)]) {
+        self.add_image(Some(id.into()), name, tags);
+    }
+
+    fn add_image(&self, id: Option<String>, name: impl Into<String>, tags: &[(&str, &str)]) -> String {
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        self.world.lock().add_foreign_image(name.into(), tags)
+        self.world.lock().add_foreign_image(id, name.into(), tags)
     }
 
     /// Adds an available image over the snapshots of another one, and gives its id.

@@ -4,51 +4,20 @@ use std::time::Duration;
 
 use ami_from_instance::run::RUN_TAG;
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
-use local_aws::{
-    deployment::Deployment,
-    ec2::{Fate, InstanceSpec},
-    execution::{Execution, Outcome},
+use local_aws::ec2::{Fate, InstanceSpec};
+use serde_json::json;
+
+use crate::{
+    ends::{assert_nothing_is_left, failed, succeeded},
+    event, execute, new_create, on_aws, unique,
 };
-use serde_json::{Value, json};
-
-use crate::{event, execute, on_aws, start, unique};
-
-/// An input for a create from a new instance, with some fields changed.
-fn create(aws: &Deployment, changes: Value) -> (String, Value) {
-    let instance = aws.ec2.add_instance(InstanceSpec::default().volume("/dev/sdf", 20, "gp3"));
-    let mut input = event("create.json", json!({"name": unique("image"), "sourceInstanceId": instance}));
-    if let (Some(input), Value::Object(changes)) = (input.as_object_mut(), changes) {
-        input.extend(changes);
-    }
-    (instance, input)
-}
-
-fn failed(outcome: &Outcome) -> (&str, &str) {
-    match outcome {
-        Outcome::Ended { status, error, cause } => {
-            assert_eq!(status, "FAILED");
-            (error, cause)
-        }
-        Outcome::Succeeded(output) => panic!("{output}"),
-    }
-}
-
-/// Nothing of the run is left, and no child of it runs.
-async fn assert_nothing_is_left(aws: &Deployment, run: &Execution) {
-    assert_eq!(aws.ec2.images_tagged(RUN_TAG, &run.arn), []);
-    assert_eq!(aws.ec2.snapshots_tagged(RUN_TAG, &run.arn), []);
-    let operations = aws.output("OperationMachineArn");
-    let running = aws.step_functions().list_executions().state_machine_arn(operations);
-    let running = running.status_filter(aws_sdk_sfn::types::ExecutionStatus::Running).send().await.unwrap();
-    assert!(running.executions.iter().all(|child| !child.name.starts_with(&format!("{}-", run.name()))));
-}
 
 #[test]
 fn a_running_instance_becomes_one_image_with_a_snapshot_of_each_volume_all_tagged() {
     on_aws(async |aws| {
-        let (instance, input) = create(aws, json!({}));
+        let (instance, input) = new_create(aws, json!({}));
         let (run, outcome) = execute(aws, &input).await;
-        let Outcome::Succeeded(output) = outcome else { panic!("{outcome:?}") };
+        let output = succeeded(&outcome);
 
         let images = aws.ec2.images_tagged(RUN_TAG, &run.arn);
         let snapshots = aws.ec2.snapshots_tagged(RUN_TAG, &run.arn);
@@ -82,7 +51,7 @@ fn an_instance_that_is_not_to_be_rebooted_goes_on_running() {
         let instance = aws.ec2.add_instance(InstanceSpec::default());
         let changes = json!({"name": unique("image"), "sourceInstanceId": instance});
         let (_, outcome) = execute(aws, &event("create-without-reboot.json", changes)).await;
-        let Outcome::Succeeded(output) = outcome else { panic!("{outcome:?}") };
+        let output = succeeded(&outcome);
         assert_eq!(
             (&output["snapshotWithoutReboot"], &output["sourceInstance"]["rebooted"]),
             (&true.into(), &false.into())
@@ -94,7 +63,7 @@ fn an_instance_that_is_not_to_be_rebooted_goes_on_running() {
 #[test]
 fn an_image_that_fails_is_removed_and_the_run_fails_with_ec2s_reason() {
     on_aws(async |aws| {
-        let (instance, input) = create(aws, json!({}));
+        let (instance, input) = new_create(aws, json!({}));
         aws.ec2.next_image(
             &instance,
             Fate::Fail {
@@ -115,7 +84,7 @@ fn an_image_that_fails_is_removed_and_the_run_fails_with_ec2s_reason() {
 #[test]
 fn a_create_that_exceeds_its_limit_is_stopped_and_removed() {
     on_aws(async |aws| {
-        let (instance, input) = create(aws, json!({"timeouts": {"create": "3m"}}));
+        let (instance, input) = new_create(aws, json!({"timeouts": {"create": "3m"}}));
         aws.ec2.next_image(&instance, Fate::Never);
         let (run, outcome) = execute(aws, &input).await;
         let (error, cause) = failed(&outcome);
@@ -130,7 +99,7 @@ fn a_create_that_exceeds_its_limit_is_stopped_and_removed() {
 #[test]
 fn an_image_of_somebody_else_keeps_its_name_and_is_not_touched() {
     on_aws(async |aws| {
-        let (instance, input) = create(aws, json!({}));
+        let (instance, input) = new_create(aws, json!({}));
         let name = input["name"].as_str().unwrap();
         let foreign = aws.ec2.add_foreign_image(name, &[("Team", "other")]);
         let before = aws.ec2.image(&foreign);
@@ -147,7 +116,7 @@ fn an_image_of_somebody_else_keeps_its_name_and_is_not_touched() {
 #[test]
 fn an_instance_that_does_not_exist_is_named() {
     on_aws(async |aws| {
-        let (_, input) = create(aws, json!({"sourceInstanceId": "i-0aaaaaaaaaaaaaaaa"}));
+        let (_, input) = new_create(aws, json!({"sourceInstanceId": "i-0aaaaaaaaaaaaaaaa"}));
         let (run, outcome) = execute(aws, &input).await;
         let (error, cause) = failed(&outcome);
         assert_eq!(error, "SourceInstanceNotFound");
@@ -159,28 +128,12 @@ fn an_instance_that_does_not_exist_is_named() {
 #[test]
 fn a_misspelt_field_is_refused_and_nothing_is_called_that_changes_anything() {
     on_aws(async |aws| {
-        let (instance, input) = create(aws, json!({"snapshotWithoutReboots": true}));
+        let (instance, input) = new_create(aws, json!({"snapshotWithoutReboots": true}));
         let (run, outcome) = execute(aws, &input).await;
         let (error, cause) = failed(&outcome);
         assert_eq!(error, "InvalidRequest");
         assert!(cause.starts_with("snapshotWithoutReboots: unknown field"), "{cause}");
         assert!(aws.ec2.mutating_calls().iter().all(|call| !call.mentions(&instance)));
         assert_nothing_is_left(aws, &run).await;
-    });
-}
-
-#[test]
-fn a_run_that_is_aborted_leaves_nothing_behind() {
-    on_aws(async |aws| {
-        let (_, input) = create(aws, json!({}));
-        let run = start(aws, &input).await;
-        while aws.ec2.images_tagged(RUN_TAG, &run.arn).is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        aws.step_functions().stop_execution().execution_arn(&run.arn).send().await.unwrap();
-        while !aws.ec2.snapshots_tagged(RUN_TAG, &run.arn).is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        assert_eq!(aws.ec2.images_tagged(RUN_TAG, &run.arn), []);
     });
 }

@@ -3,7 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod create;
+mod delete;
+mod ends;
+mod exactly_one;
 mod ministack;
+mod nets;
+mod replace;
+mod update;
 
 use std::{
     fs,
@@ -15,10 +21,11 @@ use std::{
 
 use local_aws::{
     deployment::{Deployment, Options},
+    ec2::InstanceSpec,
     execution::{Execution, Outcome},
     prepare::root,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 /// How many times faster than real the tests' AWS runs: fast enough for 40 minutes to be waited
@@ -30,7 +37,12 @@ fn on_aws(test: impl AsyncFnOnce(&'static Deployment)) {
     static SHARED: OnceLock<(Runtime, Deployment)> = OnceLock::new();
     let (runtime, deployment) = SHARED.get_or_init(|| {
         let runtime = Runtime::new().expect("a runtime");
-        let options = Options { speed: SPEED, port: 0, ec2_port: 0, parameters: vec![] };
+        let options = Options {
+            speed: SPEED,
+            port: 0,
+            ec2_port: 0,
+            parameters: vec!["SweepSchedule=rate(5 minutes)".to_owned()],
+        };
         let deployment = runtime.block_on(Deployment::start(&options, &|step| eprintln!("{step}")));
         (runtime, deployment.expect("a local AWS"))
     });
@@ -51,6 +63,16 @@ fn event(file: &str, changes: Value) -> Value {
         event.extend(changes);
     }
     event
+}
+
+/// A new running instance with two volumes, and the input of a create from it with some fields changed.
+fn new_create(aws: &Deployment, changes: Value) -> (String, Value) {
+    let instance = aws.ec2.add_instance(InstanceSpec::default().volume("/dev/sdf", 20, "gp3"));
+    let mut input = event("create.json", json!({"name": unique("image"), "sourceInstanceId": instance}));
+    if let (Value::Object(input), Value::Object(changes)) = (&mut input, changes) {
+        input.extend(changes);
+    }
+    (instance, input)
 }
 
 /// Starts a run.

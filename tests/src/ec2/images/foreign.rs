@@ -50,8 +50,9 @@ impl World {
     }
 
     /// An available image of this account that nothing here made, with a root snapshot.
-    pub(crate) fn add_foreign_image(&mut self, name: String, tags: Tags) -> String {
-        let (id, snapshot_id) = (self.ids.resource("ami"), self.ids.resource("snap"));
+    pub(crate) fn add_foreign_image(&mut self, id: Option<String>, name: String, tags: Tags) -> String {
+        let id = id.unwrap_or_else(|| self.ids.resource("ami"));
+        let snapshot_id = self.ids.resource("snap");
         let begun = self.now() - AGE;
         let snapshot = Snapshot {
             id: snapshot_id.clone(),
