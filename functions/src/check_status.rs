@@ -11,12 +11,12 @@ use crate::{
     attributes::Attributes,
     aws_error, ec2,
     error::Error,
-    ids::{ImageId, InstanceId},
+    ids::ImageId,
     image_state::{self, Outlook},
     pace,
     request::Request,
     settings::Settings,
-    step::{Document, SourceInstance, Status, Step},
+    step::{Document, Status, Step},
 };
 
 /// For how long EC2 may not yet show an image it has begun, in seconds.
@@ -72,7 +72,7 @@ pub async fn handle(client: &Client, settings: &Settings, input: Input) -> Resul
     }
 }
 
-async fn look(client: &Client, settings: &Settings, document: Document) -> Result<Step, Error> {
+async fn look(client: &Client, settings: &Settings, mut document: Document) -> Result<Step, Error> {
     let Some(image_id) = document.image_id.clone() else {
         return Err(Error::invalid("imageId", "the id of the image that was begun is required"));
     };
@@ -85,6 +85,9 @@ async fn look(client: &Client, settings: &Settings, document: Document) -> Resul
         }
         return Err(Error::ImageNotFound { image_id: image_id.to_string() });
     };
+    if let Some(source) = &mut document.source_instance {
+        source.watch(client, elapsed).await?;
+    }
     let state = image.state().map_or("unknown", |state| state.as_str()).to_owned();
     match image.state().map_or(Outlook::Pending, image_state::outlook) {
         Outlook::Pending => {
@@ -105,17 +108,17 @@ async fn look(client: &Client, settings: &Settings, document: Document) -> Resul
             }))
         }
         Outlook::Available => {
-            let source = source_instance(client, &document).await?;
-            if source.as_ref().is_some_and(|source| !is_back(source)) {
+            let is_back = match &mut document.source_instance {
+                Some(source) => source.is_back(client).await?,
+                None => true,
+            };
+            if !is_back {
                 tracing::info!(run, %image_id, "the image is available, its source instance is not back yet");
-                let mut step = document.step(Status::Pending, SHORTLY).because("the source instance is not back yet");
-                step.source_instance = source;
-                return Ok(step);
+                return Ok(document.step(Status::Pending, SHORTLY).because("the source instance is not back yet"));
             }
             tracing::info!(run, %image_id, elapsed, "the image is available");
             let mut step = document.step(Status::Available, 0);
             step.image = Some(attributes(client, settings, &image, &document.request).await?);
-            step.source_instance = source;
             Ok(step)
         }
     }
@@ -158,20 +161,6 @@ fn mean_progress(snapshots: &[&Snapshot]) -> Option<u8> {
     let all: u64 = snapshots.iter().map(|snapshot| size(snapshot)).sum();
     let done: u64 = snapshots.iter().map(|snapshot| size(snapshot) * percent(snapshot).unwrap_or(0)).sum();
     done.checked_div(all).and_then(|mean| u8::try_from(mean).ok())
-}
-
-/// The source instance as it is now. One that was running must run again before the run ends; one
-/// that somebody stopped or terminated meanwhile is only told of.
-async fn source_instance(client: &Client, document: &Document) -> Result<Option<SourceInstance>, Error> {
-    let Some(mut source) = document.source_instance.clone() else { return Ok(None) };
-    let instance = ec2::instance(client, &InstanceId::from(source.id.as_str())).await?;
-    let state = instance.and_then(|instance| instance.state.and_then(|state| state.name));
-    source.state_after = Some(state.map_or_else(|| "terminated".to_owned(), |state| state.as_str().to_owned()));
-    Ok(Some(source))
-}
-
-fn is_back(source: &SourceInstance) -> bool {
-    !matches!(source.state_after.as_deref(), Some("pending")) || source.state_before != "running"
 }
 
 #[cfg(test)]

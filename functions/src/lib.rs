@@ -22,6 +22,7 @@ pub mod read_request;
 pub mod request;
 pub mod run;
 pub mod settings;
+pub mod source_instance;
 pub mod start_create;
 pub mod start_rollback;
 pub mod start_update;

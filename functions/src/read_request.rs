@@ -13,7 +13,7 @@ use crate::{
     request::{Action, Create, Delete, Request},
     run::{Operation, Run},
     settings::Settings,
-    start_create,
+    source_instance,
     tags::{self, Tags},
 };
 
@@ -81,7 +81,7 @@ async fn replacement(
     };
     cleanup::check(&old, delete, settings)?;
     let instance = ec2::instance(client, &create.source_instance_id).await?;
-    start_create::check(create, instance.as_ref())?;
+    source_instance::check(create, instance.as_ref())?;
     let made = made(create);
     Ok(if old.name() == Some(create.name.as_str()) {
         [vec![Operation::Delete], made].concat()

@@ -8,7 +8,7 @@ use aws_sdk_ec2::{
     Client,
     error::ProvideErrorMetadata,
     operation::create_image::CreateImageError,
-    types::{DeviceType, Image, Instance, InstanceStateName, ResourceType, TagSpecification},
+    types::{Image, ResourceType, TagSpecification},
 };
 
 use crate::{
@@ -19,7 +19,8 @@ use crate::{
     request::{Create, Request},
     run::{RUN_TAG, Run},
     settings::Settings,
-    step::{Document, SourceInstance, Status, Step},
+    source_instance::{self, Readiness, SourceInstance},
+    step::{Document, Status, Step},
     tags,
 };
 
@@ -33,7 +34,7 @@ pub async fn handle(client: &Client, settings: &Settings, document: Document) ->
     let create = Request::parse(&document.request, None)?.into_create()?;
     let run = &document.run;
     let instance = ec2::instance(client, &create.source_instance_id).await?;
-    let source = match readiness(&create, instance.as_ref()) {
+    let source = match source_instance::readiness(&create, instance.as_ref()) {
         Readiness::Ready(source) => source,
         Readiness::NotYet(why) => {
             tracing::info!(run = run.arn(), instance_id = %create.source_instance_id, why, "the instance is not ready");
@@ -81,53 +82,6 @@ fn adopted(document: Document, image: &Image, source: Option<SourceInstance>) ->
     begun(document, image_id, source).because("an earlier attempt of this run began the image")
 }
 
-/// Refuses an instance that never can be imaged.
-pub(crate) fn check(create: &Create, instance: Option<&Instance>) -> Result<(), Error> {
-    match readiness(create, instance) {
-        Readiness::Never(refusal) => Err(refusal),
-        Readiness::Ready(_) | Readiness::NotYet(_) => Ok(()),
-    }
-}
-
-#[derive(Debug, PartialEq)]
-enum Readiness {
-    Ready(SourceInstance),
-    NotYet(&'static str),
-    Never(Error),
-}
-
-/// Whether the instance can be imaged: EC2 takes running and stopped ones with an EBS root device.
-fn readiness(create: &Create, instance: Option<&Instance>) -> Readiness {
-    let instance_id = create.source_instance_id.to_string();
-    let Some(instance) = instance else {
-        return Readiness::Never(Error::SourceInstanceNotFound { instance_id });
-    };
-    if instance.root_device_type() == Some(&DeviceType::InstanceStore) {
-        let reason = "its root device is an instance store, and only an EBS one can be imaged".to_owned();
-        return Readiness::Never(Error::SourceInstanceNotImageable { instance_id, reason });
-    }
-    let ready = |state: &str, running: bool| {
-        Readiness::Ready(SourceInstance {
-            id: create.source_instance_id.to_string(),
-            state_before: state.to_owned(),
-            state_after: None,
-            rebooted: running && !create.snapshot_without_reboot,
-            down_seconds: None,
-        })
-    };
-    match instance.state().and_then(|state| state.name()) {
-        Some(InstanceStateName::Running) => ready("running", true),
-        Some(InstanceStateName::Stopped) => ready("stopped", false),
-        Some(InstanceStateName::Pending) => Readiness::NotYet("the instance is pending"),
-        Some(InstanceStateName::Stopping) => Readiness::NotYet("the instance is stopping"),
-        other => {
-            let state = other.map_or("in no known state", |state| state.as_str());
-            let reason = format!("it is {state}, and only a running or stopped instance can be imaged");
-            Readiness::Never(Error::SourceInstanceNotImageable { instance_id, reason })
-        }
-    }
-}
-
 enum Answer {
     Begun(String),
     NameHeld,
@@ -166,58 +120,4 @@ async fn create_image(client: &Client, settings: &Settings, run: &Run, create: &
 fn is_about_state(error: &CreateImageError) -> bool {
     error.code() == Some(INVALID_PARAMETER_VALUE)
         && error.message().is_some_and(|message| message.contains("is not in state"))
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_sdk_ec2::types::InstanceState;
-    use serde_json::json;
-
-    use super::*;
-
-    fn create(no_reboot: bool) -> Create {
-        let input = json!({"name": "web", "sourceInstanceId": "i-01234567", "snapshotWithoutReboot": no_reboot});
-        Request::parse(&input, None).and_then(Request::into_create).unwrap()
-    }
-
-    fn instance(state: InstanceStateName, root: DeviceType) -> Instance {
-        Instance::builder().state(InstanceState::builder().name(state).build()).root_device_type(root).build()
-    }
-
-    fn rebooted(state: InstanceStateName, no_reboot: bool) -> bool {
-        match readiness(&create(no_reboot), Some(&instance(state, DeviceType::Ebs))) {
-            Readiness::Ready(source) => source.rebooted,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn only_a_running_instance_is_rebooted_and_only_unless_told_not_to() {
-        assert!(rebooted(InstanceStateName::Running, false));
-        assert!(!rebooted(InstanceStateName::Running, true));
-        assert!(!rebooted(InstanceStateName::Stopped, false));
-    }
-
-    #[test]
-    fn an_instance_on_its_way_is_waited_for() {
-        for state in [InstanceStateName::Pending, InstanceStateName::Stopping] {
-            let readiness = readiness(&create(false), Some(&instance(state, DeviceType::Ebs)));
-            assert!(matches!(readiness, Readiness::NotYet(_)));
-        }
-    }
-
-    #[test]
-    fn an_instance_that_never_can_be_imaged_is_refused() {
-        for (instance, name) in [
-            (None, "SourceInstanceNotFound"),
-            (Some(instance(InstanceStateName::Terminated, DeviceType::Ebs)), "SourceInstanceNotImageable"),
-            (Some(instance(InstanceStateName::ShuttingDown, DeviceType::Ebs)), "SourceInstanceNotImageable"),
-            (Some(instance(InstanceStateName::Running, DeviceType::InstanceStore)), "SourceInstanceNotImageable"),
-        ] {
-            match readiness(&create(false), instance.as_ref()) {
-                Readiness::Never(error) => assert_eq!(error.name(), name),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
 }

@@ -8,6 +8,7 @@ use crate::{
     error::Error,
     ids::{ImageId, SnapshotId},
     run::{Operation, Run},
+    source_instance::SourceInstance,
 };
 
 /// Where an operation stands.
@@ -97,22 +98,6 @@ impl Document {
             error: None,
         }
     }
-}
-
-/// The source instance's part in a create.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SourceInstance {
-    /// Its id.
-    pub id: String,
-    /// Its state before CreateImage.
-    pub state_before: String,
-    /// Its state when the image was available; null until then.
-    pub state_after: Option<String>,
-    /// Whether CreateImage rebooted it.
-    pub rebooted: bool,
-    /// For how long it was down, in seconds, where EC2 shows it.
-    pub down_seconds: Option<u64>,
 }
 
 /// Something a removal could not remove, and why.

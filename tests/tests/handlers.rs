@@ -1,0 +1,225 @@
+//! The handlers on the local EC2, one call at a time, in a time that stands still.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
+
+use std::time::Duration;
+
+use ami_from_instance::{
+    check_status, cleanup,
+    error::Error,
+    run::RUN_TAG,
+    settings::Settings,
+    start_create, start_update,
+    step::{Document, Status, Step},
+    tags::Tags,
+};
+use aws_config::BehaviorVersion;
+use local_aws::ec2::{self, Ec2, SEED_INSTANCE};
+use serde_json::{Value, json};
+
+const RUN: &str = "arn:aws:states:us-east-1:000000000000:execution:ami-lifecycle:nightly";
+
+async fn ec2() -> Ec2 {
+    Ec2::start(ec2::Settings { speed: 0.0, ..ec2::Settings::default() }).await.unwrap()
+}
+
+fn settings() -> Settings {
+    Settings {
+        default_tags: Tags::from([("Team".into(), "platform".into()), ("Stage".into(), "test".into())]),
+        lifecycle_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-lifecycle".into(),
+        operation_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-operation".into(),
+        allow_unmanaged_images: false,
+    }
+}
+
+/// Nothing listens where this client calls: what uses it does not ask Step Functions.
+fn no_step_functions() -> aws_sdk_sfn::Client {
+    let config = aws_sdk_sfn::Config::builder().behavior_version(BehaviorVersion::v2026_01_12());
+    aws_sdk_sfn::Client::from_conf(config.endpoint_url("http://127.0.0.1:9").build())
+}
+
+fn create_request() -> Value {
+    json!({"name": "web", "sourceInstanceId": SEED_INSTANCE, "tags": {"Team": "web"}})
+}
+
+fn document(operation: &str, request: Value) -> Value {
+    json!({"operation": operation, "run": RUN, "request": request})
+}
+
+/// The document with an answer merged over it, as the operation machine does.
+fn merged(mut document: Value, answer: &impl serde::Serialize) -> Value {
+    if let (Value::Object(document), Value::Object(answer)) = (&mut document, serde_json::to_value(answer).unwrap()) {
+        document.extend(answer);
+    }
+    document
+}
+
+async fn start_create(ec2: &Ec2, document: Value) -> Result<Step, Error> {
+    start_create::handle(&ec2.client(), &settings(), Document::parse(document)?).await
+}
+
+async fn look(ec2: &Ec2, document: Value) -> Result<Value, Error> {
+    let answer = check_status::handle(&ec2.client(), &settings(), check_status::Input::parse(document)?).await?;
+    Ok(serde_json::to_value(answer).unwrap())
+}
+
+async fn delete(ec2: &Ec2, settings: &Settings, document: Value) -> Result<Step, Error> {
+    cleanup::handle(&ec2.client(), &no_step_functions(), settings, Document::parse(document)?).await
+}
+
+/// Goes round as the operation machine does, until nothing is pending.
+async fn delete_whole(ec2: &Ec2, settings: &Settings, request: Value) -> Result<Step, Error> {
+    let mut document = document("delete", request);
+    loop {
+        let step = delete(ec2, settings, document.clone()).await?;
+        if step.status != Status::Pending {
+            return Ok(step);
+        }
+        ec2.advance(Duration::from_secs(step.wait_seconds));
+        document = merged(document, &step);
+    }
+}
+
+fn actions(ec2: &Ec2) -> Vec<String> {
+    ec2.calls().into_iter().map(|call| call.action).collect()
+}
+
+#[tokio::test]
+async fn beginning_an_image_takes_two_calls() {
+    let ec2 = ec2().await;
+    let step = start_create(&ec2, document("create", create_request())).await.unwrap();
+    assert_eq!(step.status, Status::Pending);
+    assert_eq!(actions(&ec2), ["DescribeInstances", "CreateImage"]);
+}
+
+#[tokio::test]
+async fn a_users_tags_lie_over_the_default_ones_and_the_run_tag_is_on_everything() {
+    let ec2 = ec2().await;
+    start_create(&ec2, document("create", create_request())).await.unwrap();
+    let expected =
+        Tags::from([("Team".into(), "web".into()), ("Stage".into(), "test".into()), (RUN_TAG.into(), RUN.into())]);
+    let snapshots = ec2.snapshots_tagged(RUN_TAG, RUN);
+    assert_eq!(snapshots.len(), 2);
+    assert!(snapshots.iter().all(|snapshot| snapshot.tags == expected));
+    assert_eq!(ec2.images_tagged(RUN_TAG, RUN)[0].tags, expected);
+}
+
+#[tokio::test]
+async fn beginning_twice_makes_one_image() {
+    let ec2 = ec2().await;
+    let first = start_create(&ec2, document("create", create_request())).await.unwrap();
+    ec2.advance(Duration::from_secs(5));
+    let second = start_create(&ec2, document("create", create_request())).await.unwrap();
+    assert_eq!(first.image_id, second.image_id);
+    assert_eq!(first.source_instance, second.source_instance);
+    assert_eq!(ec2.images().len(), 1);
+}
+
+#[tokio::test]
+async fn an_image_that_does_not_show_yet_is_neither_adopted_nor_taken_for_somebody_elses() {
+    let ec2 = ec2().await;
+    start_create(&ec2, document("create", create_request())).await.unwrap();
+    let again = start_create(&ec2, document("create", create_request())).await.unwrap();
+    assert_eq!(again.status, Status::NotStarted);
+}
+
+#[tokio::test]
+async fn the_image_of_another_run_is_not_adopted() {
+    let ec2 = ec2().await;
+    let neighbour = format!("{RUN}-2");
+    let image = ec2.add_foreign_image("web", &[(RUN_TAG, &neighbour)]);
+    let error = start_create(&ec2, document("create", create_request())).await.unwrap_err();
+    assert_eq!(error, Error::NameTaken { name: "web".into(), holder: image });
+    assert!(ec2.instance(SEED_INSTANCE).unwrap().reboots.is_empty());
+}
+
+#[tokio::test]
+async fn a_new_image_may_take_a_while_to_show() {
+    let ec2 = ec2().await;
+    let document = document("create", create_request());
+    let document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    assert_eq!(look(&ec2, document.clone()).await.unwrap()["status"], "Pending");
+    let mut gone = document;
+    gone["imageId"] = json!("ami-0aaaaaaaaaaaaaaaa");
+    gone["elapsedSeconds"] = json!(600);
+    assert_eq!(look(&ec2, gone).await.unwrap_err().name(), "ImageNotFound");
+}
+
+#[tokio::test]
+async fn looking_ends_with_the_image_and_the_instance_back() {
+    let ec2 = ec2().await;
+    let mut document = document("create", create_request());
+    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    let mut percents = vec![];
+    while document["status"] == "Pending" {
+        ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap()));
+        document = merged(document.clone(), &look(&ec2, document).await.unwrap());
+        percents.extend(document["progressPercent"].as_u64());
+    }
+    assert_eq!(document["status"], "Available");
+    assert!(percents.is_sorted() && percents.len() > 2, "{percents:?}");
+    assert_eq!(document["image"]["tags"], json!({"Team": "web"}));
+    assert_eq!(document["image"]["tagsAll"]["Stage"], "test");
+    assert!(document["image"]["uefiData"].is_string());
+    assert_eq!(document["sourceInstance"]["stateAfter"], "running");
+    // The status checks pass again half a minute after the reboot; the next look sees it.
+    let down = document["sourceInstance"]["downSeconds"].as_u64().unwrap();
+    assert!((30..90).contains(&down), "{down}");
+}
+
+#[tokio::test]
+async fn an_image_that_no_run_made_goes_where_input_and_deployment_allow_it() {
+    for with_snapshots in [true, false] {
+        let ec2 = ec2().await;
+        let image = ec2.add_foreign_image("golden", &[]);
+        let request = json!({"action": "delete", "imageId": image, "manageEbsSnapshots": with_snapshots});
+        let allowed = Settings { allow_unmanaged_images: true, ..settings() };
+
+        let refused = delete(&ec2, &settings(), document("delete", request.clone())).await.unwrap_err();
+        assert_eq!(refused.name(), "ImageNotManaged");
+        assert_eq!(ec2.mutating_calls().len(), 0);
+
+        let step = delete_whole(&ec2, &allowed, request).await.unwrap();
+        assert_eq!(step.status, Status::Gone);
+        assert_eq!(ec2.image(&image), None);
+        assert_eq!(ec2.snapshots().is_empty(), with_snapshots);
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_no_run_made_is_not_deleted_unless_the_input_says_what_becomes_of_its_snapshots() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("golden", &[]);
+    let allowed = Settings { allow_unmanaged_images: true, ..settings() };
+    let request = json!({"action": "delete", "imageId": image});
+    let error = delete(&ec2, &allowed, document("delete", request)).await.unwrap_err();
+    assert!(error.to_string().contains("manageEbsSnapshots"), "{error}");
+}
+
+#[tokio::test]
+async fn snapshots_of_another_image_with_a_longer_id_are_not_taken_along() {
+    let ec2 = ec2().await;
+    let document_of = |name: &str| {
+        let mut request = create_request();
+        request["name"] = json!(name);
+        document("create", request)
+    };
+    let first = start_create(&ec2, document_of("first")).await.unwrap().image_id.unwrap();
+    start_create(&ec2, document_of("second")).await.unwrap();
+    ec2.advance(Duration::from_secs(600));
+    delete_whole(&ec2, &settings(), json!({"action": "delete", "imageId": first.as_str()})).await.unwrap();
+    assert_eq!(ec2.images().len(), 1);
+    assert_eq!(ec2.snapshots().len(), 2);
+}
+
+#[tokio::test]
+async fn an_update_that_changes_nothing_calls_nothing_that_changes() {
+    let ec2 = ec2().await;
+    let tags = [(RUN_TAG, RUN), ("Team", "web"), ("Stage", "test")];
+    let image = ec2.add_foreign_image("web", &tags);
+    let request = json!({"action": "update", "imageId": image, "tags": {"Team": "web"}, "description": ""});
+    let update = Document::parse(document("update", request)).unwrap();
+    let step = start_update::handle(&ec2.client(), &settings(), update).await.unwrap();
+    assert_eq!(step.status, Status::Available);
+    assert_eq!(ec2.mutating_calls().len(), 0);
+}
