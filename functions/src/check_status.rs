@@ -138,8 +138,9 @@ pub(crate) async fn attributes(
     if attributes.boot_mode.as_deref().is_some_and(|mode| mode.starts_with("uefi")) {
         let request = client.describe_image_attribute().image_id(image.image_id().unwrap_or_default());
         let answer = request.attribute(ImageAttributeName::UefiData).send().await;
-        let answer = answer.map_err(|error| aws_error::unexpected("ec2:DescribeImageAttribute", &error))?;
-        attributes.uefi_data = answer.uefi_data.and_then(|data| data.value).filter(|value| !value.is_empty());
+        let answer = answer.map_err(|error| aws_error::unexpected("ec2:DescribeImageAttribute", &error));
+        let data = aws_error::optional(answer)?.and_then(|answer| answer.uefi_data);
+        attributes.uefi_data = data.and_then(|data| data.value).filter(|value| !value.is_empty());
     }
     Ok(attributes)
 }
@@ -147,7 +148,7 @@ pub(crate) async fn attributes(
 /// How much of the image's snapshots is made: the mean over their sizes.
 async fn progress(client: &Client, document: &Document, image: &Image) -> Result<Option<u8>, Error> {
     let ids: Vec<_> = ec2::snapshot_ids(image).map(str::to_owned).collect();
-    let snapshots = ec2::snapshots_of_run(client, document.run.arn()).await?;
+    let snapshots = aws_error::optional(ec2::snapshots_of_run(client, document.run.arn()).await)?.unwrap_or_default();
     let snapshots: Vec<_> = snapshots
         .iter()
         .filter(|one| one.snapshot_id().is_some_and(|id| ids.iter().any(|known| known == id)))

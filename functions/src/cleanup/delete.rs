@@ -24,16 +24,27 @@ pub(super) async fn look(client: &Client, settings: &Settings, mut document: Doc
     // Once the image is gone, only the document knows of the snapshots that nothing else tells.
     let mut snapshots: BTreeSet<SnapshotId> = document.snapshot_ids.iter().cloned().collect();
     if let Some(image) = &image {
-        check(image, &delete, settings)?;
+        // Once begun, it is not checked again: what is deregistered may show for a while without its tags.
+        if document.waited() == 0 {
+            check(image, &delete, settings)?;
+        }
         if delete.manage_ebs_snapshots != Some(false) || is_managed(image, settings) {
             snapshots.extend(ec2::snapshot_ids(image).map(SnapshotId::from));
         }
     }
     snapshots.extend(described(client, settings, &delete.image_id).await?);
+    // Nothing but the document will know of an unmanaged image's snapshots, should this call be cut
+    // off after the image is gone: they are written down before.
+    if image.as_ref().is_some_and(|image| !is_managed(image, settings)) && document.waited() == 0 {
+        let mut step = document.step(Status::Pending, 1).because("the image's snapshots are noted");
+        step.snapshot_ids = Some(snapshots.into_iter().collect());
+        return Ok(step);
+    }
+    let found = usize::from(image.is_some()) + snapshots.len();
     if let Some(image) = &image
         && !removal.image(client, image).await?
     {
-        return Ok(removal.step(&document));
+        return Ok(removal.step(&document, found));
     }
     let mut left = vec![];
     for id in snapshots {
@@ -45,7 +56,7 @@ pub(super) async fn look(client: &Client, settings: &Settings, mut document: Doc
         tracing::info!(run = document.run.arn(), image_id = %delete.image_id, "nothing of the image is left");
         return Ok(document.step(Status::Gone, 0).because("nothing of the image is left"));
     }
-    let mut step = removal.step(&document);
+    let mut step = removal.step(&document, found);
     step.snapshot_ids = Some(left);
     Ok(step)
 }
