@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use local_aws::{
-    chaos::{Plan, campaign},
+    chaos::{AT_ONCE, Plan, campaign},
     deployment::{Deployment, Options},
     execution::{Entered, Execution, Outcome},
     prepare,
@@ -170,7 +170,7 @@ async fn chaos(scope: Scope, mut local: Local) -> Result<ExitCode> {
     let deployment = Arc::new(start(local).await?);
     eprintln!("{runs} runs with seed {seed}");
     let numbers = only.map_or(0..runs, |only| only..only + 1);
-    let report = campaign(&deployment, numbers.map(|number| Plan::new(seed, number)).collect()).await?;
+    let report = campaign(&deployment, numbers.map(|number| Plan::new(seed, number)).collect(), AT_ONCE).await?;
     print!("{report}");
     let missing = report.missing();
     if only.is_none() && !missing.is_empty() {
