@@ -15,6 +15,7 @@ pub mod cleanup;
 pub mod ec2;
 pub mod error;
 pub mod ids;
+mod image_name;
 pub mod image_state;
 pub mod limits;
 pub mod pace;
