@@ -18,6 +18,7 @@ pub mod ids;
 mod image_name;
 pub mod image_state;
 pub mod limits;
+mod metrics;
 pub mod pace;
 pub mod read_request;
 pub mod request;
