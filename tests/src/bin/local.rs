@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use local_aws::{
     deployment::{Deployment, Options},
     execution::{Entered, Execution, Outcome},
-    prepare,
+    picture, prepare,
 };
 use tokio::runtime::Handle;
 
@@ -43,6 +43,8 @@ enum Command {
         #[command(flatten)]
         local: Local,
     },
+    /// Draws the machines, from their definitions into docs/machines.svg
+    Picture,
 }
 
 #[derive(Args)]
@@ -95,6 +97,10 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run { file, local } => run(file, local).await,
         Command::Up { local } => up(local).await,
+        Command::Picture => {
+            fs::write(prepare::root().join(picture::FILE), picture::draw()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
