@@ -6,4 +6,5 @@ pub mod deployment;
 pub mod ec2;
 pub mod execution;
 pub mod ministack;
+pub mod picture;
 pub mod prepare;

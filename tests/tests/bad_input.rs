@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use ami_from_instance::{
-    error::Error, read_request, request::Request, settings::Settings, start_create, step::Document,
+    error::Error, limits::Limits, read_request, request::Request, settings::Settings, start_create, step::Document,
 };
 use local_aws::ec2::{self, Ec2, SEED_INSTANCE};
 use proptest::{collection, prelude::*};
@@ -31,6 +31,7 @@ fn settings() -> Settings {
         lifecycle_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-lifecycle".into(),
         operation_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-operation".into(),
         allow_unmanaged_images: false,
+        limits: Limits::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ami_from_instance::{
     check_status, cleanup,
     error::Error,
+    limits::Limits,
     run::RUN_TAG,
     settings::Settings,
     start_create, start_update,
@@ -29,6 +30,7 @@ fn settings() -> Settings {
         lifecycle_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-lifecycle".into(),
         operation_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-operation".into(),
         allow_unmanaged_images: false,
+        limits: Limits::default(),
     }
 }
 

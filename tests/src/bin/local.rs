@@ -16,7 +16,7 @@ use local_aws::{
     chaos::{AT_ONCE, Plan, campaign},
     deployment::{Deployment, Options},
     execution::{Entered, Execution, Outcome},
-    prepare,
+    picture, prepare,
 };
 use tokio::runtime::Handle;
 
@@ -51,6 +51,8 @@ enum Command {
         #[command(flatten)]
         local: Local,
     },
+    /// Draws the machines, from their definitions into docs/machines.svg
+    Picture,
 }
 
 #[derive(Args)]
@@ -117,6 +119,10 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run { file, local } => run(file, local).await,
         Command::Chaos { scope, local } => chaos(scope, local).await,
         Command::Up { local } => up(local).await,
+        Command::Picture => {
+            fs::write(prepare::root().join(picture::FILE), picture::draw()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
