@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Seconds until the first look at an image that has just been begun.
-pub const FIRST_LOOK: u64 = 15;
+pub const FIRST_LOOK: u64 = 20;
 /// Where the progress tells nothing, a wait is this part of the time that has passed: half of it is
 /// the mean lag.
 const SILENT_PART: u64 = 12;

@@ -23,9 +23,19 @@ pub fn dollars(transitions: f64, invocations: f64) -> f64 {
     transitions * TRANSITION + invocations * INVOCATION
 }
 
-/// Dollars of a single machine that begins, and then waits 15 seconds, looks and chooses until the
-/// image is available, with the same functions.
-pub fn dollars_of_a_single_machine(seconds: f64) -> f64 {
+/// A single machine that begins, and then waits 15 seconds, looks and chooses until the image is
+/// available, with the same functions.
+#[derive(Clone, Copy, Debug)]
+pub struct SingleMachine {
+    /// The states it enters.
+    pub transitions: f64,
+    /// Dollars.
+    pub dollars: f64,
+}
+
+/// The single machine's part for an image that takes so many seconds.
+pub fn single_machine(seconds: f64) -> SingleMachine {
     let looks = (seconds / 15.0).ceil();
-    dollars(2.0 + STATES_OF_A_LOOK * looks, 1.0 + looks)
+    let transitions = 2.0 + STATES_OF_A_LOOK * looks;
+    SingleMachine { transitions, dollars: dollars(transitions, 1.0 + looks) }
 }

@@ -1,10 +1,18 @@
 //! `cargo pace`: the tables of the README's performance section.
 
+use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
-use local_aws::simulation::{
-    self, Kept, Shape, Way, fewest_looks, figures,
-    scale::{Watcher, load},
+use local_aws::{
+    cost,
+    deployment::{Deployment, Options},
+    ec2::InstanceSpec,
+    execution::{Execution, Outcome, states},
+    simulation::{
+        self, Kept, Shape, Way, fewest_looks, figures,
+        scale::{Watcher, load},
+    },
 };
+use serde_json::json;
 
 /// Prints a table of the README's performance section, or every one.
 #[derive(Parser)]
@@ -24,9 +32,12 @@ enum Table {
     Events,
     /// Many images at once
     Scale,
+    /// Dollars, from the histories of executions on the local AWS
+    Cost,
 }
 
-fn main() {
+#[tokio::main]
+async fn main() -> Result<()> {
     let wanted = Cli::parse().table;
     for table in Table::value_variants().iter().filter(|table| wanted.is_none_or(|wanted| wanted == **table)) {
         match table {
@@ -34,9 +45,11 @@ fn main() {
             Table::Tried => tried(),
             Table::Events => events(),
             Table::Scale => scale(),
+            Table::Cost => cost().await?,
         }
         println!();
     }
+    Ok(())
 }
 
 fn heading() {
@@ -121,4 +134,58 @@ fn scale() {
             );
         }
     }
+}
+
+/// How many times faster than real the local AWS runs for the costs: slow enough that a function's
+/// start counts as a few seconds.
+const SPEED: f64 = 10.0;
+/// The sizes of the volumes whose snapshots take 2, 10 and 40 minutes on the local EC2, in GiB.
+const VOLUMES: [(u64, u32); 3] = [(2, 50), (10, 290), (40, 1_190)];
+
+async fn cost() -> Result<()> {
+    let options = Options { speed: SPEED, port: 0, ec2_port: 0, parameters: vec![] };
+    let aws = &tokio::task::block_in_place(|| {
+        tokio::runtime::Handle::current().block_on(Deployment::start(&options, &|step| eprintln!("{step}")))
+    })?;
+    println!("| image | looks | transitions | a run | single machine | its transitions | ratio |");
+    println!("|---|---|---|---|---|---|---|");
+    let [(two, small), (ten, middle), (forty, large)] = VOLUMES;
+    let rows = tokio::try_join!(cost_of(aws, two, small), cost_of(aws, ten, middle), cost_of(aws, forty, large))?;
+    for row in [rows.0, rows.1, rows.2] {
+        println!("{row}");
+    }
+    Ok(())
+}
+
+/// Makes an image that takes so many minutes, and counts the states of its executions.
+async fn cost_of(aws: &Deployment, minutes: u64, gib: u32) -> Result<String> {
+    let instance = aws.ec2.add_instance(InstanceSpec::default().volume("/dev/sdf", gib, "gp3"));
+    let input = json!({
+        "name": format!("{minutes} minutes"),
+        "sourceInstanceId": instance,
+        "snapshotWithoutReboot": true,
+        "timeouts": {"create": "2h"},
+    });
+    let name = format!("minutes-{minutes}");
+    let client = aws.step_functions();
+    let run = Execution::start(&client, aws.lifecycle_machine_arn(), Some(&name), &input.to_string()).await?;
+    let outcome = run.wait().await?;
+    if !matches!(outcome, Outcome::Succeeded(_)) {
+        bail!("{outcome:?}");
+    }
+    let operations = aws.output("OperationMachineArn").replace(":stateMachine:", ":execution:");
+    let mut entered = states(&client, &run.arn).await?;
+    entered.extend(states(&client, &format!("{operations}:{name}-create")).await.context("the child's history")?);
+    let count = |states: &[&str]| entered.iter().filter(|one| states.contains(&one.state.as_str())).count();
+    let looks = count(&["Look again"]);
+    let invocations = count(&["Read the request", "Begin the operation", "Look again"]);
+    let ours = cost::dollars(entered.len() as f64, invocations as f64);
+    let single = cost::single_machine(minutes as f64 * 60.0);
+    Ok(format!(
+        "| {minutes} min | {looks} | {} | ${ours:.5} | ${:.5} | {} | {:.0} % |",
+        entered.len(),
+        single.dollars,
+        single.transitions,
+        100.0 * ours / single.dollars,
+    ))
 }
