@@ -23,10 +23,13 @@ pub const INSTANCE_MALFORMED: &str = "InvalidInstanceID.Malformed";
 pub const SNAPSHOT_NOT_FOUND: &str = "InvalidSnapshot.NotFound";
 /// An image, perhaps one just deregistered, refers to the snapshot.
 pub const SNAPSHOT_IN_USE: &str = "InvalidSnapshot.InUse";
-/// EC2's general refusal; what protects an image from deregistration answers with it (unverified).
-pub const OPERATION_NOT_PERMITTED: &str = "OperationNotPermitted";
 /// The instance's state or root device does not fit.
 pub const INVALID_PARAMETER_VALUE: &str = "InvalidParameterValue";
+
+/// The account has as many pending snapshots as it may have.
+pub const PENDING_SNAPSHOTS: &str = "PendingSnapshotLimitExceeded";
+/// The volume has as many pending snapshots as it may have.
+pub const CONCURRENT_SNAPSHOTS: &str = "ConcurrentSnapshotLimitExceeded";
 
 const THROTTLES: &[&str] = &[
     "RequestLimitExceeded",
@@ -34,9 +37,6 @@ const THROTTLES: &[&str] = &[
     "ThrottlingException",
     "TooManyRequestsException",
     "SnapshotCreationPerVolumeRateExceeded",
-    // These two empty by themselves, as pending snapshots complete.
-    "PendingSnapshotLimitExceeded",
-    "ConcurrentSnapshotLimitExceeded",
 ];
 const QUOTAS: &[&str] = &["SnapshotLimitExceeded", "ResourceLimitExceeded", "TagLimitExceeded"];
 const PERMISSIONS: &[&str] = &["UnauthorizedOperation", "AuthFailure", "AccessDenied", "AccessDeniedException"];
@@ -70,5 +70,17 @@ where
         Error::ServiceUnavailable { action, message }
     } else {
         Error::CallRefused { action, message }
+    }
+}
+
+/// What a run can do without: none where AWS refuses it, an error only where it is to be tried again.
+pub(crate) fn optional<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ (Error::Throttled { .. } | Error::ServiceUnavailable { .. })) => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "going on without it");
+            Ok(None)
+        }
     }
 }

@@ -139,16 +139,17 @@ pub(crate) async fn attributes(
     if attributes.boot_mode.as_deref().is_some_and(|mode| mode.starts_with("uefi")) {
         let request = client.describe_image_attribute().image_id(image.image_id().unwrap_or_default());
         let answer = request.attribute(ImageAttributeName::UefiData).send().await;
-        let answer = answer.map_err(|error| aws_error::unexpected("ec2:DescribeImageAttribute", &error))?;
-        attributes.uefi_data = answer.uefi_data.and_then(|data| data.value).filter(|value| !value.is_empty());
+        let answer = answer.map_err(|error| aws_error::unexpected("ec2:DescribeImageAttribute", &error));
+        let data = aws_error::optional(answer)?.and_then(|answer| answer.uefi_data);
+        attributes.uefi_data = data.and_then(|data| data.value).filter(|value| !value.is_empty());
     }
     Ok(attributes)
 }
 
 /// How much of the image's slowest snapshot is made: the others wait for it at 99 %.
 async fn progress(client: &Client, document: &Document, image: &Image) -> Result<Option<u8>, Error> {
-    let snapshots = ec2::snapshots_of_run(client, document.run.arn()).await?;
-    Ok(slowest(ec2::snapshot_ids(image), &snapshots))
+    let snapshots = aws_error::optional(ec2::snapshots_of_run(client, document.run.arn()).await)?;
+    Ok(snapshots.and_then(|snapshots| slowest(ec2::snapshot_ids(image), &snapshots)))
 }
 
 /// The least progress of these snapshots; one that does not show yet has none.

@@ -9,6 +9,7 @@ mod rollback;
 
 use aws_sdk_ec2::Client;
 pub(crate) use delete::check;
+pub(crate) use rollback::REMEMBERED;
 
 use crate::{
     error::Error,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_config::{AppName, BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_ec2::{
     Client,
+    primitives::{DateTime, DateTimeFormat},
     types::{Filter, Image, Instance, Snapshot, Tag},
 };
 
@@ -21,14 +22,24 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(18);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The configuration of every AWS client of the functions.
-pub async fn aws_config() -> SdkConfig {
+/// The largest page of images or snapshots; a call without one may time out in a large account.
+const PAGE: i32 = 1000;
+/// How far EC2's clock may be behind that of Step Functions, in seconds.
+const SKEW: i64 = 5 * 60;
+
+/// The configuration of every AWS client of a function. CloudTrail shows the function's name in the
+/// user agent of its calls.
+pub async fn aws_config(function: &'static str) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(CALL_TIMEOUT)
         .build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).load().await
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+    match AppName::new(format!("ami-from-instance-{function}")) {
+        Ok(name) => config.app_name(name).load().await,
+        Err(_) => config.load().await,
+    }
 }
 
 fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
@@ -50,7 +61,8 @@ pub(crate) async fn image(ec2: &Client, image_id: &ImageId) -> Result<Option<Ima
 }
 
 async fn own_images(ec2: &Client, filter: Filter) -> Result<Vec<Image>, Error> {
-    let pages = ec2.describe_images().owners("self").include_disabled(true).filters(filter).into_paginator();
+    let pages =
+        ec2.describe_images().owners("self").include_disabled(true).filters(filter).max_results(PAGE).into_paginator();
     let images: Result<Vec<_>, _> = pages.items().send().collect().await;
     images.map_err(|error| aws_error::unexpected("ec2:DescribeImages", &error))
 }
@@ -72,7 +84,8 @@ pub(crate) async fn images_of_runs(ec2: &Client) -> Result<Vec<Image>, Error> {
 }
 
 async fn own_snapshots(ec2: &Client, filters: Vec<Filter>) -> Result<Vec<Snapshot>, Error> {
-    let pages = ec2.describe_snapshots().owner_ids("self").set_filters(Some(filters)).into_paginator();
+    let pages =
+        ec2.describe_snapshots().owner_ids("self").set_filters(Some(filters)).max_results(PAGE).into_paginator();
     let snapshots: Result<Vec<_>, _> = pages.items().send().collect().await;
     snapshots.map_err(|error| aws_error::unexpected("ec2:DescribeSnapshots", &error))
 }
@@ -102,6 +115,17 @@ pub(crate) async fn instance(ec2: &Client, instance_id: &InstanceId) -> Result<O
         Err(error) if matches!(aws_error::code(&error), Some(INSTANCE_NOT_FOUND | INSTANCE_MALFORMED)) => Ok(None),
         Err(error) => Err(aws_error::unexpected("ec2:DescribeInstances", &error)),
     }
+}
+
+/// Reads a time that EC2 gives as text.
+pub(crate) fn time(text: Option<&str>) -> Option<DateTime> {
+    DateTime::from_str(text?, DateTimeFormat::DateTimeWithOffset).ok()
+}
+
+/// Whether something was made since a run started. The tag alone does not tell: an execution's name,
+/// and with it its ARN, can be used again after 90 days.
+pub(crate) fn is_since(made: Option<DateTime>, started: Option<DateTime>) -> bool {
+    made.zip(started).is_none_or(|(made, started)| made.secs() >= started.secs() - SKEW)
 }
 
 /// A tag for EC2.

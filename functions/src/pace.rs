@@ -79,7 +79,7 @@ impl Promise {
 pub fn next_look(elapsed: u64, percent: Option<u8>, before: Option<Promise>) -> (u64, Option<Promise>) {
     let silent = (elapsed / SILENT_PART).max(SILENT_SHORTEST);
     let Some(percent @ 1..) = percent else {
-        return (silent.min(LONGEST), None);
+        return (silent.min(LONGEST), before);
     };
     let alone = Promise::of_one_look(elapsed, percent);
     let promise = before.and_then(|before| alone.after(before, elapsed)).unwrap_or(alone);

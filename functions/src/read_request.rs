@@ -1,8 +1,8 @@
 //! The first state of a run: reads the request, and refuses it before anything is touched.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use aws_sdk_ec2::Client;
+use aws_sdk_ec2::{Client, primitives::DateTime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,6 +21,8 @@ use crate::{
 #[derive(Debug, Deserialize)]
 pub struct Input {
     run: Run,
+    #[serde(rename = "startTime")]
+    start_time: String,
     request: Value,
 }
 
@@ -29,6 +31,7 @@ pub struct Input {
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     run: Run,
+    start_time: String,
     request: Value,
     limits: Limits,
     operations: Vec<Operation>,
@@ -38,10 +41,11 @@ pub struct Plan {
 
 /// Reads the whole request and lays out the run's operations.
 pub async fn handle(client: &Client, settings: &Settings, input: Input) -> Result<Plan, Error> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = DateTime::from(SystemTime::now()).secs();
     input.run.check_name()?;
-    let request = Request::parse(&input.request, i64::try_from(now).ok())?;
+    let request = Request::parse(&input.request, Some(now))?;
     tags::with_defaults(&settings.default_tags, own_tags(&request.action))?;
+    check_deprecation_time(&request, now)?;
     let operations = match &request.action {
         Action::Create(create) => made(create),
         Action::Update(_) => vec![Operation::Update],
@@ -49,7 +53,21 @@ pub async fn handle(client: &Client, settings: &Settings, input: Input) -> Resul
         Action::Replace(create, delete) => replacement(client, settings, create, delete).await?,
     };
     tracing::info!(run = input.run.arn(), ?operations, "the request is valid");
-    Ok(Plan { run: input.run, request: input.request, limits: request.limits, operations, done: 0 })
+    let Input { run, start_time, request: input } = input;
+    Ok(Plan { run, start_time, request: input, limits: request.limits, operations, done: 0 })
+}
+
+/// EC2 refuses a deprecation time in the past, and a create may take as long as its limit before it
+/// is set: an image is not to be lost to that.
+fn check_deprecation_time(request: &Request, now: i64) -> Result<(), Error> {
+    let (Action::Create(create) | Action::Replace(create, _)) = &request.action else { return Ok(()) };
+    let longest = i64::try_from(request.limits.create + request.limits.update).unwrap_or(i64::MAX);
+    if create.deprecation_time.is_none_or(|time| time.to_date_time().secs() >= now.saturating_add(longest)) {
+        return Ok(());
+    }
+    let problem =
+        format!("a moment later than the limits of create and update together, {longest} seconds, is allowed");
+    Err(Error::invalid("deprecationTime", problem))
 }
 
 fn own_tags(action: &Action) -> &Tags {

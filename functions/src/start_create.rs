@@ -12,7 +12,7 @@ use aws_sdk_ec2::{
 };
 
 use crate::{
-    aws_error::{self, INVALID_PARAMETER_VALUE, NAME_DUPLICATE},
+    aws_error::{self, CONCURRENT_SNAPSHOTS, INVALID_PARAMETER_VALUE, NAME_DUPLICATE, PENDING_SNAPSHOTS},
     ec2,
     error::Error,
     ids::ImageId,
@@ -30,7 +30,9 @@ const NOT_READY: u64 = 15;
 
 /// Begins the image of the document's request, or finds the one that an earlier attempt began.
 pub async fn handle(client: &Client, settings: &Settings, document: Document) -> Result<Step, Error> {
-    let create = Request::parse(&document.request, None)?.into_create()?;
+    let request = Request::parse(&document.request, None)?;
+    let replaced = request.clone().into_delete().ok().map(|delete| delete.image_id);
+    let create = request.into_create()?;
     let run = &document.run;
     let instance = ec2::instance(client, &create.source_instance_id).await?;
     let source = match source_instance::readiness(&create, instance.as_ref()) {
@@ -41,8 +43,9 @@ pub async fn handle(client: &Client, settings: &Settings, document: Document) ->
         }
         // The instance may have changed after an earlier attempt whose answer was lost.
         Readiness::Never(refusal) => {
-            return match ec2::images_of_run(client, run).await?.pop() {
-                Some(image) => Ok(adopted(document, &image, None)),
+            let images = ec2::images_of_run(client, run).await?;
+            return match images.iter().find(|image| is_of_this_run(&document, image)) {
+                Some(image) => Ok(adopted(&document, image, None)),
                 None => Err(refusal),
             };
         }
@@ -50,10 +53,14 @@ pub async fn handle(client: &Client, settings: &Settings, document: Document) ->
     match create_image(client, settings, run, &create).await? {
         Answer::Begun(image_id) => {
             tracing::info!(run = run.arn(), image_id, instance_id = %create.source_instance_id, "the image is begun");
-            Ok(begun(document, &image_id, Some(source)))
+            Ok(begun(&document, &image_id, Some(source)))
         }
         Answer::NameHeld => match ec2::image_named(client, &create.name).await? {
-            Some(image) if tags::run_of(image.tags()) == Some(run.arn()) => Ok(adopted(document, &image, Some(source))),
+            Some(image) if is_of_this_run(&document, &image) => Ok(adopted(&document, &image, Some(source))),
+            // A replace has deleted it; not every part of EC2 has heard of it.
+            Some(image) if image.image_id() == replaced.as_ref().map(ImageId::as_str) => {
+                Ok(document.step(Status::NotStarted, NOT_READY).because("EC2 still shows the old image"))
+            }
             Some(image) => Err(Error::NameTaken { name: create.name, holder: image.image_id.unwrap_or_default() }),
             // Either an earlier attempt's image does not show yet, or a deregistered one's name is not free yet.
             None => {
@@ -61,21 +68,26 @@ pub async fn handle(client: &Client, settings: &Settings, document: Document) ->
                 Ok(document.step(Status::NotStarted, NOT_READY).because(why))
             }
         },
-        Answer::InstanceChanged => {
-            Ok(document.step(Status::NotStarted, NOT_READY).because("the instance is changing its state"))
-        }
+        Answer::NotNow(why) => Ok(document.step(Status::NotStarted, NOT_READY).because(why)),
     }
 }
 
-fn begun(document: Document, image_id: &str, source: Option<SourceInstance>) -> Step {
+/// The time of an operation counts from here: what was waited before was for the instance or the name.
+fn begun(document: &Document, image_id: &str, source: Option<SourceInstance>) -> Step {
     let mut step = document.step(Status::Pending, pace::FIRST_LOOK);
+    step.elapsed_seconds = 0;
     step.image_id = Some(ImageId::from(image_id));
     step.source_instance = source.or(step.source_instance);
     step
 }
 
+fn is_of_this_run(document: &Document, image: &Image) -> bool {
+    let (made, started) = (ec2::time(image.creation_date()), ec2::time(document.start_time.as_deref()));
+    tags::run_of(image.tags()) == Some(document.run.arn()) && ec2::is_since(made, started)
+}
+
 /// The first attempt's CreateImage leaves the instance in its state, so that it can be told from now.
-fn adopted(document: Document, image: &Image, source: Option<SourceInstance>) -> Step {
+fn adopted(document: &Document, image: &Image, source: Option<SourceInstance>) -> Step {
     let image_id = image.image_id().unwrap_or_default();
     tracing::info!(run = document.run.arn(), image_id, "the image of an earlier attempt is adopted");
     begun(document, image_id, source).because("an earlier attempt of this run began the image")
@@ -84,7 +96,7 @@ fn adopted(document: Document, image: &Image, source: Option<SourceInstance>) ->
 enum Answer {
     Begun(String),
     NameHeld,
-    InstanceChanged,
+    NotNow(&'static str),
 }
 
 async fn create_image(client: &Client, settings: &Settings, run: &Run, create: &Create) -> Result<Answer, Error> {
@@ -108,8 +120,12 @@ async fn create_image(client: &Client, settings: &Settings, run: &Run, create: &
         Ok(answer) => Ok(Answer::Begun(answer.image_id.unwrap_or_default())),
         Err(error) => match aws_error::code(&error) {
             Some(NAME_DUPLICATE) => Ok(Answer::NameHeld),
+            // They empty as pending snapshots complete, which takes longer than retries last.
+            Some(PENDING_SNAPSHOTS | CONCURRENT_SNAPSHOTS) => Ok(Answer::NotNow("too many snapshots are pending")),
             // It left its state between the look and the call.
-            _ if error.as_service_error().is_some_and(is_about_state) => Ok(Answer::InstanceChanged),
+            _ if error.as_service_error().is_some_and(is_about_state) => {
+                Ok(Answer::NotNow("the instance is changing its state"))
+            }
             _ => Err(aws_error::unexpected("ec2:CreateImage", &error)),
         },
     }

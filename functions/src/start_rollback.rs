@@ -1,15 +1,15 @@
 //! Starts rollbacks for runs that ended without one: when EventBridge tells that a run was aborted,
 //! timed out or failed, and from time to time for every run that left something behind.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
-use aws_sdk_ec2::Client;
+use aws_sdk_ec2::{Client, primitives::DateTime, types::Tag};
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{aws_error, ec2, error::Error, run::Run, settings::Settings, tags};
+use crate::{aws_error, cleanup, ec2, error::Error, ids::SnapshotId, run::Run, settings::Settings, tags};
 
 /// What EventBridge calls the end of an execution.
 const STATUS_CHANGE: &str = "Step Functions Execution Status Change";
@@ -22,8 +22,14 @@ pub struct Started {
     rolled_back: Vec<Run>,
     /// Runs whose image stays: they go on, or have succeeded.
     kept: Vec<Run>,
-    /// Runs that Step Functions does not know, with ids that may be leftovers: for a person to decide.
+    /// Runs that Step Functions does not know: what they made is for a person to decide.
     unknown: Vec<Run>,
+    /// Snapshots that a succeeded run made and whose image is gone: a delete that was cut off leaves
+    /// them, or somebody who deregistered the image and wants them. Deleting the image again removes
+    /// them.
+    orphaned_snapshots: Vec<SnapshotId>,
+    /// Runs that could not be asked about or rolled back this time, and why.
+    failed: Vec<(Run, String)>,
 }
 
 /// Starts a rollback for the run an event tells of, or for each one the sweep finds.
@@ -34,38 +40,77 @@ pub async fn handle(
     event: EventBridgeEvent<Value>,
 ) -> Result<Started, Error> {
     let mut started = Started::default();
-    for run in runs(client, settings, &event).await? {
-        let execution = step_functions.describe_execution().execution_arn(run.arn()).send().await;
-        match execution {
-            Ok(execution) => match execution.status {
-                ExecutionStatus::Aborted | ExecutionStatus::Failed | ExecutionStatus::TimedOut => {
-                    roll_back(step_functions, settings, &run).await?;
-                    started.rolled_back.push(run);
-                }
-                _ => started.kept.push(run),
-            },
-            Err(error) if aws_error::code(&error) == Some("ExecutionDoesNotExist") => {
-                tracing::warn!(run = run.arn(), "Step Functions does not know the run: what it made is kept");
-                started.unknown.push(run);
-            }
-            Err(error) => return Err(aws_error::unexpected("states:DescribeExecution", &error)),
-        }
-    }
-    Ok(started)
-}
-
-async fn runs(client: &Client, settings: &Settings, event: &EventBridgeEvent<Value>) -> Result<BTreeSet<Run>, Error> {
-    let is_ours = |run: &Run| run.is_of(&settings.lifecycle_machine_arn);
     if event.detail_type == STATUS_CHANGE {
         let Some(arn) = event.detail.get("executionArn").and_then(Value::as_str) else {
             return Err(Error::invalid("detail.executionArn", "an execution's ARN is required"));
         };
-        return Ok(Some(Run::new(arn)).into_iter().filter(is_ours).collect());
+        let run = Run::new(arn);
+        // The event tells of the run's end; the rollback itself asks whether it is true.
+        roll_back(step_functions, settings, &run).await?;
+        started.rolled_back.push(run);
+        return Ok(started);
     }
-    let images = ec2::images_of_runs(client).await?;
-    let snapshots = ec2::snapshots_of_runs(client).await?;
-    let tags = images.iter().map(|image| image.tags()).chain(snapshots.iter().map(|snapshot| snapshot.tags()));
-    Ok(tags.filter_map(tags::run_of).map(Run::new).filter(is_ours).collect())
+    for (run, made) in made_by_runs(client, settings).await? {
+        match status(step_functions, &run).await {
+            Ok(Some(ExecutionStatus::Aborted | ExecutionStatus::Failed | ExecutionStatus::TimedOut)) => {
+                match roll_back(step_functions, settings, &run).await {
+                    Ok(()) => started.rolled_back.push(run),
+                    Err(error) => started.failed.push((run, error.to_string())),
+                }
+            }
+            Ok(Some(status)) => {
+                if status == ExecutionStatus::Succeeded && !made.has_image {
+                    started.orphaned_snapshots.extend(made.snapshots);
+                }
+                started.kept.push(run);
+            }
+            Ok(None) => started.unknown.push(run),
+            Err(error) => started.failed.push((run, error.to_string())),
+        }
+    }
+    tracing::info!(?started, "the sweep is done");
+    Ok(started)
+}
+
+/// What one run has made.
+#[derive(Debug, Default)]
+struct Made {
+    has_image: bool,
+    snapshots: Vec<SnapshotId>,
+}
+
+/// What this deployment's runs of late have made, by run. Step Functions forgets the older ones.
+async fn made_by_runs(client: &Client, settings: &Settings) -> Result<BTreeMap<Run, Made>, Error> {
+    let since = DateTime::from_secs(DateTime::from(SystemTime::now()).secs() - cleanup::REMEMBERED);
+    let mut made: BTreeMap<Run, Made> = BTreeMap::new();
+    for image in ec2::images_of_runs(client).await? {
+        if let Some(run) = run(settings, image.tags())
+            && ec2::is_since(ec2::time(image.creation_date()), Some(since))
+        {
+            made.entry(run).or_default().has_image = true;
+        }
+    }
+    for snapshot in ec2::snapshots_of_runs(client).await? {
+        if let Some(run) = run(settings, snapshot.tags())
+            && ec2::is_since(snapshot.start_time, Some(since))
+        {
+            let id = snapshot.snapshot_id().unwrap_or_default();
+            made.entry(run).or_default().snapshots.push(SnapshotId::from(id));
+        }
+    }
+    Ok(made)
+}
+
+fn run(settings: &Settings, tags: &[Tag]) -> Option<Run> {
+    tags::run_of(tags).map(Run::new).filter(|run| run.is_of(&settings.lifecycle_machine_arn))
+}
+
+async fn status(step_functions: &aws_sdk_sfn::Client, run: &Run) -> Result<Option<ExecutionStatus>, Error> {
+    match step_functions.describe_execution().execution_arn(run.arn()).send().await {
+        Ok(execution) => Ok(Some(execution.status)),
+        Err(error) if aws_error::code(&error) == Some("ExecutionDoesNotExist") => Ok(None),
+        Err(error) => Err(aws_error::unexpected("states:DescribeExecution", &error)),
+    }
 }
 
 async fn roll_back(step_functions: &aws_sdk_sfn::Client, settings: &Settings, run: &Run) -> Result<(), Error> {

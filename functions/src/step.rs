@@ -39,9 +39,15 @@ pub struct Document {
     /// ARN of the child execution itself.
     #[serde(default)]
     pub execution: Option<String>,
+    /// When the run started, in RFC 3339.
+    #[serde(default)]
+    pub start_time: Option<String>,
     /// The user's request.
     #[serde(default)]
     pub request: Value,
+    /// Whether a rollback only stops what runs, and keeps what the run made.
+    #[serde(default)]
+    pub keep: bool,
     /// The image, once it is known.
     #[serde(default)]
     pub image_id: Option<ImageId>,
@@ -57,7 +63,10 @@ pub struct Document {
     /// For how long a rollback has found nothing.
     #[serde(default)]
     pub quiet_seconds: u64,
-    /// For how long nothing of what was found could be removed.
+    /// How many things the last look of a removal found.
+    #[serde(default)]
+    pub found: Option<usize>,
+    /// For how long a removal has found no less.
     #[serde(default)]
     pub stuck_seconds: u64,
     /// Whether the changes of an update were sent.
@@ -97,21 +106,13 @@ impl Document {
             source_instance: self.source_instance.clone(),
             snapshot_ids: None,
             quiet_seconds: None,
+            found: None,
             stuck_seconds: None,
             applied: None,
             removed: None,
             error: None,
         }
     }
-}
-
-/// Something a removal could not remove, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Leftover {
-    /// Its id.
-    pub id: String,
-    /// Why it stays.
-    pub why: String,
 }
 
 /// Why an operation failed, in the form of an execution's Error and Cause.
@@ -160,7 +161,10 @@ pub struct Step {
     /// For how long a rollback has found nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet_seconds: Option<u64>,
-    /// For how long nothing of what was found could be removed.
+    /// How many things this look of a removal found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<usize>,
+    /// For how long a removal has found no less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stuck_seconds: Option<u64>,
     /// Whether the changes of an update were sent.

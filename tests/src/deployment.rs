@@ -93,6 +93,11 @@ impl Deployment {
         self.speed
     }
 
+    /// The process ids of the functions that run.
+    pub fn functions(&self) -> Vec<u32> {
+        self.ministack.functions()
+    }
+
     /// Runs an AWS CLI command on it; gives what it printed.
     pub fn aws_cli(&self, arguments: &[&str]) -> Result<String> {
         let mut aws = Command::new(prepare::kept().join("venv/bin/aws"));

@@ -94,7 +94,7 @@ fn every_task_has_a_time_limit_and_retries_what_goes_away_by_itself() {
             assert!(rule["MaxDelaySeconds"].is_u64() && rule["MaxAttempts"].is_u64(), "{name}");
         }
         let retried = names(list(&state, "Retry"));
-        if state["Resource"] == "arn:aws:states:::lambda:invoke" {
+        if state["Resource"] == "arn:${Partition}:states:::lambda:invoke" {
             for error in LAMBDA_ERRORS.into_iter().chain(["Throttled", "ServiceUnavailable"]) {
                 assert!(retried.contains(error), "{name} does not retry {error}");
             }
@@ -139,7 +139,7 @@ fn a_child_is_named_as_the_functions_look_it_up_and_linked_to_its_run() {
     let lifecycle = machine("lifecycle");
     let mut suffixes = BTreeSet::new();
     for (name, state) in states(&lifecycle) {
-        if state["Resource"] != "arn:aws:states:::states:startExecution.sync:2" {
+        if state["Resource"] != "arn:${Partition}:states:::states:startExecution.sync:2" {
             continue;
         }
         let arguments = &state["Arguments"];
@@ -160,12 +160,12 @@ fn the_operation_machine_outlives_every_limit_a_user_may_set() {
 }
 
 #[test]
-fn only_arns_are_substituted_and_the_template_gives_them_all() {
+fn only_arns_and_their_partition_are_substituted_and_the_template_gives_them_all() {
     let template = fs::read_to_string(root().join("template.yaml")).unwrap();
     for name in MACHINES {
         for rest in text(name).split("${").skip(1) {
             let variable = rest.split('}').next().unwrap();
-            assert!(variable.ends_with("Arn"), "{name}: {variable}");
+            assert!(variable.ends_with("Arn") || variable == "Partition", "{name}: {variable}");
             assert!(template.contains(&format!("        {variable}: !")), "{name}: {variable}");
         }
     }

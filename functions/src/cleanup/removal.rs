@@ -5,32 +5,45 @@ use aws_sdk_ec2::{Client, types::Image};
 use crate::{
     aws_error::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE, SNAPSHOT_IN_USE, SNAPSHOT_NOT_FOUND},
     error::Error,
-    step::{Document, Leftover, Status, Step},
+    step::{Document, Status, Step},
 };
 
-/// For how long nothing may come off before what EC2 calls in use is taken as a leftover, in
-/// seconds. A snapshot stays in use for a while after its image was deregistered.
-const IN_USE_FOR_GOOD: u64 = 15 * 60;
+/// For how long, in seconds, what EC2 calls in use may stay before it is taken as a leftover. A
+/// snapshot stays in use for a while after its image was deregistered.
+const IN_USE: u64 = 15 * 60;
+/// The same for what EC2 refuses for a reason of its own, which may pass.
+const REFUSED: u64 = 60;
+/// The same for what nothing but a person can change.
+const FOR_GOOD: u64 = 0;
 /// Seconds until the next look.
 const SHORTLY: u64 = 5;
-/// The longest wait between looks that find only what is in use, in seconds.
+/// The longest wait between looks that find no less than before, in seconds.
 const LONGEST_WAIT: u64 = 60;
+
+/// Something that could not be removed, and why.
+#[derive(Debug)]
+struct Leftover {
+    id: String,
+    why: String,
+    /// For how long it may stay before it is given up, in seconds.
+    patience: u64,
+}
 
 /// What one look did.
 #[derive(Debug, Default)]
 pub(super) struct Removal {
-    /// What was removed.
-    pub(super) removed: Vec<String>,
-    /// What EC2 may let go later.
-    in_use: Vec<Leftover>,
-    /// What EC2 will not let go.
-    kept: Vec<Leftover>,
+    removed: Vec<String>,
+    left: Vec<Leftover>,
 }
 
 impl Removal {
     /// Keeps what may not be removed.
     pub(super) fn keep(&mut self, id: &str, why: impl Into<String>) {
-        self.kept.push(Leftover { id: id.to_owned(), why: why.into() });
+        self.leave(id, why, FOR_GOOD);
+    }
+
+    fn leave(&mut self, id: &str, why: impl Into<String>, patience: u64) {
+        self.left.push(Leftover { id: id.to_owned(), why: why.into(), patience });
     }
 
     /// Deregisters an image; says whether it is gone.
@@ -65,8 +78,7 @@ impl Removal {
             Err(error) => match aws_error::code(&error) {
                 Some(SNAPSHOT_NOT_FOUND) => Ok(true),
                 Some(SNAPSHOT_IN_USE) => {
-                    let why = error.into_service_error().meta().message().unwrap_or("it is in use").to_owned();
-                    self.in_use.push(Leftover { id: id.to_owned(), why });
+                    self.leave(id, error.into_service_error().meta().message().unwrap_or("it is in use"), IN_USE);
                     Ok(false)
                 }
                 _ => {
@@ -77,30 +89,31 @@ impl Removal {
         }
     }
 
-    /// Tells a refusal that stands from a call to be tried again.
+    /// Tells a refusal from a call to be tried again.
     fn refused(&mut self, id: &str, error: Error) -> Result<(), Error> {
-        match error {
-            Error::CallRefused { .. } | Error::NotAuthorized { .. } | Error::QuotaExceeded { .. } => {
-                self.keep(id, error.to_string());
-                Ok(())
-            }
-            error => Err(error),
-        }
+        let patience = match &error {
+            Error::CallRefused { .. } => REFUSED,
+            Error::NotAuthorized { .. } | Error::QuotaExceeded { .. } => FOR_GOOD,
+            _ => return Err(error),
+        };
+        self.leave(id, error.to_string(), patience);
+        Ok(())
     }
 
-    /// The answer after a look that found something.
-    pub(super) fn step(self, document: &Document) -> Step {
-        let stuck = if self.removed.is_empty() { document.stuck_seconds + document.wait_seconds } else { 0 };
-        let wait = if stuck == 0 { SHORTLY } else { (document.wait_seconds * 2).clamp(SHORTLY, LONGEST_WAIT) };
+    /// The answer after a look that found so many things. EC2 may go on showing what it has
+    /// accepted to remove, so that only finding less counts as progress.
+    pub(super) fn step(self, document: &Document, found: usize) -> Step {
+        let progress = document.found.is_none_or(|before| found < before);
+        let stuck = if progress { 0 } else { document.stuck_seconds + document.wait_seconds };
+        let wait = if progress { SHORTLY } else { (document.wait_seconds * 2).clamp(SHORTLY, LONGEST_WAIT) };
         let mut step = document.step(Status::Pending, wait).because("waiting until nothing of it is left");
-        step.stuck_seconds = Some(stuck);
-        let left = [self.kept, self.in_use.clone()].concat();
-        // As long as something comes off or is only in use, the rest may come off too.
-        let hopeless = self.removed.is_empty() && (self.in_use.is_empty() || stuck >= IN_USE_FOR_GOOD);
-        if hopeless && !left.is_empty() {
-            let leftovers: Vec<_> = left.iter().map(|one| format!("{} stays: {}", one.id, one.why)).collect();
+        let hopeless = self.removed.is_empty() && self.left.iter().all(|one| one.patience <= stuck);
+        if hopeless && !self.left.is_empty() {
+            let leftovers: Vec<_> = self.left.iter().map(|one| format!("{} stays: {}", one.id, one.why)).collect();
             step = step.failed(Error::LeftoversRemain { leftovers: leftovers.join("; ") });
         }
+        step.found = Some(found);
+        step.stuck_seconds = Some(stuck);
         step.removed = Some(self.removed);
         step
     }

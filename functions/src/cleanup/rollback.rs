@@ -1,13 +1,19 @@
 //! A rollback: removes what a run's create made, once Step Functions says that nobody wants it.
 
-use aws_sdk_ec2::Client;
+use std::time::SystemTime;
+
+use aws_sdk_ec2::{
+    Client,
+    primitives::DateTime,
+    types::{Image, Snapshot},
+};
 use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
 
 use super::removal::Removal;
 use crate::{
     aws_error, ec2,
     error::Error,
-    run::{Operation, Run},
+    run::Operation,
     settings::Settings,
     step::{Document, Status, Step},
 };
@@ -17,6 +23,13 @@ use crate::{
 const SETTLES: u64 = 90;
 /// The longest wait between looks that find nothing, in seconds.
 const LONGEST_WAIT: u64 = 30;
+/// For how long, in seconds, Step Functions may say that a run goes on that has ended.
+const HEARS_WITHIN: u64 = 60;
+/// Seconds until it is asked again.
+const ASK_AGAIN: u64 = 15;
+/// For how long after its end a run is rolled back, in seconds. Step Functions forgets an execution
+/// after 90 days.
+pub(crate) const REMEMBERED: i64 = 30 * 24 * 3600;
 
 /// The names a create fails with when EC2 made nothing.
 const MADE_NOTHING: &[&str] = &[
@@ -35,16 +48,25 @@ pub(super) async fn look(
     document: Document,
 ) -> Result<Step, Error> {
     let run = &document.run;
-    let settles = match verdict(step_functions, settings, &document).await? {
-        Verdict::Remove { settles } => settles,
+    let (settles, started) = match verdict(step_functions, settings, &document).await? {
+        Verdict::Remove { settles, started } => (settles, started),
         Verdict::Keep(why) => {
             tracing::info!(run = run.arn(), why, "what the run made is kept");
             return Ok(document.step(Status::Gone, 0).because(why));
         }
+        Verdict::AskAgain => {
+            return Ok(document.step(Status::Pending, ASK_AGAIN).because("Step Functions says that the run goes on"));
+        }
     };
-    let removal = remove(client, run).await?;
-    if let Some(removal) = removal {
-        let mut step = removal.step(&document);
+    let images = ec2::images_of_run(client, run).await?;
+    let images: Vec<_> =
+        images.into_iter().filter(|image| ec2::is_since(ec2::time(image.creation_date()), Some(started))).collect();
+    let snapshots = ec2::snapshots_of_run(client, run.arn()).await?;
+    let snapshots: Vec<_> =
+        snapshots.into_iter().filter(|snapshot| ec2::is_since(snapshot.start_time, Some(started))).collect();
+    let found = images.len() + snapshots.len();
+    if found > 0 {
+        let mut step = remove(client, &images, &snapshots).await?.step(&document, found);
         step.quiet_seconds = Some(0);
         return Ok(step);
     }
@@ -59,16 +81,10 @@ pub(super) async fn look(
     Ok(document.step(Status::Gone, 0).because("nothing of the run is left"))
 }
 
-/// Removes what carries the run's tag; none if nothing does.
-async fn remove(client: &Client, run: &Run) -> Result<Option<Removal>, Error> {
-    let images = ec2::images_of_run(client, run).await?;
-    let snapshots = ec2::snapshots_of_run(client, run.arn()).await?;
-    if images.is_empty() && snapshots.is_empty() {
-        return Ok(None);
-    }
+async fn remove(client: &Client, images: &[Image], snapshots: &[Snapshot]) -> Result<Removal, Error> {
     let mut removal = Removal::default();
     let mut held = vec![];
-    for image in &images {
+    for image in images {
         if !removal.image(client, image).await? {
             held.extend(ec2::snapshot_ids(image).map(str::to_owned));
         }
@@ -80,18 +96,21 @@ async fn remove(client: &Client, run: &Run) -> Result<Option<Removal>, Error> {
             removal.snapshot(client, id).await?;
         }
     }
-    Ok(Some(removal))
+    Ok(removal)
 }
 
 #[derive(Debug, PartialEq)]
 enum Verdict {
-    /// Remove it, and go on looking until nothing was found for so many seconds.
-    Remove { settles: u64 },
+    /// Remove what was made since the run started, and go on looking until nothing was found for so
+    /// many seconds.
+    Remove { settles: u64, started: DateTime },
     /// Somebody wants it, or nobody knows.
     Keep(&'static str),
+    /// The run goes on, or Step Functions has not heard of its end yet.
+    AskAgain,
 }
 
-/// Asks Step Functions about the run and stops those of its children that still run.
+/// Asks Step Functions about the run and stops those of its operations that still run.
 async fn verdict(
     step_functions: &aws_sdk_sfn::Client,
     settings: &Settings,
@@ -103,28 +122,34 @@ async fn verdict(
     }
     let child = |operation| run.child(&settings.operation_machine_arn, operation);
     let by_the_run_itself = document.execution.as_deref() == Some(child(Operation::Rollback).as_str());
-    match describe(step_functions, run.arn()).await?.map(|execution| execution.status) {
-        None => return Ok(Verdict::Keep("Step Functions does not know the run")),
-        Some(ExecutionStatus::Succeeded) => return Ok(Verdict::Keep("the run has succeeded")),
-        Some(ExecutionStatus::Running | ExecutionStatus::PendingRedrive) if !by_the_run_itself => {
+    let Some(execution) = describe(step_functions, run.arn()).await? else {
+        return Ok(Verdict::Keep("Step Functions does not know the run"));
+    };
+    match execution.status {
+        ExecutionStatus::Succeeded => return Ok(Verdict::Keep("the run has succeeded")),
+        ExecutionStatus::Running | ExecutionStatus::PendingRedrive if !by_the_run_itself => {
+            if document.waited() < HEARS_WITHIN {
+                return Ok(Verdict::AskAgain);
+            }
             return Err(Error::RunKept { run: run.arn().to_owned(), status: "still running".to_owned() });
         }
-        Some(_) => {}
+        _ => {}
     }
-    let create = describe(step_functions, &child(Operation::Create)).await?;
-    let delete = describe(step_functions, &child(Operation::Delete)).await?;
-    let is_done = |execution: &Option<DescribeExecutionOutput>| {
-        execution.as_ref().is_some_and(|execution| execution.status == ExecutionStatus::Succeeded)
-    };
-    // A replace that has begun to delete the old image has nothing but the new one to show.
-    let keep = is_done(&create) && delete.is_some();
+    // Its operations' executions are forgotten before it is, and they tell what to keep.
+    if execution.stop_date.is_some_and(|end| end.secs() < DateTime::from(SystemTime::now()).secs() - REMEMBERED) {
+        return Ok(Verdict::Keep("the run has ended too long ago"));
+    }
     for operation in [Operation::Create, Operation::Update, Operation::Delete] {
         stop(step_functions, &child(operation)).await?;
     }
-    if keep {
+    let create = describe(step_functions, &child(Operation::Create)).await?;
+    let made = create.as_ref().is_some_and(|create| create.status == ExecutionStatus::Succeeded);
+    // A replace that has begun to delete the old image may have nothing but the new one to show.
+    if document.keep || made && describe(step_functions, &child(Operation::Delete)).await?.is_some() {
         return Ok(Verdict::Keep("the old image is being deleted, so the new one stays"));
     }
-    Ok(Verdict::Remove { settles: settles(create.as_ref(), by_the_run_itself) })
+    let settles = settles(create.as_ref(), by_the_run_itself);
+    Ok(Verdict::Remove { settles, started: execution.start_date })
 }
 
 /// How long nothing must be found before a create counts as undone, by the way it ended.

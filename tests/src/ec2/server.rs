@@ -53,7 +53,7 @@ async fn answer(
     body: Bytes,
 ) -> Response<Body> {
     let request = read(&uri, &headers, &body);
-    let fault = world.lock().faults.strike(&request.action, &request.parameters);
+    let fault = world.lock().strike(&request);
     if let Some(FaultKind::Slow(duration)) = fault {
         tokio::time::sleep(duration).await;
     }

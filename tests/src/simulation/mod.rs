@@ -1,12 +1,13 @@
 //! Thousands of images in no time: how often each way of waiting looks at one, and how late it
 //! sees that the image is ready. Ours is the handlers' own [`ami_from_instance::pace`].
 
-mod random;
 pub mod scale;
 mod shape;
 mod way;
 
-pub use self::{random::Random, shape::Shape, way::Way};
+use fastrand::Rng;
+
+pub use self::{shape::Shape, way::Way};
 
 /// How many images each figure is the mean of.
 pub const IMAGES: usize = 5_000;
@@ -24,9 +25,15 @@ const SEED: u64 = 6;
 
 /// How many seconds it takes to make each of so many images.
 pub fn durations(images: usize) -> Vec<f64> {
-    let mut random = Random::new(SEED);
-    let draw = |_| (MEDIAN_SECONDS * (SIGMA * random.normal()).exp()).clamp(SHORTEST_SECONDS, LONGEST_SECONDS);
+    let mut random = Rng::with_seed(SEED);
+    let draw = |_| (MEDIAN_SECONDS * (SIGMA * normal(&mut random)).exp()).clamp(SHORTEST_SECONDS, LONGEST_SECONDS);
     (0..images).map(draw).collect()
+}
+
+/// Normally distributed around 0 with a deviation of 1 (Box and Muller's method).
+fn normal(random: &mut Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
+    radius * (2.0 * std::f64::consts::PI * random.f64()).cos()
 }
 
 /// How one image was watched.
@@ -39,7 +46,7 @@ struct Watched {
 }
 
 /// Watches one image; `event` says whether its end is told.
-fn watch(way: Way, shape: Shape, took: f64, event: bool, random: &mut Random) -> Watched {
+fn watch(way: Way, shape: Shape, took: f64, event: bool, random: &mut Rng) -> Watched {
     let progress = shape.progress(took, random);
     let told = took + AN_EVENT_TAKES;
     let mut pace = way.begin();
@@ -76,11 +83,11 @@ pub struct Figures {
 
 /// Watches [`IMAGES`] images in one way; each image's event is lost with a probability of `lost`.
 pub fn figures(way: Way, shape: Shape, lost: f64) -> Figures {
-    let mut random = Random::new(SEED + 1);
+    let mut random = Rng::with_seed(SEED + 1);
     let watched: Vec<_> = durations(IMAGES)
         .into_iter()
         .map(|took| {
-            let event = random.unit() >= lost;
+            let event = random.f64() >= lost;
             watch(way, shape, took, event, &mut random)
         })
         .collect();

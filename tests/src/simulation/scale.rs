@@ -6,7 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{A_LOOK_TAKES, Random, SEED, Shape, Way, durations, mean, shape::Progress, way::Pace};
+use fastrand::Rng;
+
+use super::{A_LOOK_TAKES, SEED, Shape, Way, durations, mean, shape::Progress, way::Pace};
 use crate::{
     cost,
     ec2::{
@@ -77,7 +79,7 @@ pub fn load(way: Way, watcher: Watcher, shape: Shape, images: usize) -> Load {
         Watcher::Each => milliseconds(seconds),
         Watcher::Shared => milliseconds(seconds).next_multiple_of(TICK_SECONDS * 1_000),
     };
-    let mut random = Random::new(SEED + 2);
+    let mut random = Rng::with_seed(SEED + 2);
     let mut buckets = Buckets::default();
     let mut queue = BinaryHeap::new();
     let mut all: Vec<One> = vec![];
@@ -116,9 +118,9 @@ pub fn load(way: Way, watcher: Watcher, shape: Shape, images: usize) -> Load {
                 retries += 1;
                 one.asked = Asked::Nothing;
                 let doubled = RETRY_SECONDS * f64::from(1 << (one.refused / ATTEMPTS - 1).min(5));
-                random.between(0.0, doubled.min(LONGEST_RETRY_SECONDS))
+                random.f64() * doubled.min(LONGEST_RETRY_SECONDS)
             } else {
-                random.between(0.0, f64::from(one.refused % ATTEMPTS))
+                random.f64() * f64::from(one.refused % ATTEMPTS)
             };
             queue.push(Reverse((milliseconds(now + pause), number)));
             continue;

@@ -1,6 +1,6 @@
 //! How the progress of an image's snapshots grows.
 
-use super::Random;
+use fastrand::Rng;
 
 /// A shape of progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,23 +50,22 @@ impl Shape {
     }
 
     /// The progress of an image that takes so many seconds.
-    pub(super) fn progress(self, took: f64, random: &mut Random) -> Progress {
-        let some = |least: f64, most: f64, random: &mut Random| random.between(least, most + 1.0) as usize;
+    pub(super) fn progress(self, took: f64, random: &mut Rng) -> Progress {
         match self {
             Self::Linear => Progress::Even(vec![(1.0, took)]),
             Self::Silent => Progress::Leaps(vec![]),
             Self::Volumes => {
-                let others = some(1.0, 3.0, random);
-                let sizes = (0..others).map(|_| 10_f64.powf(random.between(-2.0, 0.0)));
+                let others = random.usize(1..=3);
+                let sizes = (0..others).map(|_| 10_f64.powf(-2.0 * random.f64()));
                 Progress::Even([1.0].into_iter().chain(sizes).map(|size| (size, size * took)).collect())
             }
             Self::Jumping => {
-                let leaps = some(2.0, 5.0, random);
-                let mut moments: Vec<_> = (0..leaps).map(|_| random.unit()).collect();
+                let leaps = random.usize(2..=5);
+                let mut moments: Vec<_> = (0..leaps).map(|_| random.f64()).collect();
                 moments.sort_by(f64::total_cmp);
                 let mut percent = 0;
                 let leap = |share: f64| {
-                    let done = (100.0 * (share + random.between(-0.1, 0.1))).clamp(0.0, 99.0) as u8;
+                    let done = (100.0 * (share + 0.2 * random.f64() - 0.1)).clamp(0.0, 99.0) as u8;
                     percent = done.max(percent);
                     (share * took, percent)
                 };
