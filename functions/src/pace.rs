@@ -3,7 +3,7 @@
 //! EC2 shows how much of each snapshot is made. Where that grows evenly, two looks tell when the
 //! image will be ready, and what is left is to be there shortly after. Often it does not grow
 //! evenly: it stays at 0 % until the end, or leaps. So a look's promise is followed boldly only once
-//! two others have agreed with it, and where the progress tells nothing, the wait is a part of the
+//! others have agreed with it, and where the progress tells nothing, the wait is a part of the
 //! time that has passed: the share by which the image is seen late then stays the same, however long
 //! it takes.
 //!
@@ -15,19 +15,24 @@ use serde::{Deserialize, Serialize};
 pub const FIRST_LOOK: u64 = 20;
 /// Where the progress tells nothing, a wait is this part of the time that has passed: half of it is
 /// the mean lag.
-const SILENT_PART: u64 = 12;
+const SILENT_PART: u64 = 14;
 /// The shortest such wait, in seconds.
 const SILENT_SHORTEST: u64 = 10;
 /// The part of what a single look promises that is waited.
-const CAUTIOUS_PART: u64 = 3;
+const CAUTIOUS_PART: u64 = 4;
 /// How many times the seconds that have passed a wait may have.
 const BOLDEST: u64 = 2;
 /// The longest wait, in seconds: an image may fail whatever its progress promises.
 const LONGEST: u64 = 300;
 /// How many looks must agree with an earlier one before they are believed.
 const BELIEVED: u8 = 2;
+/// Within how many seconds the end must lie for one to be enough.
+const NARROW: u64 = 8;
 /// By how many seconds two looks may differ and agree: nobody counts the time that a look takes.
 const TOLERANCE: u64 = 2;
+/// How many more seconds than were counted may have passed since EC2 began: those of CreateImage and
+/// of the looks.
+const UNCOUNTED: u64 = 3;
 
 /// When the image will be ready if its progress goes on evenly, as the looks so far tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +55,7 @@ impl Promise {
         Self {
             percent,
             earliest_seconds: 100 * elapsed / (percents + 1),
-            latest_seconds: (100 * elapsed).div_ceil(percents),
+            latest_seconds: (100 * (elapsed + UNCOUNTED)).div_ceil(percents).saturating_sub(UNCOUNTED),
             agreed: 0,
         }
     }
@@ -70,7 +75,8 @@ impl Promise {
     }
 
     fn is_believed(self) -> bool {
-        self.agreed >= BELIEVED
+        let is_narrow = self.latest_seconds - self.earliest_seconds <= NARROW;
+        self.agreed >= BELIEVED || self.agreed > 0 && is_narrow
     }
 }
 
@@ -121,9 +127,9 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_progress_is_looked_at_after_a_twelfth_of_the_time_that_has_passed() {
+    fn a_silent_progress_is_looked_at_after_a_fourteenth_of_the_time_that_has_passed() {
         for percent in [None, Some(0), Some(100)] {
-            assert_eq!(next_look(600, percent, None).0, 50);
+            assert_eq!(next_look(700, percent, None).0, 50);
         }
     }
 

@@ -14,6 +14,9 @@ pub const IMAGES: usize = 5_000;
 /// Seconds from a wait's end to its look's answer, which the machine does not count: two
 /// transitions and the function.
 const A_LOOK_TAKES: f64 = 0.3;
+/// Seconds from the image's beginning to the first wait, which it does not count either: the rest of
+/// CreateImage, and a transition.
+const BEGINNING_TAKES: f64 = 1.5;
 /// Seconds from an image's end to the look that its `EC2 AMI State Change` event brings about.
 const AN_EVENT_TAKES: f64 = 2.0;
 
@@ -50,7 +53,8 @@ fn watch(way: Way, shape: Shape, took: f64, event: bool, random: &mut Rng) -> Wa
     let progress = shape.progress(took, random);
     let told = took + AN_EVENT_TAKES;
     let mut pace = way.begin();
-    let (mut now, mut elapsed, mut looks) = (0.0, 0, 0);
+    let mut now = if way.is_ours() { BEGINNING_TAKES } else { 0.0 };
+    let (mut elapsed, mut looks) = (0, 0);
     while let Some(wait) = pace.wait(elapsed, &progress.at(now)) {
         let due = now + wait as f64;
         let woken = event && (now..due).contains(&told);

@@ -8,7 +8,7 @@ use std::{
 
 use fastrand::Rng;
 
-use super::{A_LOOK_TAKES, SEED, Shape, Way, durations, mean, shape::Progress, way::Pace};
+use super::{A_LOOK_TAKES, BEGINNING_TAKES, SEED, Shape, Way, durations, mean, shape::Progress, way::Pace};
 use crate::{
     cost,
     ec2::{
@@ -79,6 +79,7 @@ pub fn load(way: Way, watcher: Watcher, shape: Shape, images: usize) -> Load {
         Watcher::Each => milliseconds(seconds),
         Watcher::Shared => milliseconds(seconds).next_multiple_of(TICK_SECONDS * 1_000),
     };
+    let uncounted = |seconds: f64| if way.is_ours() && watcher == Watcher::Each { seconds } else { 0.0 };
     let mut random = Rng::with_seed(SEED + 2);
     let mut buckets = Buckets::default();
     let mut queue = BinaryHeap::new();
@@ -87,7 +88,7 @@ pub fn load(way: Way, watcher: Watcher, shape: Shape, images: usize) -> Load {
         let begun = (number as f64 - f64::from(CHANGING.capacity)).max(0.0) / f64::from(CHANGING.refill);
         let mut pace = way.begin();
         let elapsed = pace.wait(0, &[]).unwrap_or_default();
-        queue.push(Reverse((due(begun + elapsed as f64), number)));
+        queue.push(Reverse((due(begun + uncounted(BEGINNING_TAKES) + elapsed as f64), number)));
         let progress = shape.progress(took, &mut random);
         all.push(One { begun, took, progress, pace, elapsed, asked: Asked::Nothing, refused: 0 });
     }
@@ -145,8 +146,7 @@ pub fn load(way: Way, watcher: Watcher, shape: Shape, images: usize) -> Load {
         }
         if let Some(wait) = one.pace.wait(one.elapsed, &one.progress.at(age)) {
             one.elapsed += wait;
-            let takes = if way.is_ours() && watcher == Watcher::Each { A_LOOK_TAKES } else { 0.0 };
-            queue.push(Reverse((due(now + wait as f64 + takes), number)));
+            queue.push(Reverse((due(now + wait as f64 + uncounted(A_LOOK_TAKES)), number)));
         }
     }
     let count = images as f64;
