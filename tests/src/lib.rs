@@ -2,9 +2,11 @@
 //! application on them and runs it.
 
 pub mod chaos;
+pub mod cost;
 pub mod deployment;
 pub mod ec2;
 pub mod execution;
 pub mod ministack;
 pub mod picture;
 pub mod prepare;
+pub mod simulation;
