@@ -5,21 +5,23 @@ use serde_json::Value;
 
 use crate::on_aws;
 
-/// Calls a function with a file of `events/functions/` as `aws lambda invoke` does.
-fn invoke(aws: &Deployment, function: &str, file: &str) -> Value {
-    let query = format!("Functions[?contains(FunctionName, `-{function}-`)].FunctionName");
-    let name = aws.aws_cli(&["lambda", "list-functions", "--query", &query, "--output", "text"]).unwrap();
+/// Calls a function with a file of `events/functions/`.
+fn invoke(aws: &Deployment, names: &str, function: &str, file: &str) -> Value {
+    let name = names.split_whitespace().find(|name| name.contains(&format!("-{function}-"))).expect(function);
     let payload = format!("file://{}", root().join("events/functions").join(file).display());
     let answer = tempfile::NamedTempFile::new().unwrap();
     let out = answer.path().to_str().unwrap();
-    aws.aws_cli(&["lambda", "invoke", "--function-name", name.trim(), "--payload", &payload, out]).unwrap();
+    aws.aws_cli(&["lambda", "invoke", "--function-name", name, "--payload", &payload, out]).unwrap();
     serde_json::from_reader(answer).unwrap()
 }
 
 #[test]
 fn each_function_answers_what_the_machines_send_it() {
     on_aws(async |aws| {
-        let plan = invoke(aws, "ReadRequestFunction", "read-request.json");
+        let list = ["lambda", "list-functions", "--query", "Functions[].FunctionName", "--output", "text"];
+        let names = aws.aws_cli(&list).unwrap();
+        let invoke = |function, file| invoke(aws, &names, function, file);
+        let plan = invoke("ReadRequestFunction", "read-request.json");
         assert_eq!(plan["request"]["name"], "web-2026-11-23-08-30-05");
         assert_eq!((&plan["limits"]["create"], &plan["limits"]["delete"]), (&2400.into(), &5400.into()));
         for (function, file, status) in [
@@ -27,12 +29,12 @@ fn each_function_answers_what_the_machines_send_it() {
             ("CheckStatusFunction", "check-status.json", "Available"),
             ("CleanupFunction", "cleanup.json", "Gone"),
         ] {
-            let answer = invoke(aws, function, file);
+            let answer = invoke(function, file);
             assert_eq!(answer["status"], status, "{file}: {answer}");
         }
-        let update = invoke(aws, "StartUpdateFunction", "start-update.json");
+        let update = invoke("StartUpdateFunction", "start-update.json");
         assert!(update["status"] == "Pending" || update["status"] == "Available", "{update}");
-        let started = invoke(aws, "StartRollbackFunction", "start-rollback.json");
+        let started = invoke("StartRollbackFunction", "start-rollback.json");
         assert!(started["rolledBack"][0].as_str().is_some_and(|run| run.ends_with(":example")), "{started}");
     });
 }
