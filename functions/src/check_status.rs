@@ -92,10 +92,11 @@ async fn look(client: &Client, settings: &Settings, mut document: Document) -> R
     match image.state().map_or(Outlook::Pending, image_state::outlook) {
         Outlook::Pending => {
             let percent = progress(client, &document, &image).await?;
-            let wait = pace::next_look(elapsed, percent);
+            let (wait, promise) = pace::next_look(elapsed, percent, document.promise);
             tracing::info!(run, %image_id, state, elapsed, percent, wait, "the image is pending");
             let mut step = document.step(Status::Pending, wait);
             step.progress_percent = percent;
+            step.promise = promise;
             Ok(step)
         }
         Outlook::Failed => {
@@ -145,23 +146,19 @@ pub(crate) async fn attributes(
     Ok(attributes)
 }
 
-/// How much of the image's snapshots is made: the mean over their sizes.
+/// How much of the image's slowest snapshot is made: the others wait for it at 99 %.
 async fn progress(client: &Client, document: &Document, image: &Image) -> Result<Option<u8>, Error> {
-    let ids: Vec<_> = ec2::snapshot_ids(image).map(str::to_owned).collect();
-    let snapshots = aws_error::optional(ec2::snapshots_of_run(client, document.run.arn()).await)?.unwrap_or_default();
-    let snapshots: Vec<_> = snapshots
-        .iter()
-        .filter(|one| one.snapshot_id().is_some_and(|id| ids.iter().any(|known| known == id)))
-        .collect();
-    Ok(mean_progress(&snapshots))
+    let snapshots = aws_error::optional(ec2::snapshots_of_run(client, document.run.arn()).await)?;
+    Ok(snapshots.and_then(|snapshots| slowest(ec2::snapshot_ids(image), &snapshots)))
 }
 
-fn mean_progress(snapshots: &[&Snapshot]) -> Option<u8> {
-    let percent = |snapshot: &Snapshot| snapshot.progress()?.trim_end_matches('%').parse::<u64>().ok();
-    let size = |snapshot: &Snapshot| u64::try_from(snapshot.volume_size().unwrap_or(1)).unwrap_or(1).max(1);
-    let all: u64 = snapshots.iter().map(|snapshot| size(snapshot)).sum();
-    let done: u64 = snapshots.iter().map(|snapshot| size(snapshot) * percent(snapshot).unwrap_or(0)).sum();
-    done.checked_div(all).and_then(|mean| u8::try_from(mean).ok())
+/// The least progress of these snapshots; one that does not show yet has none.
+fn slowest<'a>(ids: impl Iterator<Item = &'a str>, snapshots: &[Snapshot]) -> Option<u8> {
+    let percent = |id: &str| {
+        let snapshot = snapshots.iter().find(|one| one.snapshot_id() == Some(id))?;
+        snapshot.progress()?.trim_end_matches('%').parse::<u8>().ok()
+    };
+    ids.map(|id| percent(id).unwrap_or(0)).min()
 }
 
 #[cfg(test)]
@@ -185,12 +182,12 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_the_mean_over_the_volumes_sizes() {
-        let snapshot = |size, progress: &str| Snapshot::builder().volume_size(size).progress(progress).build();
-        let (small, large) = (snapshot(10, "100%"), snapshot(90, "50%"));
-        assert_eq!(mean_progress(&[&small, &large]), Some(55));
-        assert_eq!(mean_progress(&[]), None);
-        let silent = snapshot(10, "");
-        assert_eq!(mean_progress(&[&silent]), Some(0));
+    fn the_progress_is_the_slowest_snapshots() {
+        let snapshot = |id: &str, progress: &str| Snapshot::builder().snapshot_id(id).progress(progress).build();
+        let snapshots = [snapshot("a", "99%"), snapshot("b", "55%"), snapshot("silent", "")];
+        assert_eq!(slowest(["a", "b"].into_iter(), &snapshots), Some(55));
+        assert_eq!(slowest(["a", "silent"].into_iter(), &snapshots), Some(0));
+        assert_eq!(slowest(["a", "not shown yet"].into_iter(), &snapshots), Some(0));
+        assert_eq!(slowest([].into_iter(), &snapshots), None);
     }
 }

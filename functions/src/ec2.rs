@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_config::{AppName, BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_ec2::{
     Client,
     primitives::{DateTime, DateTimeFormat},
@@ -27,14 +27,19 @@ const PAGE: i32 = 1000;
 /// How far EC2's clock may be behind that of Step Functions, in seconds.
 const SKEW: i64 = 5 * 60;
 
-/// The configuration of every AWS client of the functions.
-pub async fn aws_config() -> SdkConfig {
+/// The configuration of every AWS client of a function. CloudTrail shows the function's name in the
+/// user agent of its calls.
+pub async fn aws_config(function: &'static str) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(CALL_TIMEOUT)
         .build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts).load().await
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
+    match AppName::new(format!("ami-from-instance-{function}")) {
+        Ok(name) => config.app_name(name).load().await,
+        Err(_) => config.load().await,
+    }
 }
 
 fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {

@@ -1,38 +1,157 @@
 //! How long to wait before the next look at an image.
+//!
+//! EC2 shows how much of each snapshot is made. Where that grows evenly, two looks tell when the
+//! image will be ready, and what is left is to be there shortly after. Often it does not grow
+//! evenly: it stays at 0 % until the end, or leaps. So a look's promise is followed boldly only once
+//! others have agreed with it, and where the progress tells nothing, the wait is a part of the
+//! time that has passed: the share by which the image is seen late then stays the same, however long
+//! it takes.
+//!
+//! `cargo pace` compares this with other ways, and `tests/pace.rs` holds it to its figures.
 
-/// The shortest wait, in seconds.
-const SHORTEST: u64 = 5;
-/// The longest wait, in seconds.
-const LONGEST: u64 = 60;
-/// Without a useful progress, a wait is this part of the time that has passed.
-const PART_OF_ELAPSED: u64 = 20;
+use serde::{Deserialize, Serialize};
 
-/// Seconds until the next look, after `elapsed` seconds with the snapshots at `percent`.
-///
-/// Progress is not linear, so only half of what it promises is waited at once.
-pub fn next_look(elapsed: u64, percent: Option<u8>) -> u64 {
-    let expected = match percent {
-        Some(percent @ 1..=98) => elapsed * (100 - u64::from(percent)) / u64::from(percent) / 2,
-        _ => elapsed / PART_OF_ELAPSED,
+/// Seconds until the first look at an image that has just been begun.
+pub const FIRST_LOOK: u64 = 20;
+/// Where the progress tells nothing, a wait is this part of the time that has passed: half of it is
+/// the mean lag.
+const SILENT_PART: u64 = 14;
+/// The shortest such wait, in seconds.
+const SILENT_SHORTEST: u64 = 10;
+/// The part of what a single look promises that is waited.
+const CAUTIOUS_PART: u64 = 4;
+/// How many times the seconds that have passed a wait may have.
+const BOLDEST: u64 = 2;
+/// The longest wait, in seconds: an image may fail whatever its progress promises.
+const LONGEST: u64 = 300;
+/// How many looks must agree with an earlier one before they are believed.
+const BELIEVED: u8 = 2;
+/// Within how many seconds the end must lie for one to be enough.
+const NARROW: u64 = 8;
+/// By how many seconds two looks may differ and agree: nobody counts the time that a look takes.
+const TOLERANCE: u64 = 2;
+/// How many more seconds than were counted may have passed since EC2 began: those of CreateImage and
+/// of the looks.
+const UNCOUNTED: u64 = 3;
+
+/// When the image will be ready if its progress goes on evenly, as the looks so far tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Promise {
+    /// The slowest snapshot's progress at the latest look.
+    percent: u8,
+    /// Not before, in seconds after the image was begun.
+    earliest_seconds: u64,
+    /// Not after, in seconds after the image was begun.
+    latest_seconds: u64,
+    /// How many looks with a higher progress have agreed with the one before.
+    agreed: u8,
+}
+
+impl Promise {
+    /// What one look tells: EC2 cuts the fraction of a percent off.
+    fn of_one_look(elapsed: u64, percent: u8) -> Self {
+        let percents = u64::from(percent);
+        Self {
+            percent,
+            earliest_seconds: 100 * elapsed / (percents + 1),
+            latest_seconds: (100 * (elapsed + UNCOUNTED)).div_ceil(percents).saturating_sub(UNCOUNTED),
+            agreed: 0,
+        }
+    }
+
+    /// What this look and the ones before it tell, if they agree.
+    fn after(self, before: Self, elapsed: u64) -> Option<Self> {
+        let moved = self.percent > before.percent;
+        let earliest_seconds = self.earliest_seconds.max(before.earliest_seconds);
+        let latest_seconds = self.latest_seconds.min(before.latest_seconds);
+        let agree = earliest_seconds <= latest_seconds + TOLERANCE && elapsed <= latest_seconds + TOLERANCE;
+        (agree && (moved || before.is_believed())).then(|| Self {
+            earliest_seconds,
+            latest_seconds: latest_seconds.max(earliest_seconds),
+            agreed: before.agreed.saturating_add(moved.into()),
+            ..self
+        })
+    }
+
+    fn is_believed(self) -> bool {
+        let is_narrow = self.latest_seconds - self.earliest_seconds <= NARROW;
+        self.agreed >= BELIEVED || self.agreed > 0 && is_narrow
+    }
+}
+
+/// Seconds until the next look, and the promise to come back with: `elapsed` seconds after the image
+/// was begun, with its slowest snapshot at `percent`, and with the promise of the looks before.
+pub fn next_look(elapsed: u64, percent: Option<u8>, before: Option<Promise>) -> (u64, Option<Promise>) {
+    let silent = (elapsed / SILENT_PART).max(SILENT_SHORTEST);
+    let Some(percent @ 1..) = percent else {
+        return (silent.min(LONGEST), before);
     };
-    expected.clamp(SHORTEST, LONGEST)
+    let alone = Promise::of_one_look(elapsed, percent);
+    let promise = before.and_then(|before| alone.after(before, elapsed)).unwrap_or(alone);
+    let until_earliest = promise.earliest_seconds.saturating_sub(elapsed);
+    let bold = elapsed * BOLDEST;
+    let wait = if promise.is_believed() {
+        // The moment lies between the two: half of what is left each time finds it in two looks.
+        let half = promise.latest_seconds.saturating_sub(elapsed).div_ceil(2);
+        if until_earliest > 1 { until_earliest.min(bold) } else { half }
+    } else if before.is_some_and(|before| before.percent == percent) {
+        silent
+    } else {
+        (until_earliest / CAUTIOUS_PART).min(bold).max(silent)
+    };
+    (wait.clamp(1, LONGEST), Some(promise))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Looks at an image whose progress is `percent` of the seconds that have passed, until it takes
+    /// no wait beyond `until`; gives when it looked.
+    fn looks(until: u64, percent: impl Fn(u64) -> u8) -> Vec<u64> {
+        let (mut at, mut promise) = (vec![FIRST_LOOK], None);
+        while at[at.len() - 1] < until {
+            let elapsed = at[at.len() - 1];
+            let (wait, next) = next_look(elapsed, Some(percent(elapsed)), promise);
+            promise = next;
+            at.push(elapsed + wait);
+        }
+        at
+    }
+
     #[test]
-    fn a_wait_is_never_shorter_than_five_nor_longer_than_sixty_seconds() {
-        for elapsed in [0, 1, 10, 100, 1_000, 10_000, 100_000] {
-            for percent in [None, Some(0), Some(1), Some(50), Some(99), Some(100)] {
-                assert!((5..=60).contains(&next_look(elapsed, percent)), "{elapsed} {percent:?}");
-            }
+    fn an_even_progress_is_met_in_a_few_looks_shortly_after_its_end() {
+        let looks = looks(300, |elapsed| (elapsed * 100 / 300) as u8);
+        assert!(looks.len() <= 7 && looks.last() <= Some(&302), "{looks:?}");
+    }
+
+    #[test]
+    fn a_silent_progress_is_looked_at_after_a_fourteenth_of_the_time_that_has_passed() {
+        for percent in [None, Some(0), Some(100)] {
+            assert_eq!(next_look(700, percent, None).0, 50);
         }
     }
 
     #[test]
-    fn half_of_what_the_progress_promises_is_waited() {
-        assert_eq!(next_look(60, Some(50)), 30);
+    fn a_progress_that_stands_still_is_not_believed() {
+        let looks = looks(2_000, |elapsed| if elapsed < 100 { (elapsed / 2) as u8 } else { 50 });
+        let late = looks.windows(2).filter(|pair| pair[0] > 250);
+        assert!(late.clone().count() > 5);
+        assert!(late.clone().all(|pair| pair[1] - pair[0] <= pair[0] / SILENT_PART), "{looks:?}");
+    }
+
+    #[test]
+    fn a_wait_is_a_second_at_least_and_five_minutes_at_the_most() {
+        let percents = [None, Some(0), Some(1), Some(50), Some(99), Some(100)];
+        for elapsed in [0, 1, 10, 100, 1_000, 10_000, 86_400] {
+            for first in percents {
+                let (_, promise) = next_look(elapsed, first, None);
+                for second in percents {
+                    let (wait, _) = next_look(elapsed + 15, second, promise);
+                    assert!((1..=LONGEST).contains(&wait), "{elapsed} {first:?} {second:?}: {wait}");
+                }
+            }
+        }
     }
 }

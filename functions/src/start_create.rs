@@ -16,6 +16,7 @@ use crate::{
     ec2,
     error::Error,
     ids::ImageId,
+    pace,
     request::{Create, Request},
     run::{RUN_TAG, Run},
     settings::Settings,
@@ -24,8 +25,6 @@ use crate::{
     tags,
 };
 
-/// Seconds until the first look at an image that has just been begun.
-const FIRST_LOOK: u64 = 15;
 /// Seconds until another try, while the instance or the name is not ready.
 const NOT_READY: u64 = 15;
 
@@ -75,7 +74,7 @@ pub async fn handle(client: &Client, settings: &Settings, document: Document) ->
 
 /// The time of an operation counts from here: what was waited before was for the instance or the name.
 fn begun(document: &Document, image_id: &str, source: Option<SourceInstance>) -> Step {
-    let mut step = document.step(Status::Pending, FIRST_LOOK);
+    let mut step = document.step(Status::Pending, pace::FIRST_LOOK);
     step.elapsed_seconds = 0;
     step.image_id = Some(ImageId::from(image_id));
     step.source_instance = source.or(step.source_instance);

@@ -7,6 +7,7 @@ use crate::{
     attributes::Attributes,
     error::Error,
     ids::{ImageId, SnapshotId},
+    pace::Promise,
     run::{Operation, Run},
     source_instance::SourceInstance,
 };
@@ -71,6 +72,9 @@ pub struct Document {
     /// Whether the changes of an update were sent.
     #[serde(default)]
     pub applied: bool,
+    /// What the looks so far tell of the image's end.
+    #[serde(default)]
+    pub promise: Option<Promise>,
     /// The source instance as the create found it.
     #[serde(default)]
     pub source_instance: Option<SourceInstance>,
@@ -97,6 +101,7 @@ impl Document {
             image_id: self.image_id.clone(),
             reason: None,
             progress_percent: None,
+            promise: None,
             image: None,
             source_instance: self.source_instance.clone(),
             snapshot_ids: None,
@@ -142,6 +147,8 @@ pub struct Step {
     /// How much of the snapshots EC2 has made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_percent: Option<u8>,
+    /// What the looks so far tell of the image's end; null where they tell nothing.
+    pub promise: Option<Promise>,
     /// The image's attributes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<Attributes>,

@@ -88,16 +88,21 @@ impl Execution {
         }
     }
 
+    /// Its ARN and those of its operations.
+    pub async fn with_children(&self, operation_machine_arn: &str) -> Result<Vec<String>> {
+        let children = self.client.list_executions().state_machine_arn(operation_machine_arn).send().await?;
+        let ours = format!("{}-", self.name());
+        let children = children.executions.into_iter().filter(|child| child.name.starts_with(&ours));
+        Ok(children.map(|child| child.execution_arn).chain([self.arn.clone()]).collect())
+    }
+
     /// Waits for its end, and tells of each state that it or a child of it enters.
     pub async fn follow(&self, operation_machine_arn: &str, tell: &dyn Fn(&Entered)) -> Result<Outcome> {
         let mut told: Vec<Entered> = vec![];
         loop {
             let outcome = self.outcome().await?;
-            let children = self.client.list_executions().state_machine_arn(operation_machine_arn).send().await?;
-            let ours = format!("{}-", self.name());
-            let children = children.executions.into_iter().filter(|child| child.name.starts_with(&ours));
             let mut news = vec![];
-            for arn in children.map(|child| child.execution_arn).chain([self.arn.clone()]) {
+            for arn in self.with_children(operation_machine_arn).await? {
                 let entered = states(&self.client, &arn).await?;
                 news.extend(entered.into_iter().filter(|entered| !told.contains(entered)));
             }

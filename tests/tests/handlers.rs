@@ -225,3 +225,127 @@ async fn an_update_that_changes_nothing_calls_nothing_that_changes() {
     assert_eq!(step.status, Status::Available);
     assert_eq!(ec2.mutating_calls().len(), 0);
 }
+
+/// Goes round as the operation machine does, with every call made twice: the second answer counts.
+async fn twice(ec2: &Ec2, operation: &str, request: Value) -> Value {
+    let mut document = document(operation, request);
+    loop {
+        let mut answers = vec![];
+        for _ in 0..2 {
+            let call = document.clone();
+            let begins = document["status"].is_null() || document["status"] == "NotStarted";
+            answers.push(match operation {
+                "create" if begins => serde_json::to_value(start_create(ec2, call).await.unwrap()).unwrap(),
+                "create" => look(ec2, call).await.unwrap(),
+                "update" => {
+                    let update = Document::parse(call).unwrap();
+                    let step = start_update::handle(&ec2.client(), &settings(), update).await.unwrap();
+                    serde_json::to_value(step).unwrap()
+                }
+                _ => serde_json::to_value(delete(ec2, &settings(), call).await.unwrap()).unwrap(),
+            });
+        }
+        document = merged(document, &answers.remove(1));
+        match document["status"].as_str().unwrap() {
+            "Pending" | "NotStarted" => ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap())),
+            _ => return document,
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_call_of_every_operation_may_come_twice() {
+    let ec2 = ec2().await;
+    let created = twice(&ec2, "create", create_request()).await;
+    assert_eq!(created["status"], "Available", "{created}");
+    assert_eq!((ec2.images().len(), ec2.snapshots().len()), (1, 2));
+
+    let image = &created["imageId"];
+    let request = json!({"action": "update", "imageId": image, "tags": {"Team": "audit"}, "description": "changed"});
+    let updated = twice(&ec2, "update", request).await;
+    assert_eq!((&updated["status"], &updated["image"]["description"]), (&json!("Available"), &json!("changed")));
+
+    let deleted = twice(&ec2, "delete", json!({"action": "delete", "imageId": image})).await;
+    assert_eq!(deleted["status"], "Gone", "{deleted}");
+    assert_eq!((ec2.images().len(), ec2.snapshots().len()), (0, 0));
+}
+
+/// The calls of each look of a create after the first wait, in order.
+async fn calls_of_a_create(mut request: Value, no_reboot: bool) -> Vec<Vec<String>> {
+    let ec2 = ec2().await;
+    request["snapshotWithoutReboot"] = json!(no_reboot);
+    let mut document = document("create", request);
+    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    let mut looks = vec![actions(&ec2)];
+    while document["status"] == "Pending" {
+        ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap()));
+        ec2.forget_calls();
+        document = merged(document.clone(), &look(&ec2, document).await.unwrap());
+        looks.push(actions(&ec2));
+    }
+    looks
+}
+
+#[tokio::test]
+async fn a_create_calls_nothing_that_its_promises_do_not_need() {
+    // The snapshots of the seed instance grow evenly and take 220 seconds.
+    let looks = calls_of_a_create(create_request(), true).await;
+    assert_eq!(looks[0], ["DescribeInstances", "CreateImage"]);
+    let pending = &looks[1..looks.len() - 1];
+    assert!(pending.iter().all(|calls| *calls == ["DescribeImages", "DescribeSnapshots"]), "{pending:?}");
+    assert!(pending.len() <= 6, "{pending:?}");
+    // Whether the instance is as it was; and the variable store, of an image that boots by UEFI.
+    assert_eq!(looks[looks.len() - 1], ["DescribeImages", "DescribeInstances", "DescribeImageAttribute"]);
+}
+
+#[tokio::test]
+async fn a_create_that_reboots_asks_for_the_instances_checks_until_they_pass_again() {
+    let looks = calls_of_a_create(create_request(), false).await;
+    let asks = |calls: &Vec<String>| calls.iter().any(|call| call == "DescribeInstanceStatus");
+    let asked = looks.iter().filter(|calls| asks(calls)).count();
+    assert!((2..=3).contains(&asked), "{looks:?}");
+    let rest: Vec<_> = looks[1..looks.len() - 1]
+        .iter()
+        .map(|calls| calls.iter().filter(|call| *call != "DescribeInstanceStatus").collect::<Vec<_>>())
+        .collect();
+    assert!(rest.iter().all(|calls| *calls == ["DescribeImages", "DescribeSnapshots"]), "{looks:?}");
+}
+
+#[tokio::test]
+async fn an_update_calls_what_it_changes_and_looks_before_and_after() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("web", &[(RUN_TAG, RUN), ("Old", "tag")]);
+    let request = json!({"action": "update", "imageId": image, "tags": {"Team": "web"}, "description": "new",
+        "deprecationTime": "2031-01-01T00:00:00Z"});
+    let mut document = document("update", request);
+    let mut calls = vec![];
+    while document["status"] != "Available" {
+        ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap_or(0)));
+        ec2.forget_calls();
+        let update = Document::parse(document.clone()).unwrap();
+        let step = start_update::handle(&ec2.client(), &settings(), update).await.unwrap();
+        document = merged(document, &step);
+        calls.push(actions(&ec2));
+    }
+    let look = ["DescribeImages", "DescribeSnapshots"];
+    let changes = ["DeleteTags", "CreateTags", "ModifyImageAttribute", "EnableImageDeprecation"];
+    assert_eq!(calls[0], [look.as_slice(), &changes].concat());
+    let last = &calls[calls.len() - 1];
+    assert!(last.starts_with(&look.map(str::to_owned)) && !last.iter().any(|call| changes.contains(&call.as_str())));
+}
+
+#[tokio::test]
+async fn a_delete_calls_each_removal_once_unless_ec2_still_uses_the_snapshot() {
+    let ec2 = ec2().await;
+    let created = start_create(&ec2, document("create", create_request())).await.unwrap();
+    ec2.advance(Duration::from_secs(600));
+    ec2.forget_calls();
+    let image = created.image_id.unwrap();
+    delete_whole(&ec2, &settings(), json!({"action": "delete", "imageId": image.as_str()})).await.unwrap();
+    assert_eq!(
+        actions(&ec2)[..5],
+        ["DescribeImages", "DescribeSnapshots", "DeregisterImage", "DeleteSnapshot", "DeleteSnapshot"]
+    );
+    let removed = |call: &ec2::Call| call.mutating && call.outcome.is_ok();
+    assert_eq!(ec2.calls().iter().filter(|call| removed(call)).count(), 3);
+}

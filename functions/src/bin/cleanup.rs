@@ -7,7 +7,7 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
 async fn main() -> Result<(), Error> {
     tracing::init_default_subscriber();
     let settings = Settings::from_env()?;
-    let config = aws_config().await;
+    let config = aws_config("cleanup").await;
     let ec2 = aws_sdk_ec2::Client::new(&config);
     let step_functions = aws_sdk_sfn::Client::new(&config);
     run(service_fn(async |event: LambdaEvent<_>| {

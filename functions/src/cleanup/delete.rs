@@ -21,24 +21,23 @@ pub(super) async fn look(client: &Client, settings: &Settings, mut document: Doc
     document.image_id = Some(delete.image_id.clone());
     let mut removal = Removal::default();
     let image = ec2::image(client, &delete.image_id).await?;
-    // Once the image is gone, only the document knows of the snapshots that nothing else tells.
     let mut snapshots: BTreeSet<SnapshotId> = document.snapshot_ids.iter().cloned().collect();
+    snapshots.extend(described(client, settings, &delete.image_id).await?);
     if let Some(image) = &image {
         // Once begun, it is not checked again: what is deregistered may show for a while without its tags.
         if document.waited() == 0 {
             check(image, &delete, settings)?;
         }
-        if delete.manage_ebs_snapshots != Some(false) || is_managed(image, settings) {
-            snapshots.extend(ec2::snapshot_ids(image).map(SnapshotId::from));
+        let with_snapshots = delete.manage_ebs_snapshots != Some(false) || is_managed(image, settings);
+        let known = snapshots.len();
+        snapshots.extend(ec2::snapshot_ids(image).filter(|_| with_snapshots).map(SnapshotId::from));
+        // Should this call be cut off after the image is gone, nothing but the document would know of
+        // a snapshot that another tool made: it is written down before.
+        if document.waited() == 0 && snapshots.len() > known {
+            let mut step = document.step(Status::Pending, 1).because("the image's snapshots are noted");
+            step.snapshot_ids = Some(snapshots.into_iter().collect());
+            return Ok(step);
         }
-    }
-    snapshots.extend(described(client, settings, &delete.image_id).await?);
-    // Nothing but the document will know of an unmanaged image's snapshots, should this call be cut
-    // off after the image is gone: they are written down before.
-    if image.as_ref().is_some_and(|image| !is_managed(image, settings)) && document.waited() == 0 {
-        let mut step = document.step(Status::Pending, 1).because("the image's snapshots are noted");
-        step.snapshot_ids = Some(snapshots.into_iter().collect());
-        return Ok(step);
     }
     let found = usize::from(image.is_some()) + snapshots.len();
     if let Some(image) = &image

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use local_aws::{
+    chaos::{AT_ONCE, Plan, campaign},
     deployment::{Deployment, Options},
     execution::{Entered, Execution, Outcome},
     picture, prepare,
@@ -38,6 +39,13 @@ enum Command {
         #[command(flatten)]
         local: Local,
     },
+    /// Does many runs at once with troubles of every kind, and checks what is left
+    Chaos {
+        #[command(flatten)]
+        scope: Scope,
+        #[command(flatten)]
+        local: Local,
+    },
     /// Starts the local AWS, prints how to reach it, and stays until Ctrl-C
     Up {
         #[command(flatten)]
@@ -45,6 +53,19 @@ enum Command {
     },
     /// Draws the machines, from their definitions into docs/machines.svg
     Picture,
+}
+
+#[derive(Args)]
+struct Scope {
+    /// How many runs
+    #[arg(long, default_value_t = 150)]
+    runs: u64,
+    /// What everything random is made of
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Do only this run of them all
+    #[arg(long)]
+    only: Option<u64>,
 }
 
 #[derive(Args)]
@@ -96,6 +117,7 @@ async fn main() -> ExitCode {
 async fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run { file, local } => run(file, local).await,
+        Command::Chaos { scope, local } => chaos(scope, local).await,
         Command::Up { local } => up(local).await,
         Command::Picture => {
             fs::write(prepare::root().join(picture::FILE), picture::draw()?)?;
@@ -146,6 +168,21 @@ async fn run(file: PathBuf, local: Local) -> Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+async fn chaos(scope: Scope, mut local: Local) -> Result<ExitCode> {
+    let Scope { runs, seed, only } = scope;
+    local.parameters.push("SweepSchedule=rate(5 minutes)".to_owned());
+    let deployment = Arc::new(start(local).await?);
+    eprintln!("{runs} runs with seed {seed}");
+    let numbers = only.map_or(0..runs, |only| only..only + 1);
+    let report = campaign(&deployment, numbers.map(|number| Plan::new(seed, number)).collect(), AT_ONCE).await?;
+    print!("{report}");
+    let missing = report.missing();
+    if only.is_none() && !missing.is_empty() {
+        eprintln!("never happened: {}", missing.join(", "));
+    }
+    Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn up(local: Local) -> Result<ExitCode> {

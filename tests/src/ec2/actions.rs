@@ -39,9 +39,14 @@ enum Limit {
     },
 }
 
-const LOOKS: Limit = Limit::Always(Rate::new(100, 20));
-const LOOKS_WIDE: Limit = Limit::Describing { narrow: Rate::new(100, 20), wide: Rate::new(50, 10) };
-const CHANGES: Limit = Limit::Always(Rate::new(50, 5));
+/// How often DescribeImages may be called, and DescribeSnapshots with a filter.
+pub(crate) const LOOKING: Rate = Rate::new(100, 20);
+/// How often CreateImage may be called.
+pub(crate) const CHANGING: Rate = Rate::new(50, 5);
+
+const LOOKS: Limit = Limit::Always(LOOKING);
+const LOOKS_WIDE: Limit = Limit::Describing { narrow: LOOKING, wide: Rate::new(50, 10) };
+const CHANGES: Limit = Limit::Always(CHANGING);
 const REMOVALS: Limit = Limit::Always(Rate::new(100, 5));
 const TAGGING: Limit = Limit::Always(Rate::new(100, 10));
 

@@ -1,10 +1,10 @@
 //! The log of all calls.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use axum::http::HeaderMap;
 
-use super::query::Parameters;
+use super::{faults::FaultKind, query::Parameters};
 
 /// A call and how it went.
 #[derive(Clone, Debug)]
@@ -13,10 +13,14 @@ pub struct Call {
     pub action: String,
     /// All parameters but the action and the version.
     pub parameters: Parameters,
+    /// The names of all images it names, and the values of the tags of all resources.
+    pub concerns: BTreeSet<String>,
     /// The caller's application id, else its execution environment, else its SDK; may be empty.
     pub caller: String,
     /// What was done: all right, or the code of the error.
     pub outcome: Result<(), String>,
+    /// The fault that struck it.
+    pub fault: Option<FaultKind>,
     /// Whether the caller was told the outcome.
     pub answered: bool,
     /// Whether the action is one that changes something.
@@ -26,9 +30,9 @@ pub struct Call {
 }
 
 impl Call {
-    /// Whether a parameter's value contains `text`.
+    /// Whether a parameter's value, or a tag's value of a resource it names, contains `text`.
     pub fn mentions(&self, text: &str) -> bool {
-        self.parameters.values().any(|value| value.contains(text))
+        self.parameters.values().chain(&self.concerns).any(|value| value.contains(text))
     }
 }
 

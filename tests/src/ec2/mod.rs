@@ -4,9 +4,9 @@
 //! It keeps state, takes its (simulated) time, shows changes late, limits requests as EC2 does, and
 //! goes wrong on demand. Signatures are not checked.
 
-mod actions;
+pub(crate) mod actions;
 mod api_error;
-mod buckets;
+pub(crate) mod buckets;
 mod calls;
 mod clock;
 mod connection;

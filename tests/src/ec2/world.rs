@@ -1,7 +1,7 @@
 //! Everything there is, and what a call does to it.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::SystemTime,
 };
 
@@ -104,10 +104,33 @@ impl World {
         self.fates.get_mut(instance_id)?.pop_front()
     }
 
+    /// What goes wrong with a call, if anything. A rule that mentions an image's name or a tag's value
+    /// strikes the calls that name the image, or a resource with that tag.
+    pub(crate) fn strike(&mut self, request: &Request) -> Option<FaultKind> {
+        let mut parameters = request.parameters.clone();
+        parameters.extend(self.concerns(&request.parameters).into_iter().map(|value| (format!("({value})"), value)));
+        self.faults.strike(&request.action, &parameters)
+    }
+
+    /// The names of all images that a call names, and the values of the tags of all resources.
+    fn concerns(&self, parameters: &Parameters) -> BTreeSet<String> {
+        let mut concerns = BTreeSet::new();
+        for id in parameters.values() {
+            let image = self.images.get(id);
+            let tags = image.map(|image| &image.tags);
+            let tags = tags.or_else(|| self.snapshots.get(id).map(|snapshot| &snapshot.tags));
+            let tags = tags.or_else(|| self.instances.get(id).map(|instance| &instance.tags));
+            concerns.extend(image.map(|image| image.name.clone()));
+            concerns.extend(tags.into_iter().flat_map(|tags| tags.values().cloned()));
+        }
+        concerns
+    }
+
     /// Answers a call with which `fault` goes wrong, and writes it down.
     pub(crate) fn handle(&mut self, request: Request, fault: Option<FaultKind>) -> Reply {
         let at = self.now();
         let action = Action::find(&request.action);
+        let concerns = self.concerns(&request.parameters);
         let done = match &fault {
             Some(FaultKind::Throttle) => Err(ApiError::throttled()),
             Some(FaultKind::ServerError(status)) => Err(ApiError::server(*status)),
@@ -120,8 +143,10 @@ impl World {
         self.calls.push(Call {
             action: request.action.clone(),
             parameters: request.parameters,
+            concerns,
             caller: request.caller,
             outcome: done.as_ref().map(|_| ()).map_err(|error| error.code.clone().into_owned()),
+            fault: fault.clone(),
             answered: !matches!(
                 fault,
                 Some(FaultKind::ConnectionReset | FaultKind::LostResponse | FaultKind::LostResponseAs(_))

@@ -1,0 +1,125 @@
+//! The ways of waiting: ours, the ones that were tried and lost, and those of others.
+
+use ami_from_instance::pace::{self, Promise};
+
+use super::shape::Snapshot;
+
+/// A way of waiting for an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The handlers' own.
+    Ours,
+    /// The handlers' own, but looking more rarely where the progress tells nothing: what an event
+    /// that always comes would allow.
+    OursRelyingOnEvents,
+    /// A twentieth of the time that has passed.
+    Twentieth,
+    /// A tenth of the time that has passed.
+    Tenth,
+    /// Half of what the latest progress promises (the mean over the volumes' sizes), from 5 to 60
+    /// seconds.
+    HalfOfThePromise,
+    /// Each look's promise, followed at once.
+    WholePromise,
+    /// Terraform's AWS provider: 5 seconds, and then 3 seconds, doubling up to 10
+    /// (`retry.StateChangeConf` with a Delay of 5 and a MinTimeout of 3 seconds).
+    Terraform,
+    /// `aws ec2 wait image-available`: 40 looks 15 seconds apart, the first one at once.
+    AwsWait,
+    /// Packer's `amazon-ebs` builder: 120 looks 15 seconds apart, the first one at once.
+    Packer,
+}
+
+/// One image's waits.
+#[derive(Debug)]
+pub(super) struct Pace {
+    way: Way,
+    looks: u64,
+    promise: Option<Promise>,
+}
+
+impl Way {
+    /// Those of others.
+    pub const PEERS: [Self; 3] = [Self::Terraform, Self::AwsWait, Self::Packer];
+    /// Ours, and those that were tried for it.
+    pub const TRIED: [Self; 5] = [Self::Ours, Self::Twentieth, Self::Tenth, Self::HalfOfThePromise, Self::WholePromise];
+
+    /// A few words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "this project",
+            Self::OursRelyingOnEvents => "relying on events",
+            Self::Twentieth => "a 20th of the time passed",
+            Self::Tenth => "a 10th of the time passed",
+            Self::HalfOfThePromise => "half of the promise",
+            Self::WholePromise => "the whole promise",
+            Self::Terraform => "Terraform",
+            Self::AwsWait => "aws ec2 wait",
+            Self::Packer => "Packer",
+        }
+    }
+
+    /// Whether it runs in our machine.
+    pub(super) fn is_ours(self) -> bool {
+        !Self::PEERS.contains(&self)
+    }
+
+    /// Whether a look asks for the snapshots too.
+    pub(super) fn asks_for_snapshots(self) -> bool {
+        self.is_ours() && !matches!(self, Self::Twentieth | Self::Tenth)
+    }
+
+    pub(super) fn begin(self) -> Pace {
+        Pace { way: self, looks: 0, promise: None }
+    }
+}
+
+impl Pace {
+    /// Seconds until the next look; none to give up.
+    pub(super) fn wait(&mut self, elapsed: u64, snapshots: &[Snapshot]) -> Option<u64> {
+        let looks = self.looks;
+        self.looks += 1;
+        match self.way {
+            Way::Terraform if looks == 0 => return Some(5),
+            Way::Terraform => return Some((3 << (looks - 1).min(2)).min(10)),
+            Way::AwsWait => return fixed(looks, 40),
+            Way::Packer => return fixed(looks, 120),
+            _ if looks == 0 => return Some(pace::FIRST_LOOK),
+            _ => {}
+        }
+        let slowest = snapshots.iter().map(|snapshot| snapshot.percent).min();
+        Some(match self.way {
+            Way::Twentieth => (elapsed / 20).max(5),
+            Way::Tenth => (elapsed / 10).max(5),
+            Way::HalfOfThePromise => half_of_the_promise(elapsed, snapshots),
+            Way::WholePromise => match slowest {
+                Some(percent @ 1..) => (100 * elapsed).div_ceil(u64::from(percent)).saturating_sub(elapsed).max(1),
+                _ => (elapsed / 10).max(5),
+            },
+            _ => {
+                let wait;
+                (wait, self.promise) = pace::next_look(elapsed, slowest, self.promise);
+                let is_silent = slowest == Some(0) && self.way == Way::OursRelyingOnEvents;
+                if is_silent { wait.max(elapsed / 2) } else { wait }
+            }
+        })
+    }
+}
+
+fn fixed(looks: u64, most: u64) -> Option<u64> {
+    match looks {
+        0 => Some(0),
+        _ if looks < most => Some(15),
+        _ => None,
+    }
+}
+
+fn half_of_the_promise(elapsed: u64, snapshots: &[Snapshot]) -> u64 {
+    let all: f64 = snapshots.iter().map(|snapshot| snapshot.size).sum();
+    let done: f64 = snapshots.iter().map(|snapshot| snapshot.size * f64::from(snapshot.percent)).sum();
+    let expected = match (done / all) as u64 {
+        percent @ 1..=98 => elapsed * (100 - percent) / percent / 2,
+        _ => elapsed / 20,
+    };
+    expected.clamp(5, 60)
+}
