@@ -2,10 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use ami_from_instance::error::Error;
 use local_aws::{picture, prepare::root};
+use serde_json::Value;
 
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(root().join(path)).unwrap()
@@ -48,7 +49,42 @@ fn the_picture_shows_the_machines_as_they_are() {
 fn every_event_is_used_by_a_test() {
     let tests: String =
         names("tests/tests/local_aws").iter().map(|name| read(format!("tests/tests/local_aws/{name}"))).collect();
-    for event in names("events") {
-        assert!(tests.contains(&format!("\"{event}\"")), "{event}");
+    for event in [names("events"), names("events/functions")].concat() {
+        assert!(event == "functions" || tests.contains(&format!("\"{event}\"")), "{event}");
     }
+}
+
+#[test]
+fn each_function_has_a_payload_with_the_fields_that_the_machines_send() {
+    let json = |path: String| serde_json::from_str::<Value>(&read(path)).unwrap();
+    let lifecycle = json("state-machine/lifecycle.asl.json".to_owned());
+    let payloads: Vec<_> = names("functions/src/bin").iter().map(|name| name.replace(".rs", "")).collect();
+    assert_eq!(names("events/functions").len(), payloads.len());
+    for (function, state) in [
+        ("read-request", "Read the request"),
+        ("start-create", "Create the image"),
+        ("check-status", "Create the image"),
+        ("start-update", "Update the image"),
+        ("cleanup", "Roll back"),
+    ] {
+        let payload = json(format!("events/functions/{function}.json"));
+        let arguments = &lifecycle["States"][state]["Arguments"];
+        let sent = arguments["Payload"].as_object().or(arguments["Input"].as_object()).unwrap();
+        let mut fields: BTreeSet<_> = sent.keys().map(String::as_str).collect();
+        if function != "read-request" {
+            fields.insert("execution");
+        }
+        let found: BTreeSet<_> = payload.as_object().unwrap().keys().map(String::as_str).collect();
+        // A look has the last answer besides.
+        assert!(if function == "check-status" { found.is_superset(&fields) } else { found == fields }, "{function}");
+    }
+}
+
+#[test]
+fn the_application_in_the_template_has_the_workspaces_version() {
+    let version = |text: &str, key: &str| Some(text.split(key).nth(1)?.lines().next()?.trim_matches('"').to_owned());
+    let (workspace, template) = (read("Cargo.toml"), read("template.yaml"));
+    let workspace = version(&workspace, "\nversion = ").unwrap();
+    assert_eq!(version(&template, "SemanticVersion: ").as_ref(), Some(&workspace));
+    assert!(read("CHANGELOG.md").contains(&format!("\n## {workspace}")));
 }

@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod ends;
 mod exactly_one;
+mod functions;
 mod ministack;
 mod nets;
 mod replace;
