@@ -9,6 +9,7 @@ mod exactly_one;
 mod ministack;
 mod nets;
 mod replace;
+mod transitions;
 mod update;
 
 use std::{
