@@ -30,6 +30,28 @@ impl Default for Limits {
     }
 }
 
+/// The limits a user sets; the others are the deployment's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Making an image.
+    pub create: Option<u64>,
+    /// Changing an image.
+    pub update: Option<u64>,
+    /// Removing an image, or rolling back.
+    pub delete: Option<u64>,
+}
+
+impl Timeouts {
+    /// The limits, with the deployment's where the user sets none.
+    pub fn over(self, deployment: Limits) -> Limits {
+        Limits {
+            create: self.create.unwrap_or(deployment.create),
+            update: self.update.unwrap_or(deployment.update),
+            delete: self.delete.unwrap_or(deployment.delete),
+        }
+    }
+}
+
 /// Reads one limit: a text such as "1h30m", or a whole number of seconds.
 pub(crate) fn parse(field: &str, value: &Value) -> Result<u64, Error> {
     let seconds = match value {
@@ -66,6 +88,13 @@ mod tests {
         ] {
             assert_eq!(parse("timeouts.create", &value), Ok(seconds), "{value}");
         }
+    }
+
+    #[test]
+    fn a_users_limit_wins_over_the_deployments() {
+        let timeouts = Timeouts { update: Some(60), ..Timeouts::default() };
+        let deployment = Limits { create: 100, update: 200, delete: 300 };
+        assert_eq!(timeouts.over(deployment), Limits { create: 100, update: 60, delete: 300 });
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     cleanup, ec2,
     error::Error,
+    image_name,
     limits::Limits,
     request::{Action, Create, Delete, Request},
     run::{Operation, Run},
@@ -43,25 +44,27 @@ pub struct Plan {
 pub async fn handle(client: &Client, settings: &Settings, input: Input) -> Result<Plan, Error> {
     let now = DateTime::from(SystemTime::now()).secs();
     input.run.check_name()?;
-    let request = Request::parse(&input.request, Some(now))?;
+    let Input { run, start_time, request: input } = input;
+    let input = image_name::render(client, &run, &start_time, input).await?;
+    let request = Request::parse(&input, Some(now))?;
+    let limits = request.timeouts.over(settings.limits);
     tags::with_defaults(&settings.default_tags, own_tags(&request.action))?;
-    check_deprecation_time(&request, now)?;
+    check_deprecation_time(&request.action, limits, now)?;
     let operations = match &request.action {
         Action::Create(create) => made(create),
         Action::Update(_) => vec![Operation::Update],
         Action::Delete(_) => vec![Operation::Delete],
         Action::Replace(create, delete) => replacement(client, settings, create, delete).await?,
     };
-    tracing::info!(run = input.run.arn(), ?operations, "the request is valid");
-    let Input { run, start_time, request: input } = input;
-    Ok(Plan { run, start_time, request: input, limits: request.limits, operations, done: 0 })
+    tracing::info!(run = run.arn(), ?operations, "the request is valid");
+    Ok(Plan { run, start_time, request: input, limits, operations, done: 0 })
 }
 
 /// EC2 refuses a deprecation time in the past, and a create may take as long as its limit before it
 /// is set: an image is not to be lost to that.
-fn check_deprecation_time(request: &Request, now: i64) -> Result<(), Error> {
-    let (Action::Create(create) | Action::Replace(create, _)) = &request.action else { return Ok(()) };
-    let longest = i64::try_from(request.limits.create + request.limits.update).unwrap_or(i64::MAX);
+fn check_deprecation_time(action: &Action, limits: Limits, now: i64) -> Result<(), Error> {
+    let (Action::Create(create) | Action::Replace(create, _)) = action else { return Ok(()) };
+    let longest = i64::try_from(limits.create + limits.update).unwrap_or(i64::MAX);
     if create.deprecation_time.is_none_or(|time| time.to_date_time().secs() >= now.saturating_add(longest)) {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     error::Error,
     ids::{ImageId, InstanceId},
-    limits::{self, Limits},
+    limits::{self, Timeouts},
     tags::{self, Tags},
 };
 
@@ -24,8 +24,8 @@ const MAX_DESCRIPTION: usize = 255;
 pub struct Request {
     /// What to do.
     pub action: Action,
-    /// How long it may take.
-    pub limits: Limits,
+    /// How long it may take, where the user says so.
+    pub timeouts: Timeouts,
 }
 
 /// The actions with their arguments.
@@ -132,9 +132,9 @@ impl Request {
             }
             _ => return Err(Error::invalid("action", "create, update, delete or replace is allowed")),
         };
-        let limits = fields.limits()?;
+        let timeouts = fields.timeouts()?;
         fields.nothing_else(&action)?;
-        Ok(Self { action: request, limits })
+        Ok(Self { action: request, timeouts })
     }
 
     /// What a create, or the create of a replace, is made of.
@@ -264,18 +264,18 @@ impl Fields {
         self.take("tags").map(|value| tags::parse("tags", &value)).transpose()
     }
 
-    fn limits(&mut self) -> Result<Limits, Error> {
-        let mut limits = Limits::default();
+    fn timeouts(&mut self) -> Result<Timeouts, Error> {
+        let mut timeouts = Timeouts::default();
         let members = match self.take("timeouts") {
-            None => return Ok(limits),
+            None => return Ok(timeouts),
             Some(Value::Object(members)) => members,
             Some(_) => return Err(Error::invalid("timeouts", "an object is allowed, such as {\"create\": \"40m\"}")),
         };
         for (name, value) in &members {
             let limit = match name.as_str() {
-                "create" => &mut limits.create,
-                "update" => &mut limits.update,
-                "delete" => &mut limits.delete,
+                "create" => &mut timeouts.create,
+                "update" => &mut timeouts.update,
+                "delete" => &mut timeouts.delete,
                 _ => {
                     return Err(Error::invalid(
                         format!("timeouts.{}", shown(name)),
@@ -283,9 +283,9 @@ impl Fields {
                     ));
                 }
             };
-            *limit = limits::parse(&format!("timeouts.{name}"), value)?;
+            *limit = Some(limits::parse(&format!("timeouts.{name}"), value)?);
         }
-        Ok(limits)
+        Ok(timeouts)
     }
 
     fn nothing_else(&self, action: &str) -> Result<(), Error> {
@@ -300,10 +300,14 @@ fn shown(name: &str) -> String {
     name.chars().take(100).flat_map(char::escape_debug).collect()
 }
 
+/// Whether an image's name may have the character.
+pub(crate) fn is_name_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || NAME_PUNCTUATION.contains(c)
+}
+
 /// Checks an image's name by EC2's rule (CreateImage, Name).
 pub fn check_name(name: &str) -> Result<(), Error> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || NAME_PUNCTUATION.contains(c);
-    if NAME_LENGTHS.contains(&name.chars().count()) && name.chars().all(allowed) {
+    if NAME_LENGTHS.contains(&name.chars().count()) && name.chars().all(is_name_character) {
         return Ok(());
     }
     let (least, most) = (NAME_LENGTHS.start(), NAME_LENGTHS.end());
@@ -333,7 +337,7 @@ mod tests {
     #[test]
     fn a_name_and_an_instance_are_enough() {
         let request = Request::parse(&create(json!({})), Some(NOW)).unwrap();
-        assert_eq!(request.limits, Limits::default());
+        assert_eq!(request.timeouts, Timeouts::default());
         let create = request.into_create().unwrap();
         assert!(!create.snapshot_without_reboot);
         assert_eq!((create.description, create.deprecation_time, create.tags), (None, None, Tags::new()));

@@ -2,8 +2,11 @@
 
 use std::env;
 
+use serde_json::Value;
+
 use crate::{
     error::Error,
+    limits::{self, Limits},
     tags::{self, Tags},
 };
 
@@ -15,6 +18,12 @@ pub const LIFECYCLE_MACHINE_ARN: &str = "LIFECYCLE_MACHINE_ARN";
 pub const OPERATION_MACHINE_ARN: &str = "OPERATION_MACHINE_ARN";
 /// `true` where the roles may change and delete images that no run made.
 pub const ALLOW_UNMANAGED_IMAGES: &str = "ALLOW_UNMANAGED_IMAGES";
+/// How long a create may take where the request does not say, as in the request's `timeouts`.
+pub const CREATE_TIMEOUT: &str = "CREATE_TIMEOUT";
+/// How long an update may take.
+pub const UPDATE_TIMEOUT: &str = "UPDATE_TIMEOUT";
+/// How long a delete or a rollback may take.
+pub const DELETE_TIMEOUT: &str = "DELETE_TIMEOUT";
 
 /// A deployment's settings.
 #[derive(Clone, Debug)]
@@ -27,6 +36,8 @@ pub struct Settings {
     pub operation_machine_arn: String,
     /// Whether images that no run made may be changed and deleted, when the input says so.
     pub allow_unmanaged_images: bool,
+    /// Time limits where the request sets none.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -36,11 +47,20 @@ impl Settings {
         let json = variable(DEFAULT_TAGS)?;
         let value =
             serde_json::from_str(&json).map_err(|error| Error::invalid(DEFAULT_TAGS, format!("JSON: {error}")))?;
+        let limit = |name: &str| {
+            let text = variable(name)?;
+            limits::parse(name, &text.parse::<u64>().map_or(Value::String(text), Value::from))
+        };
         Ok(Self {
             default_tags: tags::parse(DEFAULT_TAGS, &value)?,
             lifecycle_machine_arn: variable(LIFECYCLE_MACHINE_ARN)?,
             operation_machine_arn: variable(OPERATION_MACHINE_ARN)?,
             allow_unmanaged_images: variable(ALLOW_UNMANAGED_IMAGES)? == "true",
+            limits: Limits {
+                create: limit(CREATE_TIMEOUT)?,
+                update: limit(UPDATE_TIMEOUT)?,
+                delete: limit(DELETE_TIMEOUT)?,
+            },
         })
     }
 
@@ -64,6 +84,7 @@ mod tests {
             lifecycle_machine_arn: "arn:aws-cn:states:cn-north-1:123456789012:stateMachine:ami".into(),
             operation_machine_arn: String::new(),
             allow_unmanaged_images: false,
+            limits: Limits::default(),
         };
         assert_eq!(settings.image_arn("ami-1"), "arn:aws-cn:ec2:cn-north-1::image/ami-1");
     }

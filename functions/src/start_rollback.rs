@@ -9,7 +9,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{aws_error, cleanup, ec2, error::Error, ids::SnapshotId, run::Run, settings::Settings, tags};
+use crate::{aws_error, cleanup, ec2, error::Error, ids::SnapshotId, metrics, run::Run, settings::Settings, tags};
 
 /// What EventBridge calls the end of an execution.
 const STATUS_CHANGE: &str = "Step Functions Execution Status Change";
@@ -30,6 +30,13 @@ pub struct Started {
     orphaned_snapshots: Vec<SnapshotId>,
     /// Runs that could not be asked about or rolled back this time, and why.
     failed: Vec<(Run, String)>,
+}
+
+impl Started {
+    /// How many runs and snapshots are not as they should be.
+    fn found(&self) -> usize {
+        self.rolled_back.len() + self.unknown.len() + self.orphaned_snapshots.len() + self.failed.len()
+    }
 }
 
 /// Starts a rollback for the run an event tells of, or for each one the sweep finds.
@@ -68,6 +75,7 @@ pub async fn handle(
             Err(error) => started.failed.push((run, error.to_string())),
         }
     }
+    metrics::sweep_found(&settings.lifecycle_machine_arn, started.found());
     tracing::info!(?started, "the sweep is done");
     Ok(started)
 }

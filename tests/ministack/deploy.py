@@ -40,6 +40,9 @@ def stage(template_path, handlers, staged):
                 package.write(os.path.join(handlers, binary), "bootstrap")
         if resource["Type"] == "AWS::Serverless::StateMachine":
             properties["DefinitionUri"] = os.path.join(root, properties["DefinitionUri"])
+    for metadata in template.get("Metadata", {}).values():
+        for key in {"LicenseUrl", "ReadmeUrl"} & metadata.keys():
+            metadata[key] = os.path.join(root, metadata[key])
     path = os.path.join(staged, "staged.yaml")
     with open(path, "w") as file:
         file.write(yaml_dump(template))

@@ -3,7 +3,8 @@
 Each function here replaces one of MiniStack's; its docstring says what AWS documents. A test of
 each one is in tests/ministack.rs.
 
-Two more things serve the runner: MiniStack ends when its standard input closes, with every
+Three more things serve the runner and the tests: TMPDIR/step-functions-calls tells who called which
+action of Step Functions; MiniStack ends when its standard input closes, with every
 process it started, so that nothing outlives a runner that was killed; and SPEED (a number) scales
 the time limits of child executions and the rates of schedules as SFN_WAIT_SCALE scales the waits.
 """
@@ -12,6 +13,7 @@ import contextlib
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -30,6 +32,8 @@ start_execution = sfn._start_execution
 stop_execution = sfn._stop_execution
 fail_execution = sfn._fail_execution
 parse_rate_seconds = eventbridge._parse_rate_seconds
+handle_request = sfn.handle_request
+invoke_target = eventbridge._invoke_target
 
 
 def execute_task_with_computed_timeout(state, raw_input, execution, ctx):
@@ -138,10 +142,31 @@ def run_execution_with_timeout(arn):
         timer.cancel()
 
 
+async def handle_and_note_request(method, path, headers, body, query_params):
+    """Writes down the action and the caller's application id, as CloudTrail would."""
+    headers = {name.lower(): value for name, value in headers.items()}
+    caller = re.search(r"\bapp/(\S+)", headers.get("x-amz-user-agent", headers.get("user-agent", "")))
+    action = headers.get("x-amz-target", "").split(".")[-1]
+    with open(os.path.join(os.environ["TMPDIR"], "step-functions-calls"), "a") as file:
+        file.write(f"{caller.group(1) if caller else '-'} {action}\n")
+    return await handle_request(method, path, headers, body, query_params)
+
+
 def scaled_rate_seconds(expression):
     """The seconds of a rate(…), in the local time."""
     seconds = parse_rate_seconds(expression)
     return seconds and seconds / SPEED
+
+
+def invoke_target_of_schedule(target, event, rule, view=None):
+    """Scheduler replaces its keywords in an Input, and calls any action of the AWS SDK ("Adding
+    context attributes" and "Using universal targets", EventBridge Scheduler User Guide). It
+    delivers at least once: here always twice."""
+    if not target["Arn"].endswith(":scheduler:::aws-sdk:sfn:startExecution"):
+        return invoke_target(target, event, rule, view)
+    request = json.loads(target["Input"].replace("<aws.scheduler.execution-id>", event["EventId"].replace("-", "")[:16]))
+    for _ in range(2):
+        sfn._start_execution({name[0].lower() + name[1:]: value for name, value in request.items()})
 
 
 def children():
@@ -176,7 +201,9 @@ def main():
     sfn._stop_execution = stop_execution_and_children
     sfn._fail_execution = fail_running_execution
     sfn._run_execution = run_execution_with_timeout
+    sfn.handle_request = handle_and_note_request
     eventbridge._parse_rate_seconds = scaled_rate_seconds
+    eventbridge._invoke_target = invoke_target_of_schedule
     scheduler._SCHEDULE_TICK_INTERVAL /= SPEED
     threading.Thread(target=end_with_standard_input, daemon=True).start()
 

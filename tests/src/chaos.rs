@@ -29,16 +29,16 @@ use crate::{
     execution::{Execution, Outcome, states},
 };
 
-/// How many runs go on at the same time.
-const AT_ONCE: usize = 16;
+/// How many runs of a campaign go on at the same time.
+pub const AT_ONCE: usize = 16;
 /// For how long, in simulated seconds, the nets may work after the last run has ended.
 const NETS_TAKE: f64 = 3600.0;
 const POLL: Duration = Duration::from_millis(20);
 
-/// Runs plans on a deployment, many at once, and checks what is left.
-pub async fn campaign(aws: &Arc<Deployment>, plans: Vec<Plan>) -> Result<Report> {
+/// Runs plans on a deployment, so many at once, and checks what is left.
+pub async fn campaign(aws: &Arc<Deployment>, plans: Vec<Plan>, at_once: usize) -> Result<Report> {
     let strangers = Strangers::add(aws);
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let places = Arc::new(Semaphore::new(at_once));
     let mut runs = tokio::task::JoinSet::new();
     for plan in plans {
         let place = Arc::clone(&places).acquire_owned().await?;

@@ -93,6 +93,13 @@ impl Deployment {
         self.speed
     }
 
+    /// Who has called which action of Step Functions so far: application ids and actions.
+    pub fn step_functions_calls(&self) -> Result<Vec<(String, String)>> {
+        let calls = std::fs::read_to_string(self.ministack.folder().join("step-functions-calls"))?;
+        let call = |line: &str| line.split_once(' ').map(|(caller, action)| (caller.to_owned(), action.to_owned()));
+        Ok(calls.lines().filter_map(call).collect())
+    }
+
     /// The process ids of the functions that run.
     pub fn functions(&self) -> Vec<u32> {
         self.ministack.functions()

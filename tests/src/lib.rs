@@ -7,5 +7,6 @@ pub mod deployment;
 pub mod ec2;
 pub mod execution;
 pub mod ministack;
+pub mod picture;
 pub mod prepare;
 pub mod simulation;

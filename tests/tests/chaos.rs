@@ -10,9 +10,10 @@ use std::{
 };
 
 use local_aws::{
-    chaos::{Operation, Plan, Report, Trouble, campaign},
+    chaos::{AT_ONCE, Operation, Plan, Report, Trouble, campaign},
     deployment::{Deployment, Options},
     ec2::FaultKind,
+    execution::{Execution, Outcome},
     prepare::root,
 };
 use serde_json::Value;
@@ -45,7 +46,7 @@ fn assert_nothing_is_violated(report: &Report) {
 #[test]
 fn a_campaign_of_150_runs_with_every_kind_of_fault_violates_nothing() {
     alone(async |aws| {
-        let report = campaign(aws, (0..150).map(|number| Plan::new(1, number)).collect()).await.unwrap();
+        let report = campaign(aws, (0..150).map(|number| Plan::new(1, number)).collect(), AT_ONCE).await.unwrap();
         assert_nothing_is_violated(&report);
         assert_eq!(report.missing(), Vec::<&str>::new(), "a kind of fault never happened");
     });
@@ -58,7 +59,7 @@ fn a_fault_at_every_call_of_every_operation_violates_nothing() {
         aws.ec2.forget_calls();
         let well = OPERATIONS.iter().enumerate().map(|(n, operation)| Plan::with("well", n as u64, *operation, vec![]));
         let well: Vec<_> = well.collect();
-        let report = campaign(aws, well.clone()).await.unwrap();
+        let report = campaign(aws, well.clone(), AT_ONCE).await.unwrap();
         assert_nothing_is_violated(&report);
         let calls = aws.ec2.calls();
         let mut plans = vec![];
@@ -84,7 +85,7 @@ fn a_fault_at_every_call_of_every_operation_violates_nothing() {
         }
         let injected = plans.len();
         aws.ec2.forget_calls();
-        let report = campaign(aws, plans).await.unwrap();
+        let report = campaign(aws, plans, AT_ONCE).await.unwrap();
         assert_nothing_is_violated(&report);
         let struck = aws.ec2.calls().iter().filter(|call| call.fault.is_some()).count();
         assert!(struck >= injected, "{struck} calls struck by {injected} faults");
@@ -107,6 +108,104 @@ fn an_abort_at_every_state_violates_nothing() {
                 plans.push(Plan::with("state", plans.len() as u64, operation, troubles));
             }
         }
-        assert_nothing_is_violated(&campaign(aws, plans).await.unwrap());
+        assert_nothing_is_violated(&campaign(aws, plans, AT_ONCE).await.unwrap());
+    });
+}
+
+#[test]
+fn two_hundred_creates_at_once_all_succeed_within_ec2s_request_limits() {
+    const CREATES: u64 = 200;
+    alone(async |aws| {
+        let start = std::time::Instant::now();
+        let plans = (0..CREATES).map(|number| Plan::with("load", number, Operation::Create, vec![])).collect();
+        let report = campaign(aws, plans, CREATES as usize).await.unwrap();
+        assert_nothing_is_violated(&report);
+        assert_eq!(report.succeeded(), CREATES as usize);
+        let functions = aws.functions();
+        let memory: u64 = functions.iter().filter_map(|id| resident_kib(*id)).sum();
+        println!(
+            "{CREATES} creates in {:.0} s; {} function processes with {} MiB resident",
+            start.elapsed().as_secs_f64(),
+            functions.len(),
+            memory / 1024,
+        );
+    });
+}
+
+/// A process's resident memory.
+fn resident_kib(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
+}
+
+/// What each function's role allows of EC2 and Step Functions, by the function's short name.
+fn allowed(aws: &Deployment) -> BTreeMap<String, BTreeSet<String>> {
+    let details = aws.aws_cli(&["iam", "get-account-authorization-details", "--filter", "Role"]).unwrap();
+    let details: Value = serde_json::from_str(&details).unwrap();
+    let mut allowed = BTreeMap::new();
+    for role in details["RoleDetailList"].as_array().unwrap() {
+        let name = role["RoleName"].as_str().unwrap();
+        let Some((name, _)) = name.split_once("FunctionRole-") else { continue };
+        let name = name.rsplit('-').next().unwrap();
+        // StartCreate is start-create.
+        let dashed: String =
+            name.chars().flat_map(|c| c.is_uppercase().then_some('-').into_iter().chain(c.to_lowercase())).collect();
+        let statements = role["RolePolicyList"].as_array().unwrap().iter().flat_map(|policy| {
+            policy["PolicyDocument"]["Statement"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|statement| statement["Action"].clone())
+        });
+        let actions = statements.flat_map(|actions| match actions {
+            Value::Array(actions) => actions,
+            action => vec![action],
+        });
+        let actions = actions.map(|action| action.as_str().unwrap().to_owned());
+        allowed.insert(
+            dashed.trim_start_matches('-').to_owned(),
+            actions.filter(|action| action.starts_with("ec2:") || action.starts_with("states:")).collect(),
+        );
+    }
+    allowed
+}
+
+#[test]
+fn each_function_calls_exactly_the_actions_its_role_allows() {
+    alone(async |aws| {
+        let everything =
+            OPERATIONS.iter().enumerate().map(|(n, operation)| Plan::with("roles", n as u64, *operation, vec![]));
+        let aborted = Plan::with("roles", 99, Operation::Create, vec![Trouble::AbortedAt("Look again".to_owned())]);
+        let lost = FaultKind::LostResponse;
+        let lost = Trouble::OwnCall { action: "CreateImage".to_owned(), kind: lost, times: 1, after: 0 };
+        let lost = Plan::with("roles", 100, Operation::Create, vec![lost]);
+        assert_nothing_is_violated(&campaign(aws, everything.chain([aborted, lost]).collect(), AT_ONCE).await.unwrap());
+        // The seeded instance boots by UEFI.
+        for file in ["create-with-everything.json", "update.json", "update-remove.json"] {
+            let input = fs::read_to_string(root().join("events").join(file)).unwrap();
+            let client = aws.step_functions();
+            let run = Execution::start(&client, aws.lifecycle_machine_arn(), None, &input).await.unwrap();
+            assert!(matches!(run.wait().await.unwrap(), Outcome::Succeeded(_)), "{file}");
+        }
+        // A sweep comes every five seconds.
+        let sweeps = || aws.ec2.calls().iter().any(|call| call.caller == "ami-from-instance-start-rollback");
+        while !sweeps() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let mut called: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let ec2 = aws.ec2.calls().into_iter().map(|call| (call.caller, format!("ec2:{}", call.action)));
+        let states = aws
+            .step_functions_calls()
+            .unwrap()
+            .into_iter()
+            .map(|(caller, action)| (caller, format!("states:{action}")));
+        for (caller, action) in ec2.chain(states) {
+            if let Some(function) = caller.strip_prefix("ami-from-instance-") {
+                called.entry(function.to_owned()).or_default().insert(action);
+            }
+        }
+        // CreateImage puts the tags on by itself, which takes this permission and no call.
+        called.entry("start-create".to_owned()).or_default().insert("ec2:CreateTags".to_owned());
+        assert_eq!(called, allowed(aws));
     });
 }

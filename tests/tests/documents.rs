@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use ami_from_instance::error::Error;
-use local_aws::prepare::root;
+use local_aws::{picture, prepare::root};
 
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(root().join(path)).unwrap()
@@ -37,6 +37,11 @@ fn the_readme_names_every_parameter_of_the_template() {
     for parameter in parameters {
         assert!(readme.contains(&format!("`{parameter}`")), "{parameter}");
     }
+}
+
+#[test]
+fn the_picture_shows_the_machines_as_they_are() {
+    assert!(read(picture::FILE) == picture::draw().unwrap(), "draw it again: cargo local picture");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ami_from_instance::{
     check_status, cleanup,
     error::Error,
+    limits::Limits,
     run::RUN_TAG,
     settings::Settings,
     start_create, start_update,
@@ -29,6 +30,7 @@ fn settings() -> Settings {
         lifecycle_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-lifecycle".into(),
         operation_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-operation".into(),
         allow_unmanaged_images: false,
+        limits: Limits::default(),
     }
 }
 
@@ -222,6 +224,50 @@ async fn an_update_that_changes_nothing_calls_nothing_that_changes() {
     let step = start_update::handle(&ec2.client(), &settings(), update).await.unwrap();
     assert_eq!(step.status, Status::Available);
     assert_eq!(ec2.mutating_calls().len(), 0);
+}
+
+/// Goes round as the operation machine does, with every call made twice: the second answer counts.
+async fn twice(ec2: &Ec2, operation: &str, request: Value) -> Value {
+    let mut document = document(operation, request);
+    loop {
+        let mut answers = vec![];
+        for _ in 0..2 {
+            let call = document.clone();
+            let begins = document["status"].is_null() || document["status"] == "NotStarted";
+            answers.push(match operation {
+                "create" if begins => serde_json::to_value(start_create(ec2, call).await.unwrap()).unwrap(),
+                "create" => look(ec2, call).await.unwrap(),
+                "update" => {
+                    let update = Document::parse(call).unwrap();
+                    let step = start_update::handle(&ec2.client(), &settings(), update).await.unwrap();
+                    serde_json::to_value(step).unwrap()
+                }
+                _ => serde_json::to_value(delete(ec2, &settings(), call).await.unwrap()).unwrap(),
+            });
+        }
+        document = merged(document, &answers.remove(1));
+        match document["status"].as_str().unwrap() {
+            "Pending" | "NotStarted" => ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap())),
+            _ => return document,
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_call_of_every_operation_may_come_twice() {
+    let ec2 = ec2().await;
+    let created = twice(&ec2, "create", create_request()).await;
+    assert_eq!(created["status"], "Available", "{created}");
+    assert_eq!((ec2.images().len(), ec2.snapshots().len()), (1, 2));
+
+    let image = &created["imageId"];
+    let request = json!({"action": "update", "imageId": image, "tags": {"Team": "audit"}, "description": "changed"});
+    let updated = twice(&ec2, "update", request).await;
+    assert_eq!((&updated["status"], &updated["image"]["description"]), (&json!("Available"), &json!("changed")));
+
+    let deleted = twice(&ec2, "delete", json!({"action": "delete", "imageId": image})).await;
+    assert_eq!(deleted["status"], "Gone", "{deleted}");
+    assert_eq!((ec2.images().len(), ec2.snapshots().len()), (0, 0));
 }
 
 /// The calls of each look of a create after the first wait, in order.

@@ -13,10 +13,10 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use local_aws::{
-    chaos::{Plan, campaign},
+    chaos::{AT_ONCE, Plan, campaign},
     deployment::{Deployment, Options},
     execution::{Entered, Execution, Outcome},
-    prepare,
+    picture, prepare,
 };
 use tokio::runtime::Handle;
 
@@ -51,6 +51,8 @@ enum Command {
         #[command(flatten)]
         local: Local,
     },
+    /// Draws the machines, from their definitions into docs/machines.svg
+    Picture,
 }
 
 #[derive(Args)]
@@ -117,6 +119,10 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run { file, local } => run(file, local).await,
         Command::Chaos { scope, local } => chaos(scope, local).await,
         Command::Up { local } => up(local).await,
+        Command::Picture => {
+            fs::write(prepare::root().join(picture::FILE), picture::draw()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -170,7 +176,7 @@ async fn chaos(scope: Scope, mut local: Local) -> Result<ExitCode> {
     let deployment = Arc::new(start(local).await?);
     eprintln!("{runs} runs with seed {seed}");
     let numbers = only.map_or(0..runs, |only| only..only + 1);
-    let report = campaign(&deployment, numbers.map(|number| Plan::new(seed, number)).collect()).await?;
+    let report = campaign(&deployment, numbers.map(|number| Plan::new(seed, number)).collect(), AT_ONCE).await?;
     print!("{report}");
     let missing = report.missing();
     if only.is_none() && !missing.is_empty() {

@@ -54,11 +54,13 @@ async fn answer(
 ) -> Response<Body> {
     let request = read(&uri, &headers, &body);
     let fault = world.lock().strike(&request);
-    if let Some(FaultKind::Slow(duration)) = fault {
-        tokio::time::sleep(duration).await;
-    }
+    let slow = if let Some(FaultKind::Slow(duration)) = fault { Some(duration) } else { None };
     let action = request.action.clone();
     let reply = world.lock().handle(request, fault);
+    // The work is done whether or not the caller waits for the answer.
+    if let Some(duration) = slow {
+        tokio::time::sleep(duration).await;
+    }
     match reply {
         Reply::Reset => {
             tracing::debug!(action, "the connection is reset");

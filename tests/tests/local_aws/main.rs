@@ -9,6 +9,7 @@ mod exactly_one;
 mod ministack;
 mod nets;
 mod replace;
+mod schedules;
 mod transitions;
 mod update;
 
@@ -42,7 +43,15 @@ fn on_aws(test: impl AsyncFnOnce(&'static Deployment)) {
             speed: SPEED,
             port: 0,
             ec2_port: 0,
-            parameters: vec!["SweepSchedule=rate(5 minutes)".to_owned()],
+            parameters: [
+                "SweepSchedule=rate(5 minutes)",
+                "NotificationEmail=team@example.com",
+                // It never starts a run by itself.
+                "ScheduleExpression=at(2999-12-31T23:59:59)",
+                schedules::REQUEST,
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         };
         let deployment = runtime.block_on(Deployment::start(&options, &|step| eprintln!("{step}")));
         (runtime, deployment.expect("a local AWS"))
