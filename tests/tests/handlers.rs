@@ -8,6 +8,7 @@ use ami_from_instance::{
     check_status, cleanup,
     error::Error,
     limits::Limits,
+    read_request,
     run::RUN_TAG,
     settings::Settings,
     start_create, start_update,
@@ -348,4 +349,22 @@ async fn a_delete_calls_each_removal_once_unless_ec2_still_uses_the_snapshot() {
     );
     let removed = |call: &ec2::Call| call.mutating && call.outcome.is_ok();
     assert_eq!(ec2.calls().iter().filter(|call| removed(call)).count(), 3);
+}
+
+#[tokio::test]
+async fn reading_a_request_calls_nothing_but_for_a_replace_that_could_be_in_vain() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("old", &[(RUN_TAG, RUN)]);
+    let read = async |request: Value| {
+        let input = json!({"run": RUN, "request": request, "startTime": "2030-01-01T00:00:00Z"});
+        ec2.forget_calls();
+        read_request::handle(&ec2.client(), &settings(), serde_json::from_value(input).unwrap()).await.unwrap();
+        actions(&ec2)
+    };
+    assert!(read(create_request()).await.is_empty());
+    assert!(read(json!({"action": "delete", "imageId": image})).await.is_empty());
+    let mut replace = create_request();
+    replace["action"] = json!("replace");
+    replace["imageId"] = json!(image);
+    assert_eq!(read(replace).await, ["DescribeImages", "DescribeInstances"]);
 }
