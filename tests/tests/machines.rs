@@ -118,7 +118,8 @@ fn catching_everything_stands_alone_and_last() {
 
 #[test]
 fn the_machines_name_no_error_that_nothing_gives() {
-    let aws = |error: &str| error.contains('.');
+    // AWS's names have a dot; the Lambda runtime gives the type of an error it raises itself.
+    let aws = |error: &str| error.contains('.') || error.contains("::");
     for (name, state) in all_states() {
         for error in names(list(&state, "Retry")).union(&names(list(&state, "Catch"))) {
             assert!(aws(error) || Error::NAMES.contains(error), "{name} names {error}");

@@ -137,3 +137,34 @@ fn a_misspelt_field_is_refused_and_nothing_is_called_that_changes_anything() {
         assert_nothing_is_left(aws, &run).await;
     });
 }
+
+#[test]
+fn bad_input_of_every_kind_ends_the_run_with_the_name_of_its_field() {
+    on_aws(async |aws| {
+        let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+        let many: serde_json::Map<_, _> = (0..51).map(|n| (format!("k{n}"), json!(""))).collect();
+        for (field, value) in [
+            ("name", json!("ab")),
+            ("name", json!("ключ")),
+            ("sourceInstanceId", json!("ami-0123456789abcdef0")),
+            ("snapshotWithoutReboot", json!("yes")),
+            ("description", json!("d".repeat(200 * 1024))),
+            ("description", json!("\u{7}")),
+            ("deprecationTime", json!("2001-01-01T00:00:00Z")),
+            ("tags", json!(many)),
+            ("tags", json!({"aws:name": ""})),
+            ("tags", deep.clone()),
+            ("timeouts", json!({"create": 1e300})),
+            ("unheardOf", deep),
+        ] {
+            let (instance, input) = new_create(aws, json!({field: value}));
+            let (run, outcome) = execute(aws, &input).await;
+            let (error, cause) = failed(&outcome);
+            assert_eq!(error, "InvalidRequest", "{cause}");
+            // What is nested more deeply than the function can read has no field for it.
+            assert!(cause.starts_with(field) || cause.starts_with("input: an object that is not nested"), "{cause}");
+            assert!(aws.ec2.calls().iter().all(|call| !call.mentions(&instance)));
+            assert_nothing_is_left(aws, &run).await;
+        }
+    });
+}
