@@ -69,9 +69,6 @@ pub struct Document {
     /// For how long a removal has found no less.
     #[serde(default)]
     pub stuck_seconds: u64,
-    /// Whether the changes of an update were sent.
-    #[serde(default)]
-    pub applied: bool,
     /// What the looks so far tell of the image's end.
     #[serde(default)]
     pub promise: Option<Promise>,
@@ -108,7 +105,6 @@ impl Document {
             quiet_seconds: None,
             found: None,
             stuck_seconds: None,
-            applied: None,
             removed: None,
             error: None,
         }
@@ -167,9 +163,6 @@ pub struct Step {
     /// For how long a removal has found no less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stuck_seconds: Option<u64>,
-    /// Whether the changes of an update were sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub applied: Option<bool>,
     /// Ids this call removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed: Option<Vec<String>>,

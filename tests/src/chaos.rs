@@ -51,7 +51,7 @@ pub async fn campaign(aws: &Arc<Deployment>, plans: Vec<Plan>, at_once: usize) -
     }
     let mut ended = vec![];
     while let Some(run) = runs.join_next().await {
-        ended.push(run??);
+        ended.extend(run??);
     }
     ended.sort_by_key(|run| run.plan.number);
     aws.ec2.clear_faults();
@@ -70,8 +70,8 @@ async fn wait_for_nets(aws: &Deployment, ended: &[Ended]) -> Result<()> {
     Ok(())
 }
 
-/// One run with its troubles, from the instance it needs to its end.
-async fn run(aws: &Deployment, plan: Plan) -> Result<Ended> {
+/// One run with its troubles, from the instance it needs to its end; and its rival, if it has one.
+async fn run(aws: &Deployment, plan: Plan) -> Result<Vec<Ended>> {
     // Everything of the run has its name, so that a call can be told to be the run's.
     let run_name = plan.run_name();
     let instance = InstanceSpec::default().volume("/dev/sdf", plan.gigabytes, "gp3").tag("Name", &run_name);
@@ -100,8 +100,9 @@ async fn run(aws: &Deployment, plan: Plan) -> Result<Ended> {
             Trouble::ImageFails(state) => aws.ec2.next_image(&instance, fails(state)),
             Trouble::NameRace if plan.operation == Operation::Create && rival.is_none() => {
                 name = format!("{name}-raced");
-                let input = json!({"name": name, "sourceInstanceId": instance}).to_string();
-                rival = Some(start(aws, &format!("rival-{run_name}"), &input).await?);
+                let plan = Plan::with(&format!("rival-of-{}", plan.label), plan.number, Operation::Create, vec![]);
+                let input = plan.input(&name, &instance, None).to_string();
+                rival = Some((start(aws, &plan.run_name(), &input).await?, plan));
             }
             _ => {}
         }
@@ -132,12 +133,20 @@ async fn run(aws: &Deployment, plan: Plan) -> Result<Ended> {
         instance,
         old,
     };
-    let outcome = attend(aws, &execution, &mut ended).await?;
-    ended.outcome = outcome;
-    if let Some(rival) = rival {
-        ended.check_rival(&rival.wait().await?);
-    }
-    Ok(ended)
+    ended.outcome = attend(aws, &execution, &mut ended).await?;
+    let Some((execution, plan)) = rival else { return Ok(vec![ended]) };
+    let rival = Ended {
+        outcome: execution.wait().await?,
+        arn: execution.arn,
+        locked: BTreeSet::new(),
+        old_snapshots: vec![],
+        power: None,
+        plan,
+        name: ended.name.clone(),
+        instance: ended.instance.clone(),
+        old: None,
+    };
+    Ok(vec![ended, rival])
 }
 
 async fn start(aws: &Deployment, name: &str, input: &str) -> Result<Execution> {

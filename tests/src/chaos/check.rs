@@ -52,15 +52,6 @@ pub struct Violation {
     pub(super) seen: String,
 }
 
-impl Ended {
-    /// Of two runs that want one name, at most one may have an image of it; both are judged alone.
-    pub(super) fn check_rival(&mut self, rival: &Outcome) {
-        if let (Outcome::Succeeded(_), Outcome::Succeeded(_)) = (&self.outcome, rival) {
-            self.name = format!("{} went to two runs", self.name);
-        }
-    }
-}
-
 /// Images, snapshots and instances of others, some with names and tags that look alike.
 #[derive(Debug)]
 pub(super) struct Strangers {

@@ -88,11 +88,6 @@ impl Report {
         self.outcomes.iter().filter(|(outcome, _)| outcome.ends_with("SUCCEEDED")).map(|(_, count)| count).sum()
     }
 
-    /// How often a kind of fault has happened.
-    pub fn faults(&self, kind: &str) -> usize {
-        self.faults.get(kind).copied().unwrap_or_default()
-    }
-
     /// The kinds of fault that never happened.
     pub fn missing(&self) -> Vec<&str> {
         self.faults.iter().filter(|(_, count)| **count == 0).map(|(kind, _)| kind.as_str()).collect()
