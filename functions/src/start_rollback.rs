@@ -1,7 +1,10 @@
 //! Starts rollbacks for runs that ended without one: when EventBridge tells that a run was aborted,
 //! timed out or failed, and from time to time for every run that left something behind.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_sdk_ec2::{Client, primitives::DateTime, types::Tag};
@@ -20,22 +23,18 @@ const STATUS_CHANGE: &str = "Step Functions Execution Status Change";
 pub struct Started {
     /// Runs that are rolled back now.
     rolled_back: Vec<Run>,
-    /// Runs whose image stays: they go on, or have succeeded.
-    kept: Vec<Run>,
-    /// Runs that Step Functions does not know: what they made is for a person to decide.
-    unknown: Vec<Run>,
-    /// Snapshots that a succeeded run made and whose image is gone: a delete that was cut off leaves
-    /// them, or somebody who deregistered the image and wants them. Deleting the image again removes
-    /// them.
+    /// Snapshots whose image is gone, though their run has not ended badly: a delete that was cut off
+    /// leaves them, or somebody who deregistered the image and wants them. Deleting the image again
+    /// removes them.
     orphaned_snapshots: Vec<SnapshotId>,
-    /// Runs that could not be asked about or rolled back this time, and why.
+    /// Runs that could not be rolled back this time, and why.
     failed: Vec<(Run, String)>,
 }
 
 impl Started {
     /// How many runs and snapshots are not as they should be.
     fn found(&self) -> usize {
-        self.rolled_back.len() + self.unknown.len() + self.orphaned_snapshots.len() + self.failed.len()
+        self.rolled_back.len() + self.orphaned_snapshots.len() + self.failed.len()
     }
 }
 
@@ -57,22 +56,20 @@ pub async fn handle(
         started.rolled_back.push(run);
         return Ok(started);
     }
-    for (run, made) in made_by_runs(client, settings).await? {
-        match status(step_functions, &run).await {
-            Ok(Some(ExecutionStatus::Aborted | ExecutionStatus::Failed | ExecutionStatus::TimedOut)) => {
-                match roll_back(step_functions, settings, &run).await {
-                    Ok(()) => started.rolled_back.push(run),
-                    Err(error) => started.failed.push((run, error.to_string())),
-                }
+    let since = DateTime::from_secs(DateTime::from(SystemTime::now()).secs() - cleanup::REMEMBERED);
+    // Step Functions is asked for all runs of a status, and not about each run that made something:
+    // most of those have succeeded, and there may be thousands.
+    let ended_badly = [ExecutionStatus::Aborted, ExecutionStatus::Failed, ExecutionStatus::TimedOut];
+    let ended_badly = runs(step_functions, settings, &ended_badly, since).await?;
+    let running = runs(step_functions, settings, &[ExecutionStatus::Running], since).await?;
+    for (run, made) in made_by_runs(client, settings, since).await? {
+        if ended_badly.contains(&run) {
+            match roll_back(step_functions, settings, &run).await {
+                Ok(()) => started.rolled_back.push(run),
+                Err(error) => started.failed.push((run, error.to_string())),
             }
-            Ok(Some(status)) => {
-                if status == ExecutionStatus::Succeeded && !made.has_image {
-                    started.orphaned_snapshots.extend(made.snapshots);
-                }
-                started.kept.push(run);
-            }
-            Ok(None) => started.unknown.push(run),
-            Err(error) => started.failed.push((run, error.to_string())),
+        } else if !made.has_image && !running.contains(&run) {
+            started.orphaned_snapshots.extend(made.snapshots);
         }
     }
     metrics::sweep_found(&settings.lifecycle_machine_arn, started.found());
@@ -88,8 +85,7 @@ struct Made {
 }
 
 /// What this deployment's runs of late have made, by run. Step Functions forgets the older ones.
-async fn made_by_runs(client: &Client, settings: &Settings) -> Result<BTreeMap<Run, Made>, Error> {
-    let since = DateTime::from_secs(DateTime::from(SystemTime::now()).secs() - cleanup::REMEMBERED);
+async fn made_by_runs(client: &Client, settings: &Settings, since: DateTime) -> Result<BTreeMap<Run, Made>, Error> {
     let mut made: BTreeMap<Run, Made> = BTreeMap::new();
     for image in ec2::images_of_runs(client).await? {
         if let Some(run) = run(settings, image.tags())
@@ -113,12 +109,27 @@ fn run(settings: &Settings, tags: &[Tag]) -> Option<Run> {
     tags::run_of(tags).map(Run::new).filter(|run| run.is_of(&settings.lifecycle_machine_arn))
 }
 
-async fn status(step_functions: &aws_sdk_sfn::Client, run: &Run) -> Result<Option<ExecutionStatus>, Error> {
-    match step_functions.describe_execution().execution_arn(run.arn()).send().await {
-        Ok(execution) => Ok(Some(execution.status)),
-        Err(error) if aws_error::code(&error) == Some("ExecutionDoesNotExist") => Ok(None),
-        Err(error) => Err(aws_error::unexpected("states:DescribeExecution", &error)),
+/// The runs of these statuses that started of late.
+async fn runs(
+    step_functions: &aws_sdk_sfn::Client,
+    settings: &Settings,
+    statuses: &[ExecutionStatus],
+    since: DateTime,
+) -> Result<BTreeSet<Run>, Error> {
+    let mut runs = BTreeSet::new();
+    for status in statuses {
+        let request = step_functions.list_executions().state_machine_arn(&settings.lifecycle_machine_arn);
+        let mut executions = request.status_filter(status.clone()).into_paginator().items().send();
+        while let Some(execution) = executions.next().await {
+            let execution = execution.map_err(|error| aws_error::unexpected("states:ListExecutions", &error))?;
+            // The latest comes first.
+            if execution.start_date.secs() < since.secs() {
+                break;
+            }
+            runs.insert(Run::new(execution.execution_arn));
+        }
     }
+    Ok(runs)
 }
 
 async fn roll_back(step_functions: &aws_sdk_sfn::Client, settings: &Settings, run: &Run) -> Result<(), Error> {

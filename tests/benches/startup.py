@@ -2,7 +2,7 @@
 it has by then: the release build of check-status beside the same handler in Python with boto3.
 
   cargo build --release --package ami-from-instance --bin check-status
-  target/local-aws/venv/bin/python tests/benches/startup.py
+  target/local-aws/venv/bin/python tests/benches/startup.py [BINARY]
 
 Both get the same runtime API, which is this process, and the same environment. They start in turn,
 so that a busy moment of the machine hits both. The first start of each is left out: it reads the
@@ -20,7 +20,7 @@ import zipfile
 
 ROUNDS = 20
 HERE = pathlib.Path(__file__).parent
-BINARY = HERE.parent.parent / "target/release/check-status"
+BINARY = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else HERE.parent.parent / "target/release/check-status")
 FUNCTIONS = {"Rust": [BINARY], "Python": [sys.executable, HERE / "startup_peer.py"]}
 
 

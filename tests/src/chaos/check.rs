@@ -157,12 +157,14 @@ pub(super) fn violations(aws: &Deployment, ended: &[Ended], strangers: &Stranger
     violations
 }
 
-/// A run that failed by itself names what it left.
+/// A run that failed by itself names what it left; where its rollback was not even allowed to look, by
+/// the tag that finds it.
 fn unnamed_leftovers(aws: &Deployment, run: &Ended) -> Option<String> {
     let Outcome::Ended { status, error, cause } = &run.outcome else { return None };
     let locked = aws.ec2.snapshots_tagged(RUN_TAG, &run.arn).into_iter().filter(|one| run.locked.contains(&one.id));
     let mut unnamed = locked.map(|snapshot| snapshot.id).filter(|id| !cause.contains(id)).peekable();
-    let must_name = status == "FAILED" && !is_kept(run) && unnamed.peek().is_some();
+    let could_not_look = cause.contains("ec2:Describe") && cause.contains(&run.arn);
+    let must_name = status == "FAILED" && !is_kept(run) && !could_not_look && unnamed.peek().is_some();
     must_name.then(|| format!("{:?} not named by {error}: {cause}", unnamed.collect::<Vec<_>>()))
 }
 

@@ -62,15 +62,15 @@ struct One {
     progress: Progress,
     pace: Pace,
     elapsed: u64,
-    /// What the look under way has asked for.
-    asked: Asked,
+    /// The next call of its look.
+    call: Call,
     refused: u32,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Asked {
-    Nothing,
-    Image,
+enum Call {
+    DescribeImages,
+    DescribeSnapshots,
 }
 
 /// Starts so many images as fast as CreateImage allows, and watches them.
@@ -90,7 +90,7 @@ pub fn load(way: Way, watcher: Watcher, shape: Shape, images: usize) -> Load {
         let elapsed = pace.wait(0, &[]).unwrap_or_default();
         queue.push(Reverse((due(begun + uncounted(BEGINNING_TAKES) + elapsed as f64), number)));
         let progress = shape.progress(took, &mut random);
-        all.push(One { begun, took, progress, pace, elapsed, asked: Asked::Nothing, refused: 0 });
+        all.push(One { begun, took, progress, pace, elapsed, call: Call::DescribeImages, refused: 0 });
     }
     let (mut looks, mut throttled, mut retries) = (0, 0, 0);
     let mut lags = vec![];
@@ -100,16 +100,16 @@ pub fn load(way: Way, watcher: Watcher, shape: Shape, images: usize) -> Load {
     while let Some(Reverse((at, number))) = queue.pop() {
         let one = &mut all[number];
         let now = at as f64 / 1_000.0;
-        let action = if one.asked == Asked::Nothing { "DescribeImages" } else { "DescribeSnapshots" };
+        let action = if one.call == Call::DescribeImages { "DescribeImages" } else { "DescribeSnapshots" };
         let is_carried = watcher == Watcher::Shared && {
             if tick.0 != at {
                 tick = (at, [0, 0]);
             }
-            let asked = &mut tick.1[usize::from(one.asked == Asked::Image)];
+            let asked = &mut tick.1[one.call as usize];
             *asked += 1;
             *asked % IDS_A_CALL != 1
         };
-        if one.asked == Asked::Nothing && !is_carried {
+        if one.call == Call::DescribeImages && !is_carried {
             *calls.entry(at / 10_000).or_default() += 1;
         }
         if !is_carried && !buckets.take(action, LOOKING, SystemTime::UNIX_EPOCH + Duration::from_millis(at)) {
@@ -117,7 +117,7 @@ pub fn load(way: Way, watcher: Watcher, shape: Shape, images: usize) -> Load {
             one.refused += 1;
             let pause = if one.refused.is_multiple_of(ATTEMPTS) {
                 retries += 1;
-                one.asked = Asked::Nothing;
+                one.call = Call::DescribeImages;
                 let doubled = RETRY_SECONDS * f64::from(1 << (one.refused / ATTEMPTS - 1).min(5));
                 random.f64() * doubled.min(LONGEST_RETRY_SECONDS)
             } else {
@@ -127,19 +127,19 @@ pub fn load(way: Way, watcher: Watcher, shape: Shape, images: usize) -> Load {
             continue;
         }
         let age = now - one.begun;
-        if one.asked == Asked::Nothing {
+        if one.call == Call::DescribeImages {
             looks += 1;
             if age >= one.took {
                 lags.push(age - one.took);
                 continue;
             }
             if way.asks_for_snapshots() {
-                one.asked = Asked::Image;
+                one.call = Call::DescribeSnapshots;
                 queue.push(Reverse((at, number)));
                 continue;
             }
         }
-        (one.asked, one.refused) = (Asked::Nothing, 0);
+        (one.call, one.refused) = (Call::DescribeImages, 0);
         if watcher == Watcher::Shared {
             // It goes by the clock, not by the sum of its waits.
             one.elapsed = age as u64;

@@ -11,6 +11,7 @@ mod ministack;
 mod nets;
 mod replace;
 mod schedules;
+mod transitions;
 mod update;
 mod watch;
 
