@@ -13,6 +13,7 @@ mod replace;
 mod schedules;
 mod transitions;
 mod update;
+mod watch;
 
 use std::{
     fs,
@@ -97,4 +98,17 @@ async fn execute(aws: &Deployment, input: &Value) -> (Execution, Outcome) {
     let run = start(aws, input).await;
     let outcome = run.wait().await.expect("an end");
     (run, outcome)
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).expect(text)
+}
+
+/// What an AWS CLI command prints; null where it prints nothing.
+fn cli(aws: &Deployment, arguments: &[&str]) -> Value {
+    let environment = aws.environment();
+    // For SQS the AWS CLI does not look into its environment.
+    let (_, endpoint) = environment.iter().find(|(name, _)| *name == "AWS_ENDPOINT_URL").unwrap();
+    let printed = aws.aws_cli(&[arguments, &["--endpoint-url", endpoint, "--output", "json"]].concat()).unwrap();
+    serde_json::from_str(&printed).unwrap_or_default()
 }

@@ -7,16 +7,13 @@ use local_aws::{deployment::Deployment, ec2::InstanceSpec, prepare::root};
 use serde_json::{Value, json};
 
 use crate::{
+    cli,
     ends::{failed, succeeded},
-    event, execute, on_aws, unique,
+    event, execute, on_aws, parsed, unique,
 };
 
 /// The request of the template's schedule; with a quote and a backslash, which have to be escaped.
 pub(crate) const REQUEST: &str = r#"ScheduleInput={"name": "x{{date}}", "description": "a \"b\" \\ c"}"#;
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).expect(text)
-}
 
 /// A file of `events/` for `aws scheduler create-schedule`, with this deployment's ARNs and one's
 /// own name, rate and request.
@@ -26,10 +23,10 @@ fn schedule(aws: &Deployment, file: &str, name: &str, request: &Value) -> Value 
         assert!(text.contains(output), "{output}");
         text = text.replace(output, aws.output(output));
     }
-    let mut schedule = json(&text);
-    let mut input = json(schedule["Target"]["Input"].as_str().unwrap());
+    let mut schedule = parsed(&text);
+    let mut input = parsed(schedule["Target"]["Input"].as_str().unwrap());
     assert!(input["Name"].as_str().unwrap().ends_with("-<aws.scheduler.execution-id>"));
-    let asked = json(input["Input"].as_str().unwrap());
+    let asked = parsed(input["Input"].as_str().unwrap());
     assert!(asked["name"].as_str().unwrap().contains("{{time}}"));
     input["Name"] = json!(format!("{name}-<aws.scheduler.execution-id>"));
     input["Input"] = json!(request.to_string());
@@ -81,7 +78,7 @@ fn the_templates_schedule_hands_the_request_on_unchanged_under_a_name_of_the_del
         let ours = schedules["Schedules"].as_array().unwrap().iter().find(is_ours).expect("the schedule");
         let name = ours["Name"].as_str().unwrap();
         let found = cli(aws, &["scheduler", "get-schedule", "--name", name]);
-        let input = json(found["Target"]["Input"].as_str().unwrap());
+        let input = parsed(found["Target"]["Input"].as_str().unwrap());
         assert_eq!(input["StateMachineArn"], aws.lifecycle_machine_arn());
         assert_eq!(input["Name"], "scheduled-<aws.scheduler.execution-id>");
         assert_eq!(format!("ScheduleInput={}", input["Input"].as_str().unwrap()), REQUEST);
@@ -107,41 +104,5 @@ fn a_name_whose_placeholders_cannot_be_replaced_is_refused() {
         let changes = json!({"name": format!("{}{{{{date}}}}", "x".repeat(118)), "sourceInstanceId": nameless});
         let (_, outcome) = execute(aws, &event("create-scheduled.json", changes)).await;
         assert_eq!(succeeded(&outcome)["name"].as_str().map(str::len), Some(128));
-    });
-}
-
-/// What an AWS CLI command prints; null where it prints nothing.
-fn cli(aws: &Deployment, arguments: &[&str]) -> Value {
-    let environment = aws.environment();
-    // For SQS the AWS CLI does not look into its environment.
-    let (_, endpoint) = environment.iter().find(|(name, _)| *name == "AWS_ENDPOINT_URL").unwrap();
-    let printed = aws.aws_cli(&[arguments, &["--endpoint-url", endpoint, "--output", "json"]].concat()).unwrap();
-    serde_json::from_str(&printed).unwrap_or_default()
-}
-
-#[test]
-fn a_run_that_fails_is_told_to_the_topic() {
-    on_aws(async |aws| {
-        let queue = cli(aws, &["sqs", "create-queue", "--queue-name", "told"])["QueueUrl"].clone();
-        let topic = cli(aws, &["sns", "list-topics"])["Topics"][0]["TopicArn"].clone();
-        let to_queue = ["--protocol", "sqs", "--notification-endpoint", "arn:aws:sqs:us-east-1:000000000000:told"];
-        cli(aws, &[&["sns", "subscribe", "--topic-arn", topic.as_str().unwrap()], &to_queue[..]].concat());
-
-        let (run, outcome) = execute(aws, &event("create-scheduled.json", json!({"name": "{{day}}"}))).await;
-        let (error, cause) = failed(&outcome);
-        let receive = ["sqs", "receive-message", "--queue-url", queue.as_str().unwrap()];
-        let told = loop {
-            // Other tests' runs fail too, and are told of.
-            if let Some(body) = cli(aws, &receive)["Messages"][0]["Body"].as_str() {
-                let told = json(json(body)["Message"].as_str().unwrap());
-                if told["run"] == run.name() {
-                    break told;
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        assert_eq!((&told["error"], &told["cause"]), (&json!(error), &json!(cause)));
-        assert_eq!(json(told["request"].as_str().unwrap())["name"], "{{day}}");
-        assert!(told["look"].as_str().unwrap().ends_with(&run.arn));
     });
 }
