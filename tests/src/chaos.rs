@@ -33,7 +33,7 @@ use crate::{
 pub const AT_ONCE: usize = 16;
 /// For how long, in simulated seconds, the nets may work after the last run has ended.
 const NETS_TAKE: f64 = 3600.0;
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(50);
 
 /// Runs plans on a deployment, so many at once, and checks what is left.
 pub async fn campaign(aws: &Arc<Deployment>, plans: Vec<Plan>, at_once: usize) -> Result<Report> {
@@ -65,7 +65,7 @@ async fn wait_for_nets(aws: &Deployment, ended: &[Ended]) -> Result<()> {
     let longest = Duration::from_secs_f64(NETS_TAKE / aws.speed());
     let start = std::time::Instant::now();
     while start.elapsed() < longest && ended.iter().any(|run| !check::leftovers(aws, run).is_empty()) {
-        tokio::time::sleep(POLL * 10).await;
+        tokio::time::sleep(POLL * 4).await;
     }
     Ok(())
 }
