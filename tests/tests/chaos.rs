@@ -29,7 +29,7 @@ fn alone(test: impl AsyncFnOnce(&Arc<Deployment>)) {
     let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (runtime, deployment) = SHARED.get_or_init(|| {
         let runtime = Runtime::new().unwrap();
-        let parameters = vec!["SweepSchedule=rate(5 minutes)".to_owned()];
+        let parameters = vec!["SweepSchedule=rate(20 minutes)".to_owned()];
         let options = Options { speed: 60.0, port: 0, ec2_port: 0, parameters };
         let deployment = runtime.block_on(Deployment::start(&options, &|step| eprintln!("{step}"))).unwrap();
         (runtime, Arc::new(deployment))
@@ -187,7 +187,7 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
             let run = Execution::start(&client, aws.lifecycle_machine_arn(), None, &input).await.unwrap();
             assert!(matches!(run.wait().await.unwrap(), Outcome::Succeeded(_)), "{file}");
         }
-        // A sweep comes every five seconds.
+        // A sweep comes every twenty seconds.
         let sweeps = || aws.ec2.calls().iter().any(|call| call.caller == "ami-from-instance-start-rollback");
         while !sweeps() {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;

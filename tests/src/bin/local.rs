@@ -172,7 +172,7 @@ async fn run(file: PathBuf, local: Local) -> Result<ExitCode> {
 
 async fn chaos(scope: Scope, mut local: Local) -> Result<ExitCode> {
     let Scope { runs, seed, only } = scope;
-    local.parameters.push("SweepSchedule=rate(5 minutes)".to_owned());
+    local.parameters.push("SweepSchedule=rate(20 minutes)".to_owned());
     let deployment = Arc::new(start(local).await?);
     eprintln!("{runs} runs with seed {seed}");
     let numbers = only.map_or(0..runs, |only| only..only + 1);
