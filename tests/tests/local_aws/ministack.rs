@@ -101,7 +101,7 @@ fn a_childs_name_can_be_used_once() {
 #[test]
 fn starting_a_running_execution_again_gives_that_execution() {
     on_aws(async |aws| {
-        let machine = machine(aws, waiting(60)).await;
+        let machine = machine(aws, waiting(600)).await;
         let name = unique("execution");
         let first = start(aws, &machine, &name).await;
         assert_eq!(start(aws, &machine, &name).await.arn, first.arn);

@@ -86,7 +86,7 @@ fn what_a_succeeded_run_made_is_kept() {
 fn what_a_running_run_makes_is_kept() {
     on_aws(async |aws| {
         let (instance, input) = new_create(aws, json!({}));
-        aws.ec2.next_image(&instance, Fate::Takes(Duration::from_secs(400)));
+        aws.ec2.next_image(&instance, Fate::Takes(Duration::from_secs(1_200)));
         let run = start(aws, &input).await;
         until(|| !aws.ec2.images_tagged(RUN_TAG, &run.arn).is_empty()).await;
         let refused = roll_back(aws, &run.arn).await;
