@@ -101,6 +101,9 @@ def start_execution_once(data):
 def stop_execution_and_children(data):
     """Stopping an execution stops the child executions its .sync Tasks wait for, on a best effort
     ("Run a job (.sync)")."""
+    stopped = sfn._executions.get(data.get("executionArn"))
+    if not stopped or stopped["status"] != "RUNNING":
+        return stop_execution(data)
     response = stop_execution(data)
     for arn, execution in list(sfn._executions.items()):
         try:

@@ -30,21 +30,23 @@ use crate::{
 };
 
 /// How many runs of a campaign go on at the same time.
-pub const AT_ONCE: usize = 16;
+pub const AT_ONCE: u32 = 16;
 /// For how long, in simulated seconds, the nets may work after the last run has ended.
 const NETS_TAKE: f64 = 3600.0;
-const POLL: Duration = Duration::from_millis(50);
+/// How long a campaign waits before it asks again how a run stands, for each run at once: the
+/// local AWS has other things to do.
+const POLL: Duration = Duration::from_millis(4);
 
 /// Runs plans on a deployment, so many at once, and checks what is left.
-pub async fn campaign(aws: &Arc<Deployment>, plans: Vec<Plan>, at_once: usize) -> Result<Report> {
+pub async fn campaign(aws: &Arc<Deployment>, plans: Vec<Plan>, at_once: u32) -> Result<Report> {
     let strangers = Strangers::add(aws);
-    let places = Arc::new(Semaphore::new(at_once));
+    let places = Arc::new(Semaphore::new(at_once as usize));
     let mut runs = tokio::task::JoinSet::new();
     for plan in plans {
         let place = Arc::clone(&places).acquire_owned().await?;
         let aws = Arc::clone(aws);
         runs.spawn(async move {
-            let ended = run(&aws, plan).await;
+            let ended = run(&aws, plan, POLL * at_once).await;
             drop(place);
             ended
         });
@@ -65,13 +67,13 @@ async fn wait_for_nets(aws: &Deployment, ended: &[Ended]) -> Result<()> {
     let longest = Duration::from_secs_f64(NETS_TAKE / aws.speed());
     let start = std::time::Instant::now();
     while start.elapsed() < longest && ended.iter().any(|run| !check::leftovers(aws, run).is_empty()) {
-        tokio::time::sleep(POLL * 4).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Ok(())
 }
 
 /// One run with its troubles, from the instance it needs to its end; and its rival, if it has one.
-async fn run(aws: &Deployment, plan: Plan) -> Result<Vec<Ended>> {
+async fn run(aws: &Deployment, plan: Plan, poll: Duration) -> Result<Vec<Ended>> {
     // Everything of the run has its name, so that a call can be told to be the run's.
     let run_name = plan.run_name();
     let instance = InstanceSpec::default().volume("/dev/sdf", plan.gigabytes, "gp3").tag("Name", &run_name);
@@ -133,7 +135,7 @@ async fn run(aws: &Deployment, plan: Plan) -> Result<Vec<Ended>> {
         instance,
         old,
     };
-    ended.outcome = attend(aws, &execution, &mut ended).await?;
+    ended.outcome = attend(aws, &execution, &mut ended, poll).await?;
     let Some((execution, plan)) = rival else { return Ok(vec![ended]) };
     let rival = Ended {
         outcome: execution.wait().await?,
@@ -163,7 +165,7 @@ fn fails(state: &ImageState) -> Fate {
 }
 
 /// Waits for the run's end, and brings on the troubles that need something to exist.
-async fn attend(aws: &Deployment, execution: &Execution, ended: &mut Ended) -> Result<Outcome> {
+async fn attend(aws: &Deployment, execution: &Execution, ended: &mut Ended, poll: Duration) -> Result<Outcome> {
     let mut to_come: Vec<_> = ended.plan.troubles.clone();
     let mut rng = ended.plan.rng();
     let abort_after = Duration::from_secs_f64(rng.f64() * 150.0 / aws.speed());
@@ -217,7 +219,7 @@ async fn attend(aws: &Deployment, execution: &Execution, ended: &mut Ended) -> R
             }
         }
         to_come = later;
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(poll).await;
     }
 }
 

@@ -114,11 +114,11 @@ fn an_abort_at_every_state_violates_nothing() {
 
 #[test]
 fn two_hundred_creates_at_once_all_succeed_within_ec2s_request_limits() {
-    const CREATES: u64 = 200;
+    const CREATES: u32 = 200;
     alone(async |aws| {
         let start = std::time::Instant::now();
-        let plans = (0..CREATES).map(|number| Plan::with("load", number, Operation::Create, vec![])).collect();
-        let report = campaign(aws, plans, CREATES as usize).await.unwrap();
+        let plans = (0..CREATES.into()).map(|number| Plan::with("load", number, Operation::Create, vec![])).collect();
+        let report = campaign(aws, plans, CREATES).await.unwrap();
         assert_nothing_is_violated(&report);
         assert_eq!(report.succeeded(), CREATES as usize);
         let functions = aws.functions();

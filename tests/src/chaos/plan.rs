@@ -180,6 +180,8 @@ impl Plan {
             });
             input["imageId"] = json!(old);
         }
+        // How fast this machine is must not decide.
+        input["timeouts"] = json!({"create": "4h", "update": "4h", "delete": "4h"});
         input
     }
 }
