@@ -76,11 +76,10 @@ async fn look(client: &Client, settings: &Settings, mut document: Document) -> R
     let Some(image_id) = document.image_id.clone() else {
         return Err(Error::invalid("imageId", "the id of the image that was begun is required"));
     };
-    let run = document.run.arn().to_owned();
     let elapsed = document.waited();
     let Some(image) = ec2::image(client, &image_id).await? else {
         if elapsed < INVISIBLE_AT_FIRST {
-            tracing::info!(run, %image_id, elapsed, "the image does not show yet");
+            tracing::info!(elapsed, "the image does not show yet");
             return Ok(document.step(Status::Pending, SHORTLY).because("EC2 does not show the image yet"));
         }
         return Err(Error::ImageNotFound { image_id: image_id.to_string() });
@@ -93,7 +92,7 @@ async fn look(client: &Client, settings: &Settings, mut document: Document) -> R
         Outlook::Pending => {
             let percent = progress(client, &document, &image).await?;
             let (wait, promise) = pace::next_look(elapsed, percent, document.promise);
-            tracing::info!(run, %image_id, state, elapsed, percent, wait, "the image is pending");
+            tracing::info!(state, elapsed, percent, wait, "the image is pending");
             let mut step = document.step(Status::Pending, wait);
             step.progress_percent = percent;
             step.promise = promise;
@@ -101,7 +100,7 @@ async fn look(client: &Client, settings: &Settings, mut document: Document) -> R
         }
         Outlook::Failed => {
             let reason = image_state::reason(&image);
-            tracing::info!(run, %image_id, state, reason, "the image has failed");
+            tracing::info!(state, reason, "the image has failed");
             Ok(document.step(Status::Failed, 0).failed(Error::ImageFailed {
                 image_id: image_id.to_string(),
                 state,
@@ -114,10 +113,10 @@ async fn look(client: &Client, settings: &Settings, mut document: Document) -> R
                 None => true,
             };
             if !is_back {
-                tracing::info!(run, %image_id, "the image is available, its source instance is not back yet");
+                tracing::info!("the image is available, its source instance is not back yet");
                 return Ok(document.step(Status::Pending, SHORTLY).because("the source instance is not back yet"));
             }
-            tracing::info!(run, %image_id, elapsed, "the image is available");
+            tracing::info!(elapsed, "the image is available");
             let mut step = document.step(Status::Available, 0);
             step.image = Some(attributes(client, settings, &image, &document.request).await?);
             Ok(step)

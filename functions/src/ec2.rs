@@ -1,8 +1,5 @@
-//! The EC2 client, and what the handlers ask EC2.
+//! What the handlers ask EC2.
 
-use std::time::Duration;
-
-use aws_config::{AppName, BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_ec2::{
     Client,
     primitives::{DateTime, DateTimeFormat},
@@ -16,31 +13,10 @@ use crate::{
     run::{RUN_TAG, Run},
 };
 
-/// One attempt of a call. A function makes three calls in a row at the most before it answers, and
-/// the template gives it a minute.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-const CALL_TIMEOUT: Duration = Duration::from_secs(18);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
 /// The largest page of images or snapshots; a call without one may time out in a large account.
 const PAGE: i32 = 1000;
 /// How far EC2's clock may be behind that of Step Functions, in seconds.
 const SKEW: i64 = 5 * 60;
-
-/// The configuration of every AWS client of a function. CloudTrail shows the function's name in the
-/// user agent of its calls.
-pub async fn aws_config(function: &'static str) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(CALL_TIMEOUT)
-        .build();
-    let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts);
-    match AppName::new(format!("ami-from-instance-{function}")) {
-        Ok(name) => config.app_name(name).load().await,
-        Err(_) => config.load().await,
-    }
-}
 
 fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
     Filter::builder().name(name).values(value).build()

@@ -54,7 +54,7 @@ pub(crate) async fn render(client: &Client, run: &Run, start_time: &str, mut req
             Piece::Placeholder(Placeholder::RunId) => rendered.push_str(&fitting(run.name())),
         }
     }
-    tracing::info!(run = run.arn(), name = rendered, "the name's placeholders are replaced");
+    tracing::info!(name = rendered, "the name's placeholders are replaced");
     members.insert("name".to_owned(), Value::String(rendered));
     Ok(request)
 }

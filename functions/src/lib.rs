@@ -9,6 +9,7 @@
 //! [`start_rollback`] starts a rollback for runs that ended without one.
 
 pub mod attributes;
+pub mod aws;
 pub mod aws_error;
 pub mod check_status;
 pub mod cleanup;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod ids;
 mod image_name;
 pub mod image_state;
+pub mod lambda;
 pub mod limits;
 mod metrics;
 pub mod pace;

@@ -27,6 +27,14 @@ pub struct Input {
     request: Value,
 }
 
+impl Input {
+    /// Reads what the machine sends.
+    pub fn parse(input: Value) -> Result<Self, Error> {
+        serde_json::from_value(input)
+            .map_err(|error| Error::invalid("input", format!("what the lifecycle machine sends is required: {error}")))
+    }
+}
+
 /// What the run is to do: the input of the lifecycle machine's loop.
 #[derive(Debug, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -56,7 +64,7 @@ pub async fn handle(client: &Client, settings: &Settings, input: Input) -> Resul
         Action::Delete(_) => vec![Operation::Delete],
         Action::Replace(create, delete) => replacement(client, settings, create, delete).await?,
     };
-    tracing::info!(run = run.arn(), ?operations, "the request is valid");
+    tracing::info!(?operations, "the request is valid");
     Ok(Plan { run, start_time, request: input, limits, operations, done: 0 })
 }
 

@@ -16,6 +16,7 @@ use crate::{
     ec2,
     error::Error,
     ids::ImageId,
+    lambda::log_image,
     pace,
     request::{Create, Request},
     run::{RUN_TAG, Run},
@@ -38,7 +39,7 @@ pub async fn handle(client: &Client, settings: &Settings, document: Document) ->
     let source = match source_instance::readiness(&create, instance.as_ref()) {
         Readiness::Ready(source) => source,
         Readiness::NotYet(why) => {
-            tracing::info!(run = run.arn(), instance_id = %create.source_instance_id, why, "the instance is not ready");
+            tracing::info!(why, "the instance is not ready");
             return Ok(document.step(Status::NotStarted, NOT_READY).because(why));
         }
         // The instance may have changed after an earlier attempt whose answer was lost.
@@ -52,7 +53,8 @@ pub async fn handle(client: &Client, settings: &Settings, document: Document) ->
     };
     match create_image(client, settings, run, &create).await? {
         Answer::Begun(image_id) => {
-            tracing::info!(run = run.arn(), image_id, instance_id = %create.source_instance_id, "the image is begun");
+            log_image(&image_id);
+            tracing::info!("the image is begun");
             Ok(begun(&document, &image_id, Some(source)))
         }
         Answer::NameHeld => match ec2::image_named(client, &create.name).await? {
@@ -89,7 +91,8 @@ fn is_of_this_run(document: &Document, image: &Image) -> bool {
 /// The first attempt's CreateImage leaves the instance in its state, so that it can be told from now.
 fn adopted(document: &Document, image: &Image, source: Option<SourceInstance>) -> Step {
     let image_id = image.image_id().unwrap_or_default();
-    tracing::info!(run = document.run.arn(), image_id, "the image of an earlier attempt is adopted");
+    log_image(image_id);
+    tracing::info!("the image of an earlier attempt is adopted");
     begun(document, image_id, source).because("an earlier attempt of this run began the image")
 }
 

@@ -38,6 +38,12 @@ impl Started {
     }
 }
 
+/// Reads what EventBridge sends.
+pub fn parse(event: Value) -> Result<EventBridgeEvent<Value>, Error> {
+    serde_json::from_value(event)
+        .map_err(|error| Error::invalid("input", format!("an event of EventBridge is required: {error}")))
+}
+
 /// Starts a rollback for the run an event tells of, or for each one the sweep finds.
 pub async fn handle(
     client: &Client,

@@ -43,13 +43,13 @@ pub async fn handle(client: &Client, settings: &Settings, mut document: Document
     check_managed(&image, &image_id, settings)?;
     let missing = Missing::of(client, settings, &update, &image).await?;
     if missing.is_nothing() {
-        tracing::info!(run = document.run.arn(), %image_id, "EC2 shows the new values");
+        tracing::info!("EC2 shows the new values");
         let mut step = document.step(Status::Available, 0);
         step.image = Some(check_status::attributes(client, settings, &image, &document.request).await?);
         return Ok(step);
     }
     missing.send(client, &image_id).await?;
-    tracing::info!(run = document.run.arn(), %image_id, ?missing, "the changes are sent");
+    tracing::info!(?missing, "the changes are sent");
     Ok(document.step(Status::Pending, SHORTLY).because("EC2 does not show the new values yet"))
 }
 

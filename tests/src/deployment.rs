@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::Command};
 
-use ami_from_instance::run::RUN_TAG;
+use ami_from_instance::{aws::http_client, run::RUN_TAG};
 use anyhow::{Context, Result};
 use aws_config::BehaviorVersion;
 
@@ -128,6 +128,7 @@ impl Deployment {
         let credentials = aws_sdk_sfn::config::Credentials::new("test", "test", None, None, "local");
         let config = aws_sdk_sfn::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(http_client())
             .region(aws_sdk_sfn::config::Region::new(ministack::REGION))
             .credentials_provider(credentials)
             .endpoint_url(self.ministack.endpoint())

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use ami_from_instance::{
+    aws::http_client,
     check_status, cleanup,
     error::Error,
     limits::Limits,
@@ -38,6 +39,7 @@ fn settings() -> Settings {
 /// Nothing listens where this client calls: what uses it does not ask Step Functions.
 fn no_step_functions() -> aws_sdk_sfn::Client {
     let config = aws_sdk_sfn::Config::builder().behavior_version(BehaviorVersion::v2026_01_12());
+    let config = config.http_client(http_client());
     aws_sdk_sfn::Client::from_conf(config.endpoint_url("http://127.0.0.1:9").build())
 }
 

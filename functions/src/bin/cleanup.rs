@@ -1,17 +1,11 @@
 //! Removes an image and its snapshots.
 
-use ami_from_instance::{cleanup::handle, ec2::aws_config, settings::Settings, step::Document};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
+use ami_from_instance::{aws, cleanup::handle, lambda::serve, settings::Settings, step::Document};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+async fn main() -> Result<(), lambda_runtime::Error> {
     let settings = Settings::from_env()?;
-    let config = aws_config("cleanup").await;
-    let ec2 = aws_sdk_ec2::Client::new(&config);
-    let step_functions = aws_sdk_sfn::Client::new(&config);
-    run(service_fn(async |event: LambdaEvent<_>| {
-        handle(&ec2, &step_functions, &settings, Document::parse(event.payload)?).await
-    }))
-    .await
+    let ec2 = aws::ec2("cleanup");
+    let step_functions = aws::step_functions("cleanup");
+    serve(async |event| handle(&ec2, &step_functions, &settings, Document::parse(event)?).await).await
 }

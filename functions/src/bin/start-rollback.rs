@@ -1,14 +1,16 @@
 //! Starts rollbacks for runs that ended without one.
 
-use ami_from_instance::{ec2::aws_config, settings::Settings, start_rollback::handle};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
+use ami_from_instance::{
+    aws,
+    lambda::serve,
+    settings::Settings,
+    start_rollback::{handle, parse},
+};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+async fn main() -> Result<(), lambda_runtime::Error> {
     let settings = Settings::from_env()?;
-    let config = aws_config("start-rollback").await;
-    let ec2 = aws_sdk_ec2::Client::new(&config);
-    let step_functions = aws_sdk_sfn::Client::new(&config);
-    run(service_fn(async |event: LambdaEvent<_>| handle(&ec2, &step_functions, &settings, event.payload).await)).await
+    let ec2 = aws::ec2("start-rollback");
+    let step_functions = aws::step_functions("start-rollback");
+    serve(async |event| handle(&ec2, &step_functions, &settings, parse(event)?).await).await
 }

@@ -52,7 +52,7 @@ pub(super) async fn look(client: &Client, settings: &Settings, mut document: Doc
         }
     }
     if image.is_none() && left.is_empty() {
-        tracing::info!(run = document.run.arn(), image_id = %delete.image_id, "nothing of the image is left");
+        tracing::info!("nothing of the image is left");
         return Ok(document.step(Status::Gone, 0).because("nothing of the image is left"));
     }
     let mut step = removal.step(&document, found);

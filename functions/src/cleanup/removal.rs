@@ -55,7 +55,7 @@ impl Removal {
         }
         match client.deregister_image().image_id(id).send().await {
             Ok(_) => {
-                tracing::info!(image_id = id, "the image is deregistered");
+                tracing::info!(imageId = id, "the image is deregistered");
                 self.removed.push(id.to_owned());
                 Ok(true)
             }
@@ -71,7 +71,7 @@ impl Removal {
     pub(super) async fn snapshot(&mut self, client: &Client, id: &str) -> Result<bool, Error> {
         match client.delete_snapshot().snapshot_id(id).send().await {
             Ok(_) => {
-                tracing::info!(snapshot_id = id, "the snapshot is deleted");
+                tracing::info!(snapshotId = id, "the snapshot is deleted");
                 self.removed.push(id.to_owned());
                 Ok(true)
             }

@@ -51,7 +51,7 @@ pub(super) async fn look(
     let (settles, started) = match verdict(step_functions, settings, &document).await? {
         Verdict::Remove { settles, started } => (settles, started),
         Verdict::Keep(why) => {
-            tracing::info!(run = run.arn(), why, "what the run made is kept");
+            tracing::info!(why, "what the run made is kept");
             return Ok(document.step(Status::Gone, 0).because(why));
         }
         Verdict::AskAgain => {
@@ -77,7 +77,7 @@ pub(super) async fn look(
         step.quiet_seconds = Some(quiet);
         return Ok(step);
     }
-    tracing::info!(run = run.arn(), "nothing of the run is left");
+    tracing::info!("nothing of the run is left");
     Ok(document.step(Status::Gone, 0).because("nothing of the run is left"))
 }
 

@@ -33,6 +33,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use ami_from_instance::aws::http_client;
 use aws_sdk_ec2::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
@@ -148,6 +149,7 @@ impl Ec2 {
     pub fn client(&self) -> Client {
         let config = aws_sdk_ec2::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(http_client())
             .credentials_provider(Credentials::new("local", "local", None, None, "local EC2"))
             .region(Region::from_static(REGION))
             .endpoint_url(self.endpoint())

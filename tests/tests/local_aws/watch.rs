@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::{cli, ends::failed, event, execute, on_aws, parsed};
+use crate::{cli, ends::{failed, succeeded}, event, execute, on_aws, parsed};
 
 #[test]
 fn a_run_that_fails_is_told_to_the_topic() {
@@ -30,6 +30,27 @@ fn a_run_that_fails_is_told_to_the_topic() {
         assert_eq!((&told["error"], &told["cause"]), (&json!(error), &json!(cause)));
         assert_eq!(parsed(told["request"].as_str().unwrap())["name"], "{{day}}");
         assert!(told["look"].as_str().unwrap().ends_with(&run.arn));
+    });
+}
+
+#[test]
+fn every_line_of_a_runs_logs_names_the_run_the_instance_and_the_image() {
+    on_aws(async |aws| {
+        let (run, outcome) = execute(aws, &event("create.json", json!({"name": "logged"}))).await;
+        let image = &succeeded(&outcome)["id"];
+        let group = cli(aws, &["logs", "describe-log-groups", "--log-group-name-prefix", "/aws/lambda/"]);
+        let group = group["logGroups"][0]["logGroupName"].as_str().unwrap();
+        let filter = format!("\"{}\"", run.arn);
+        let logs = cli(aws, &["logs", "filter-log-events", "--log-group-name", group, "--filter-pattern", &filter]);
+        let lines: Vec<_> =
+            logs["events"].as_array().unwrap().iter().map(|line| parsed(line["message"].as_str().unwrap())).collect();
+        assert!(lines.len() > 4, "{lines:?}");
+        for line in &lines {
+            let span = &line["span"];
+            assert_eq!((&span["run"], &span["instanceId"]), (&json!(run.arn), &json!("i-0123456789abcdef0")), "{line}");
+            // Before it is begun there is none.
+            assert!(span["imageId"] == *image || line["message"] == "the request is valid", "{line}");
+        }
     });
 }
 
