@@ -42,6 +42,9 @@ def start(command):
             "LIFECYCLE_MACHINE_ARN": "arn:aws:states:us-east-1:000000000000:stateMachine:lifecycle",
             "OPERATION_MACHINE_ARN": "arn:aws:states:us-east-1:000000000000:stateMachine:operation",
             "ALLOW_UNMANAGED_IMAGES": "false",
+            "CREATE_TIMEOUT": "40m",
+            "UPDATE_TIMEOUT": "40m",
+            "DELETE_TIMEOUT": "90m",
             "PATH": os.environ["PATH"],
         }
         begun = time.perf_counter()

@@ -3,10 +3,11 @@
 Each function here replaces one of MiniStack's; its docstring says what AWS documents. A test of
 each one is in tests/ministack.rs.
 
-Three more things serve the runner and the tests: TMPDIR/step-functions-calls tells who called which
-action of Step Functions; MiniStack ends when its standard input closes, with every
-process it started, so that nothing outlives a runner that was killed; and SPEED (a number) scales
-the time limits of child executions and the rates of schedules as SFN_WAIT_SCALE scales the waits.
+Three more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
+call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; MiniStack ends when
+its standard input closes, with every process it started, so that nothing outlives a runner that was
+killed; and SPEED (a number) scales the time limits of child executions and the rates of schedules as
+SFN_WAIT_SCALE scales the waits.
 """
 
 import contextlib
@@ -145,14 +146,66 @@ def run_execution_with_timeout(arn):
         timer.cancel()
 
 
-async def handle_and_note_request(method, path, headers, body, query_params):
-    """Writes down the action and the caller's application id, as CloudTrail would."""
+class FunctionsCalls:
+    """What the functions call of Step Functions, written down in TMPDIR as CloudTrail would, and what
+    goes wrong with it, as another file there says: a fault a line, which is emptied to clear them."""
+
+    def __init__(self, folder):
+        self.log = os.path.join(folder, "step-functions-calls")
+        self.rules = os.path.join(folder, "step-functions-faults")
+        self.read = 0
+        self.faults = []
+
+    def strike(self, action, body):
+        """What goes wrong with a call, if anything; counts it."""
+        size = os.path.getsize(self.rules) if os.path.exists(self.rules) else 0
+        if size < self.read:
+            self.read, self.faults = 0, []
+        if size > self.read:
+            with open(self.rules) as file:
+                file.seek(self.read)
+                self.faults += map(json.loads, file.read(size - self.read).splitlines())
+            self.read = size
+        for fault in self.faults:
+            if fault["times"] and fault["action"] == action and fault["mentioning"] in body:
+                if fault["after"]:
+                    fault["after"] -= 1
+                    return None
+                fault["times"] -= 1
+                return fault["kind"]
+        return None
+
+    def note(self, caller, action, body, fault):
+        with open(self.log, "a") as file:
+            file.write(json.dumps({"caller": caller, "action": action, "body": body, "fault": fault}) + "\n")
+
+
+calls = FunctionsCalls(os.environ["TMPDIR"])
+
+
+def answer(status, code):
+    return status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps({"__type": code, "message": code}).encode()
+
+
+async def handle_request_of_function(method, path, headers, body, query_params):
+    """Calls of the functions are written down, and go wrong on demand. The SDK tells the caller's
+    application id in its user agent."""
     headers = {name.lower(): value for name, value in headers.items()}
     caller = re.search(r"\bapp/(\S+)", headers.get("x-amz-user-agent", headers.get("user-agent", "")))
+    if not caller:
+        return await handle_request(method, path, headers, body, query_params)
+    text = body.decode()
     action = headers.get("x-amz-target", "").split(".")[-1]
-    with open(os.path.join(os.environ["TMPDIR"], "step-functions-calls"), "a") as file:
-        file.write(f"{caller.group(1) if caller else '-'} {action}\n")
-    return await handle_request(method, path, headers, body, query_params)
+    fault = calls.strike(action, text)
+    calls.note(caller.group(1), action, text, fault)
+    if fault == "Throttled":
+        return answer(400, "ThrottlingException")
+    if fault == "Unavailable":
+        return answer(503, "ServiceUnavailable")
+    if fault == "Refused":
+        return answer(400, "AccessDeniedException")
+    done = await handle_request(method, path, headers, body, query_params)
+    return answer(500, "InternalFailure") if fault == "LostResponse" else done
 
 
 def scaled_rate_seconds(expression):
@@ -204,7 +257,7 @@ def main():
     sfn._stop_execution = stop_execution_and_children
     sfn._fail_execution = fail_running_execution
     sfn._run_execution = run_execution_with_timeout
-    sfn.handle_request = handle_and_note_request
+    sfn.handle_request = handle_request_of_function
     eventbridge._parse_rate_seconds = scaled_rate_seconds
     eventbridge._invoke_target = invoke_target_of_schedule
     scheduler._SCHEDULE_TICK_INTERVAL /= SPEED

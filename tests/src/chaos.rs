@@ -20,13 +20,14 @@ use tokio::sync::Semaphore;
 
 use self::check::{Ended, Strangers};
 pub use self::{
-    plan::{Operation, Plan, Trouble},
+    plan::{Operation, Plan, SLOW, Trouble},
     report::Report,
 };
 use crate::{
-    deployment::Deployment,
+    deployment::{Deployment, Options},
     ec2::{Fate, Fault, InstanceSpec},
     execution::{Execution, Outcome, states},
+    step_functions,
 };
 
 /// How many runs of a campaign go on at the same time.
@@ -36,6 +37,24 @@ const NETS_TAKE: f64 = 3600.0;
 /// How long a campaign waits before it asks again how a run stands, for each run at once: the
 /// local AWS has other things to do.
 const POLL: Duration = Duration::from_millis(4);
+
+/// The functions that may take no longer than [`HURRY`]: their minute would be an hour of the local
+/// time.
+const HURRIED: [&str; 2] = ["StartCreateFunction", "CleanupFunction"];
+/// Less than an answer that is too slow for the client, so that these functions end before it gives up.
+const HURRY: u64 = 8;
+
+/// Starts a local AWS for campaigns.
+pub async fn start(mut options: Options, say: &dyn Fn(&str)) -> Result<Arc<Deployment>> {
+    options.parameters.push("SweepSchedule=rate(20 minutes)".to_owned());
+    let aws = Deployment::start(&options, say).await?;
+    for function in HURRIED {
+        let name = aws.function(function)?;
+        let seconds = HURRY.to_string();
+        aws.aws_cli(&["lambda", "update-function-configuration", "--function-name", &name, "--timeout", &seconds])?;
+    }
+    Ok(Arc::new(aws))
+}
 
 /// Runs plans on a deployment, so many at once, and checks what is left.
 pub async fn campaign(aws: &Arc<Deployment>, plans: Vec<Plan>, at_once: u32) -> Result<Report> {
@@ -56,10 +75,10 @@ pub async fn campaign(aws: &Arc<Deployment>, plans: Vec<Plan>, at_once: u32) -> 
         ended.extend(run??);
     }
     ended.sort_by_key(|run| run.plan.number);
-    aws.ec2.clear_faults();
+    aws.clear_faults()?;
     wait_for_nets(aws, &ended).await?;
     let violations = check::violations(aws, &ended, &strangers);
-    Ok(Report::new(aws, &ended, violations))
+    Report::new(aws, &ended, violations)
 }
 
 /// Waits until the nets have nothing left to do, or should have had.
@@ -99,12 +118,20 @@ async fn run(aws: &Deployment, plan: Plan, poll: Duration) -> Result<Vec<Ended>>
                 let fault = Fault::on(action.as_str(), kind.clone()).mentioning(&run_name);
                 aws.ec2.inject(fault.after(*after).times(*times));
             }
+            Trouble::StepFunctionsCall { action, kind, times } => {
+                let (action, mentioning) = (action.clone(), String::new());
+                aws.inject(&step_functions::Fault { action, mentioning, kind: *kind, after: 0, times: *times })?;
+            }
+            Trouble::OwnStepFunctionsCall { action, kind, times, after } => {
+                let (action, mentioning) = (action.clone(), run_name.clone());
+                aws.inject(&step_functions::Fault { action, mentioning, kind: *kind, after: *after, times: *times })?;
+            }
             Trouble::ImageFails(state) => aws.ec2.next_image(&instance, fails(state)),
             Trouble::NameRace if plan.operation == Operation::Create && rival.is_none() => {
                 name = format!("{name}-raced");
                 let plan = Plan::with(&format!("rival-of-{}", plan.label), plan.number, Operation::Create, vec![]);
                 let input = plan.input(&name, &instance, None).to_string();
-                rival = Some((start(aws, &plan.run_name(), &input).await?, plan));
+                rival = Some((execute(aws, &plan.run_name(), &input).await?, plan));
             }
             _ => {}
         }
@@ -113,10 +140,10 @@ async fn run(aws: &Deployment, plan: Plan, poll: Duration) -> Result<Vec<Ended>>
         name = format!("{name}-fresh");
     }
     let input = plan.input(&name, &instance, old.as_deref()).to_string();
-    let execution = start(aws, &run_name, &input).await?;
+    let execution = execute(aws, &run_name, &input).await?;
     if plan.has(&Trouble::StartedTwice) {
         // Step Functions either gives the same execution or says that there has been one.
-        if let Ok(again) = start(aws, &run_name, &input).await {
+        if let Ok(again) = execute(aws, &run_name, &input).await {
             anyhow::ensure!(again.arn == execution.arn, "{} and {} for one name", again.arn, execution.arn);
         }
     }
@@ -151,7 +178,7 @@ async fn run(aws: &Deployment, plan: Plan, poll: Duration) -> Result<Vec<Ended>>
     Ok(vec![ended, rival])
 }
 
-async fn start(aws: &Deployment, name: &str, input: &str) -> Result<Execution> {
+async fn execute(aws: &Deployment, name: &str, input: &str) -> Result<Execution> {
     Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), Some(name), input).await
 }
 
@@ -213,6 +240,8 @@ async fn attend(aws: &Deployment, execution: &Execution, ended: &mut Ended, poll
                 }
                 Trouble::Call { .. }
                 | Trouble::OwnCall { .. }
+                | Trouble::StepFunctionsCall { .. }
+                | Trouble::OwnStepFunctionsCall { .. }
                 | Trouble::ImageFails(_)
                 | Trouble::StartedTwice
                 | Trouble::NameRace => {}

@@ -10,6 +10,7 @@ use crate::{
     ec2::{Ec2, Settings},
     ministack::{self, MiniStack},
     prepare::{self, quietly},
+    step_functions,
 };
 
 /// An image that an earlier run made, there from the start.
@@ -93,11 +94,34 @@ impl Deployment {
         self.speed
     }
 
-    /// Who has called which action of Step Functions so far: application ids and actions.
-    pub fn step_functions_calls(&self) -> Result<Vec<(String, String)>> {
-        let calls = std::fs::read_to_string(self.ministack.folder().join("step-functions-calls"))?;
-        let call = |line: &str| line.split_once(' ').map(|(caller, action)| (caller.to_owned(), action.to_owned()));
-        Ok(calls.lines().filter_map(call).collect())
+    /// What the functions have called of Step Functions so far.
+    pub fn step_functions_calls(&self) -> Result<Vec<step_functions::Call>> {
+        step_functions::calls(self.ministack.folder())
+    }
+
+    /// Says what goes wrong with the functions' calls of Step Functions.
+    pub fn inject(&self, fault: &step_functions::Fault) -> Result<()> {
+        step_functions::inject(self.ministack.folder(), fault)
+    }
+
+    /// Drops all rules of what goes wrong, with EC2 too.
+    pub fn clear_faults(&self) -> Result<()> {
+        self.ec2.clear_faults();
+        step_functions::clear_faults(self.ministack.folder())
+    }
+
+    /// The name of the function that the template calls so.
+    pub fn function(&self, logical_id: &str) -> Result<String> {
+        let names =
+            self.aws_cli(&["lambda", "list-functions", "--query", "Functions[].FunctionName", "--output", "text"])?;
+        let name = names.split_whitespace().find(|name| name.contains(&format!("-{logical_id}-")));
+        Ok(name.with_context(|| format!("no function is called {logical_id}"))?.to_owned())
+    }
+
+    /// How many calls of functions have taken longer than they may.
+    pub fn functions_timed_out(&self) -> Result<usize> {
+        let log = std::fs::read_to_string(self.ministack.folder().join("log"))?;
+        Ok(log.lines().filter(|line| line.contains("Task timed out after")).count())
     }
 
     /// The process ids of the functions that run.

@@ -10,3 +10,4 @@ pub mod ministack;
 pub mod picture;
 pub mod prepare;
 pub mod simulation;
+pub mod step_functions;

@@ -7,14 +7,17 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
+use aws_sdk_ec2::types::ImageState;
 use local_aws::{
-    chaos::{AT_ONCE, Operation, Plan, Report, Trouble, campaign},
+    chaos::{self, AT_ONCE, Operation, Plan, Report, SLOW, Trouble, campaign},
     deployment::{Deployment, Options},
-    ec2::FaultKind,
+    ec2::{self, FaultKind},
     execution::{Execution, Outcome},
     prepare::root,
+    step_functions,
 };
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -29,10 +32,9 @@ fn alone(test: impl AsyncFnOnce(&Arc<Deployment>)) {
     let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (runtime, deployment) = SHARED.get_or_init(|| {
         let runtime = Runtime::new().unwrap();
-        let parameters = vec!["SweepSchedule=rate(20 minutes)".to_owned()];
-        let options = Options { speed: 60.0, port: 0, ec2_port: 0, parameters };
-        let deployment = runtime.block_on(Deployment::start(&options, &|step| eprintln!("{step}"))).unwrap();
-        (runtime, Arc::new(deployment))
+        let options = Options { speed: 60.0, port: 0, ec2_port: 0, parameters: vec![] };
+        let deployment = runtime.block_on(chaos::start(options, &|step| eprintln!("{step}"))).unwrap();
+        (runtime, deployment)
     });
     runtime.block_on(test(deployment));
     drop(one);
@@ -52,44 +54,113 @@ fn a_campaign_of_150_runs_with_every_kind_of_fault_violates_nothing() {
     });
 }
 
+/// Each operation, and the two ways to a rollback: by the run itself, and by the rule for runs that
+/// were aborted.
+fn every_operation() -> Vec<Plan> {
+    let plan = |number, operation, troubles| Plan::with("well", number, operation, troubles);
+    let mut plans: Vec<_> = (0..).zip(OPERATIONS).map(|(number, operation)| plan(number, operation, vec![])).collect();
+    plans.push(plan(100, Operation::Create, vec![Trouble::ImageFails(ImageState::Failed)]));
+    plans.push(plan(101, Operation::Create, vec![Trouble::AbortedAt("Look again".to_owned())]));
+    plans
+}
+
+/// Every fault at every call of EC2 that a run has made.
+fn faults_of_ec2(plan: &Plan, calls: &[ec2::Call]) -> Vec<Trouble> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut troubles = vec![];
+    for call in calls.iter().filter(|call| plan.is_of(call)) {
+        let after = seen.entry(&call.action).or_default();
+        let mut fault = |kind, times| {
+            troubles.push(Trouble::OwnCall { action: call.action.clone(), kind, times, after: *after });
+        };
+        if *after < 3 {
+            fault(FaultKind::LostResponse, 1);
+            // More than the client's own three tries.
+            fault(FaultKind::LostResponseAs(500), 4);
+            fault(FaultKind::Refused { code: "UnauthorizedOperation".into(), message: "no".into() }, 1);
+        }
+        if *after == 0 && call.mutating {
+            fault(FaultKind::Slow(SLOW), 1);
+        }
+        *after += 1;
+    }
+    assert!(seen.len() > 1, "{plan:?}: {seen:?}");
+    troubles
+}
+
+/// Every fault at every call of Step Functions that the functions have made for a run.
+fn faults_of_step_functions(plan: &Plan, calls: &[step_functions::Call]) -> Vec<Trouble> {
+    use step_functions::FaultKind::{LostResponse, Refused, Throttled};
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut troubles = vec![];
+    for call in calls.iter().filter(|call| plan.is_about(call)) {
+        let after = seen.entry(&call.action).or_default();
+        // The looks after the first ones make the same calls.
+        for (kind, times) in [(LostResponse, 4), (Refused, 1), (Throttled, 4)].into_iter().filter(|_| *after < 4) {
+            troubles.push(Trouble::OwnStepFunctionsCall { action: call.action.clone(), kind, times, after: *after });
+        }
+        *after += 1;
+    }
+    troubles
+}
+
 #[test]
 fn a_fault_at_every_call_of_every_operation_violates_nothing() {
     alone(async |aws| {
         // First the calls that each operation makes when all goes well.
         aws.ec2.forget_calls();
-        let well = OPERATIONS.iter().enumerate().map(|(n, operation)| Plan::with("well", n as u64, *operation, vec![]));
-        let well: Vec<_> = well.collect();
-        let report = campaign(aws, well.clone(), AT_ONCE).await.unwrap();
-        assert_nothing_is_violated(&report);
-        let calls = aws.ec2.calls();
+        let well = every_operation();
+        assert_nothing_is_violated(&campaign(aws, well.clone(), AT_ONCE).await.unwrap());
+        let (ec2, step_functions) = (aws.ec2.calls(), aws.step_functions_calls().unwrap());
         let mut plans = vec![];
-        for plan in &well {
-            let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-            for call in calls.iter().filter(|call| plan.is_of(call)) {
-                *seen.entry(&call.action).or_default() += 1;
-            }
-            assert!(seen.len() > 1, "{plan:?}: {seen:?}");
-            for (action, count) in seen {
-                for after in 0..count.min(3) {
-                    for (kind, times) in [
-                        (FaultKind::LostResponse, 1),
-                        // More than the client's own three tries.
-                        (FaultKind::LostResponseAs(500), 4),
-                        (FaultKind::Refused { code: "UnauthorizedOperation".into(), message: "no".into() }, 1),
-                    ] {
-                        let trouble = Trouble::OwnCall { action: action.to_owned(), kind, times, after };
-                        plans.push(Plan::with("call", plans.len() as u64, plan.operation(), vec![trouble]));
-                    }
-                }
+        let mut suffer = |operation, troubles| plans.push(Plan::with("call", plans.len() as u64, operation, troubles));
+        for one in &well {
+            for fault in [faults_of_ec2(one, &ec2), faults_of_step_functions(one, &step_functions)].concat() {
+                suffer(one.operation(), [one.troubles(), &[fault]].concat());
             }
         }
+        // What the sweep asks is about no run; it is needed where the rule's rollback cannot be started.
+        let unstartable = step_functions::FaultKind::Refused;
+        let unstartable =
+            Trouble::OwnStepFunctionsCall { action: "StartExecution".into(), kind: unstartable, times: 3, after: 0 };
+        for (action, kind, times) in faults_of_the_sweep(aws).await {
+            let at = Trouble::AbortedAt("Look again".to_owned());
+            suffer(
+                Operation::Create,
+                vec![at, unstartable.clone(), Trouble::StepFunctionsCall { action, kind, times }],
+            );
+        }
         let injected = plans.len();
-        aws.ec2.forget_calls();
+        let before = struck(aws);
         let report = campaign(aws, plans, AT_ONCE).await.unwrap();
         assert_nothing_is_violated(&report);
-        let struck = aws.ec2.calls().iter().filter(|call| call.fault.is_some()).count();
+        let struck = struck(aws) - before;
         assert!(struck >= injected, "{struck} calls struck by {injected} faults");
     });
+}
+
+/// How many calls a fault has struck so far.
+fn struck(aws: &Deployment) -> usize {
+    let ec2 = aws.ec2.calls().iter().filter(|call| call.fault.is_some()).count();
+    ec2 + aws.step_functions_calls().unwrap().iter().filter(|call| call.fault.is_some()).count()
+}
+
+/// Every fault at the calls that concern no run.
+async fn faults_of_the_sweep(aws: &Deployment) -> Vec<(String, step_functions::FaultKind, usize)> {
+    use step_functions::FaultKind::{LostResponse, Refused, Throttled};
+    loop {
+        let calls = aws.step_functions_calls().unwrap().into_iter();
+        let actions: BTreeSet<_> =
+            calls.filter(|call| !call.body.contains(":execution:")).map(|call| call.action).collect();
+        if !actions.is_empty() {
+            let kinds = [(LostResponse, 4), (Refused, 1), (Throttled, 4)];
+            return actions
+                .into_iter()
+                .flat_map(|action| kinds.map(|(kind, times)| (action.clone(), kind, times)))
+                .collect();
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[test]
@@ -190,7 +261,7 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
         // A sweep comes every twenty seconds.
         let sweeps = || aws.ec2.calls().iter().any(|call| call.caller == "ami-from-instance-start-rollback");
         while !sweeps() {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let mut called: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let ec2 = aws.ec2.calls().into_iter().map(|call| (call.caller, format!("ec2:{}", call.action)));
@@ -198,7 +269,7 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
             .step_functions_calls()
             .unwrap()
             .into_iter()
-            .map(|(caller, action)| (caller, format!("states:{action}")));
+            .map(|call| (call.caller, format!("states:{}", call.action)));
         for (caller, action) in ec2.chain(states) {
             if let Some(function) = caller.strip_prefix("ami-from-instance-") {
                 called.entry(function.to_owned()).or_default().insert(action);

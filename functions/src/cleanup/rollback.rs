@@ -13,7 +13,7 @@ use super::removal::Removal;
 use crate::{
     aws_error, ec2,
     error::Error,
-    run::Operation,
+    run::{Operation, Run},
     settings::Settings,
     step::{Document, Status, Step},
 };
@@ -42,6 +42,34 @@ const MADE_NOTHING: &[&str] = &[
 ];
 
 pub(super) async fn look(
+    client: &Client,
+    step_functions: &aws_sdk_sfn::Client,
+    settings: &Settings,
+    document: Document,
+) -> Result<Step, Error> {
+    let run = document.run.clone();
+    match undo(client, step_functions, settings, document).await {
+        // Trying again does not help; the run ends with this, and must name what it leaves.
+        Err(error @ (Error::NotAuthorized { .. } | Error::CallRefused { .. })) => {
+            Err(naming(client, &run, error).await)
+        }
+        answer => answer,
+    }
+}
+
+/// The error, with the ids of all that carries the run's tag, as far as they can be had.
+async fn naming(client: &Client, run: &Run, error: Error) -> Error {
+    let images = ec2::images_of_run(client, run).await.unwrap_or_default();
+    let snapshots = ec2::snapshots_of_run(client, run.arn()).await.unwrap_or_default();
+    let mut ids: Vec<_> = images.iter().filter_map(Image::image_id).collect();
+    ids.extend(snapshots.iter().filter_map(Snapshot::snapshot_id));
+    if ids.is_empty() {
+        return error;
+    }
+    Error::LeftoversRemain { leftovers: format!("{}: {error}", ids.join(", ")) }
+}
+
+async fn undo(
     client: &Client,
     step_functions: &aws_sdk_sfn::Client,
     settings: &Settings,

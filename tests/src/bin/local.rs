@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use local_aws::{
-    chaos::{AT_ONCE, Plan, campaign},
+    chaos::{self, AT_ONCE, Plan, campaign},
     deployment::{Deployment, Options},
     execution::{Entered, Execution, Outcome},
     picture, prepare,
@@ -117,7 +117,7 @@ async fn main() -> ExitCode {
 async fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run { file, local } => run(file, local).await,
-        Command::Chaos { scope, local } => chaos(scope, local).await,
+        Command::Chaos { scope, local } => run_campaign(scope, local).await,
         Command::Up { local } => up(local).await,
         Command::Picture => {
             fs::write(prepare::root().join(picture::FILE), picture::draw()?)?;
@@ -139,19 +139,29 @@ async fn signalled() {
 }
 
 /// Starts the local AWS without blocking the signals.
-async fn start(local: Local) -> Result<Deployment> {
+async fn start<T: Send + 'static>(
+    local: Local,
+    start: impl AsyncFnOnce(Options) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let Local { speed, port, ec2_port, parameters } = local;
     let options = Options { speed, port, ec2_port, parameters };
     let runtime = Handle::current();
-    let start = move || runtime.block_on(Deployment::start(&options, &|step| eprintln!("{step}")));
-    tokio::task::spawn_blocking(start).await?
+    tokio::task::spawn_blocking(move || runtime.block_on(start(options))).await?
+}
+
+async fn deploy(options: Options) -> Result<Deployment> {
+    Deployment::start(&options, &say).await
+}
+
+fn say(step: &str) {
+    eprintln!("{step}");
 }
 
 async fn run(file: PathBuf, local: Local) -> Result<ExitCode> {
     let input = fs::read_to_string(&file)
         .or_else(|_| fs::read_to_string(prepare::root().join(&file)))
         .with_context(|| format!("{} cannot be read", file.display()))?;
-    let deployment = start(local).await?;
+    let deployment = start(local, deploy).await?;
     eprintln!("starting an execution with {}", file.display());
     let machine = deployment.lifecycle_machine_arn();
     let execution = Execution::start(&deployment.step_functions(), machine, None, &input).await?;
@@ -170,10 +180,9 @@ async fn run(file: PathBuf, local: Local) -> Result<ExitCode> {
     }
 }
 
-async fn chaos(scope: Scope, mut local: Local) -> Result<ExitCode> {
+async fn run_campaign(scope: Scope, local: Local) -> Result<ExitCode> {
     let Scope { runs, seed, only } = scope;
-    local.parameters.push("SweepSchedule=rate(20 minutes)".to_owned());
-    let deployment = Arc::new(start(local).await?);
+    let deployment = start(local, async |options| chaos::start(options, &say).await).await?;
     eprintln!("{runs} runs with seed {seed}");
     let numbers = only.map_or(0..runs, |only| only..only + 1);
     let report = campaign(&deployment, numbers.map(|number| Plan::new(seed, number)).collect(), AT_ONCE).await?;
@@ -186,7 +195,7 @@ async fn chaos(scope: Scope, mut local: Local) -> Result<ExitCode> {
 }
 
 async fn up(local: Local) -> Result<ExitCode> {
-    let deployment = start(local).await?;
+    let deployment = start(local, deploy).await?;
     for (name, value) in deployment.environment() {
         println!("export {name}={value}");
     }

@@ -154,7 +154,7 @@ fn unnamed_leftovers(aws: &Deployment, run: &Ended) -> Option<String> {
     let Outcome::Ended { status, error, cause } = &run.outcome else { return None };
     let locked = aws.ec2.snapshots_tagged(RUN_TAG, &run.arn).into_iter().filter(|one| run.locked.contains(&one.id));
     let mut unnamed = locked.map(|snapshot| snapshot.id).filter(|id| !cause.contains(id)).peekable();
-    let could_not_look = cause.contains("ec2:Describe") && cause.contains(&run.arn);
+    let could_not_look = cause.contains("ec2:DescribeSnapshots") && cause.contains(&run.arn);
     let must_name = status == "FAILED" && !is_kept(run) && !could_not_look && unnamed.peek().is_some();
     must_name.then(|| format!("{:?} not named by {error}: {cause}", unnamed.collect::<Vec<_>>()))
 }
@@ -162,7 +162,7 @@ fn unnamed_leftovers(aws: &Deployment, run: &Ended) -> Option<String> {
 /// What is wrong with a run that says it succeeded.
 fn wrong_success(aws: &Deployment, run: &Ended, output: &serde_json::Value) -> Option<String> {
     let old = run.old.as_deref().and_then(|id| aws.ec2.image(id));
-    let snapshots_left = aws.ec2.snapshots().into_iter().any(|snapshot| run.old_snapshots.contains(&snapshot.id));
+    let snapshots_left = run.old_snapshots.iter().any(|id| aws.ec2.snapshot(id).is_some());
     match run.plan.operation {
         Operation::Update => {
             let image = old?;
@@ -179,7 +179,7 @@ fn wrong_success(aws: &Deployment, run: &Ended, output: &serde_json::Value) -> O
         _ => {}
     }
     let images = aws.ec2.images_tagged(RUN_TAG, &run.arn);
-    let named: Vec<_> = aws.ec2.images().into_iter().filter(|image| image.name == run.name).collect();
+    let named = aws.ec2.images_named(&run.name);
     let [image] = images.as_slice() else { return Some(format!("{} images: {images:?}", images.len())) };
     let snapshots = aws.ec2.snapshots_tagged(RUN_TAG, &run.arn);
     let shown: BTreeSet<_> = output["ebsBlockDevice"]

@@ -6,7 +6,13 @@ use aws_sdk_ec2::types::ImageState;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use crate::ec2::{Call, FaultKind};
+use crate::{
+    ec2::{self, FaultKind},
+    step_functions,
+};
+
+/// Longer than the client waits for one attempt.
+pub const SLOW: Duration = Duration::from_secs(11);
 
 /// What a run asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +47,26 @@ pub enum Trouble {
         action: String,
         /// How.
         kind: FaultKind,
+        /// How many.
+        times: usize,
+        /// How many go well before.
+        after: usize,
+    },
+    /// Some of the functions' next calls of Step Functions go wrong, for this run or another.
+    StepFunctionsCall {
+        /// Step Functions' action.
+        action: String,
+        /// How.
+        kind: step_functions::FaultKind,
+        /// How many.
+        times: usize,
+    },
+    /// The functions' calls of Step Functions for this run go wrong.
+    OwnStepFunctionsCall {
+        /// Step Functions' action.
+        action: String,
+        /// How.
+        kind: step_functions::FaultKind,
         /// How many.
         times: usize,
         /// How many go well before.
@@ -144,9 +170,19 @@ impl Plan {
         format!("{}-{:05}", self.label, self.number)
     }
 
-    /// Whether a call is the run's: it names the run, or its instance, or an image of it.
-    pub fn is_of(&self, call: &Call) -> bool {
+    /// What happens to it.
+    pub fn troubles(&self) -> &[Trouble] {
+        &self.troubles
+    }
+
+    /// Whether a call of EC2 is the run's: it names the run, or its instance, or an image of it.
+    pub fn is_of(&self, call: &ec2::Call) -> bool {
         call.mentions(&self.run_name())
+    }
+
+    /// Whether a call of Step Functions is about the run.
+    pub fn is_about(&self, call: &step_functions::Call) -> bool {
+        call.body.contains(&self.run_name())
     }
 
     /// For what is decided while the run goes on.
@@ -187,38 +223,49 @@ impl Plan {
 }
 
 fn trouble(rng: &mut Rng) -> Trouble {
-    match rng.u8(0..16) {
+    match rng.u8(0..18) {
         0..8 => call(rng),
-        8 => {
+        8 => step_functions_call(rng),
+        9 => slow(rng),
+        10 => {
             let states = [ImageState::Failed, ImageState::Error, ImageState::Invalid];
             Trouble::ImageFails(rng.choice(states).unwrap_or(ImageState::Failed))
         }
-        9 => Trouble::InstanceTerminated,
-        10 => Trouble::InstanceStopped,
-        11 => Trouble::SnapshotLocked,
-        12 => Trouble::HandlerKilled,
-        13 => Trouble::Aborted,
-        14 => Trouble::StartedTwice,
+        11 => Trouble::InstanceTerminated,
+        12 => Trouble::InstanceStopped,
+        13 => Trouble::SnapshotLocked,
+        14 => Trouble::HandlerKilled,
+        15 => Trouble::Aborted,
+        16 => Trouble::StartedTwice,
         _ => Trouble::NameRace,
     }
 }
 
 fn call(rng: &mut Rng) -> Trouble {
     let action = rng.choice(ACTIONS).copied().unwrap_or("DescribeImages");
-    let kind = match rng.u8(0..20) {
+    let kind = match rng.u8(0..18) {
         0..4 => FaultKind::Throttle,
         4..7 => FaultKind::ServerError(rng.choice([500, 503]).unwrap_or(500)),
         7..10 => FaultKind::ConnectionReset,
         10..13 => FaultKind::LostResponse,
         13..15 => FaultKind::LostResponseAs(500),
-        15..17 => return slow(),
         _ => FaultKind::Refused { code: "UnauthorizedOperation".to_owned(), message: "not for now".to_owned() },
     };
     // The client tries three times by itself.
     Trouble::Call { action, kind, times: rng.usize(1..6) }
 }
 
-/// An answer that takes longer than the client waits for one attempt.
-fn slow() -> Trouble {
-    Trouble::Call { action: "DescribeImages", kind: FaultKind::Slow(Duration::from_secs(11)), times: 1 }
+/// An answer that takes longer than the client waits for one attempt, and than [`super::HURRIED`]
+/// functions may take.
+fn slow(rng: &mut Rng) -> Trouble {
+    let actions = ["CreateImage", "DescribeImages", "DescribeSnapshots", "DeregisterImage", "DeleteSnapshot"];
+    let action = rng.choice(actions).unwrap_or("DescribeImages");
+    Trouble::Call { action, kind: FaultKind::Slow(SLOW), times: 1 }
+}
+
+fn step_functions_call(rng: &mut Rng) -> Trouble {
+    use step_functions::FaultKind::{LostResponse, Refused, Throttled, Unavailable};
+    let action = rng.choice(["DescribeExecution", "StopExecution", "StartExecution"]).unwrap_or("DescribeExecution");
+    let kind = rng.choice([Throttled, Unavailable, LostResponse, Refused]).unwrap_or(Refused);
+    Trouble::StepFunctionsCall { action: action.to_owned(), kind, times: rng.usize(1..6) }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use anyhow::Result;
+
 use super::{
     Counts,
     check::{Ended, INVARIANTS, Violation},
@@ -11,6 +13,7 @@ use crate::{
     deployment::Deployment,
     ec2::{Call, FaultKind},
     execution::Outcome,
+    step_functions,
 };
 
 /// What a campaign has seen.
@@ -31,7 +34,12 @@ const KINDS: &[&str] = &[
     "response lost after the work was done",
     "answered 500 after the work was done",
     "slower than the client waits",
+    "slower than the function may take",
     "permission refused",
+    "Step Functions throttled",
+    "Step Functions answered 503",
+    "Step Functions' response lost after the work was done",
+    "Step Functions refused permission",
     "not found just after creation",
     "snapshot in use for a while",
     "still listed after deregistration",
@@ -46,7 +54,7 @@ const KINDS: &[&str] = &[
 ];
 
 impl Report {
-    pub(super) fn new(aws: &Deployment, ended: &[Ended], violations: Vec<Violation>) -> Self {
+    pub(super) fn new(aws: &Deployment, ended: &[Ended], violations: Vec<Violation>) -> Result<Self> {
         let (mut outcomes, mut faults) =
             (Counts::new(), KINDS.iter().map(|kind| ((*kind).to_owned(), 0)).collect::<Counts>());
         for run in ended {
@@ -80,7 +88,11 @@ impl Report {
         for kind in aws.ec2.calls().iter().filter_map(kind) {
             *faults.entry(kind.to_owned()).or_default() += 1;
         }
-        Self { runs: ended.len(), outcomes, faults, violations }
+        for kind in aws.step_functions_calls()?.iter().filter_map(|call| call.fault).map(step_functions_kind) {
+            *faults.entry(kind.to_owned()).or_default() += 1;
+        }
+        faults.insert("slower than the function may take".to_owned(), aws.functions_timed_out()?);
+        Ok(Self { runs: ended.len(), outcomes, faults, violations })
     }
 
     /// How many runs succeeded.
@@ -91,6 +103,15 @@ impl Report {
     /// The kinds of fault that never happened.
     pub fn missing(&self) -> Vec<&str> {
         self.faults.iter().filter(|(_, count)| **count == 0).map(|(kind, _)| kind.as_str()).collect()
+    }
+}
+
+fn step_functions_kind(fault: step_functions::FaultKind) -> &'static str {
+    match fault {
+        step_functions::FaultKind::Throttled => "Step Functions throttled",
+        step_functions::FaultKind::Unavailable => "Step Functions answered 503",
+        step_functions::FaultKind::LostResponse => "Step Functions' response lost after the work was done",
+        step_functions::FaultKind::Refused => "Step Functions refused permission",
     }
 }
 

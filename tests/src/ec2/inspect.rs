@@ -64,7 +64,8 @@ pub struct InstanceInfo {
 }
 
 impl World {
-    pub(crate) fn image_infos(&self) -> Vec<ImageInfo> {
+    /// Of the account's registered images those wanted.
+    pub(crate) fn image_infos(&self, wanted: impl Fn(&Image) -> bool) -> Vec<ImageInfo> {
         let now = self.now();
         let info = |image: &Image| ImageInfo {
             id: image.id.clone(),
@@ -76,10 +77,12 @@ impl World {
             snapshot_ids: image.devices.iter().map(|device| device.snapshot_id.clone()).collect(),
             source_instance_id: image.source.as_ref().map(|source| source.instance_id.clone()),
         };
-        self.images.values().filter(|image| image.is_registered() && image.owner == ACCOUNT).map(info).collect()
+        let ours = |image: &&Image| image.is_registered() && image.owner == ACCOUNT;
+        self.images.values().filter(ours).filter(|image| wanted(image)).map(info).collect()
     }
 
-    pub(crate) fn snapshot_infos(&self) -> Vec<SnapshotInfo> {
+    /// Of the snapshots those wanted.
+    pub(crate) fn snapshot_infos(&self, wanted: impl Fn(&Snapshot) -> bool) -> Vec<SnapshotInfo> {
         let now = self.now();
         let info = |snapshot: &Snapshot| SnapshotInfo {
             id: snapshot.id.clone(),
@@ -91,10 +94,11 @@ impl World {
             image_id: self.image_that_uses(&snapshot.id).map(str::to_owned),
             locked: snapshot.lock.as_ref().is_some_and(|lock| now < lock.expires),
         };
-        self.snapshots.values().map(info).collect()
+        self.snapshots.values().filter(|snapshot| wanted(snapshot)).map(info).collect()
     }
 
-    pub(crate) fn instance_infos(&self) -> Vec<InstanceInfo> {
+    /// Of the instances those wanted.
+    pub(crate) fn instance_infos(&self, wanted: impl Fn(&Instance) -> bool) -> Vec<InstanceInfo> {
         let now = self.now();
         let info = |instance: &Instance| InstanceInfo {
             id: instance.id.clone(),
@@ -103,6 +107,6 @@ impl World {
             tags: instance.tags.clone(),
             volume_ids: instance.volumes.iter().map(|volume| volume.id.clone()).collect(),
         };
-        self.instances.values().map(info).collect()
+        self.instances.values().filter(|instance| wanted(instance)).map(info).collect()
     }
 }

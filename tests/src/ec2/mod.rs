@@ -209,37 +209,47 @@ impl Ec2 {
 
     /// The account's registered images.
     pub fn images(&self) -> Vec<ImageInfo> {
-        self.world.lock().image_infos()
+        self.world.lock().image_infos(|_| true)
     }
 
     /// The account's registered image of an id.
     pub fn image(&self, id: &str) -> Option<ImageInfo> {
-        self.images().into_iter().find(|image| image.id == id)
+        self.world.lock().image_infos(|image| image.id == id).pop()
     }
 
     /// The account's registered images with a tag.
     pub fn images_tagged(&self, key: &str, value: &str) -> Vec<ImageInfo> {
-        self.images().into_iter().filter(|image| has(&image.tags, key, value)).collect()
+        self.world.lock().image_infos(|image| has(&image.tags, key, value))
+    }
+
+    /// The account's registered images of a name.
+    pub fn images_named(&self, name: &str) -> Vec<ImageInfo> {
+        self.world.lock().image_infos(|image| image.name == name)
+    }
+
+    /// The account's snapshot of an id.
+    pub fn snapshot(&self, id: &str) -> Option<SnapshotInfo> {
+        self.world.lock().snapshot_infos(|snapshot| snapshot.id == id).pop()
     }
 
     /// The account's snapshots.
     pub fn snapshots(&self) -> Vec<SnapshotInfo> {
-        self.world.lock().snapshot_infos()
+        self.world.lock().snapshot_infos(|_| true)
     }
 
     /// The account's snapshots with a tag.
     pub fn snapshots_tagged(&self, key: &str, value: &str) -> Vec<SnapshotInfo> {
-        self.snapshots().into_iter().filter(|snapshot| has(&snapshot.tags, key, value)).collect()
+        self.world.lock().snapshot_infos(|snapshot| has(&snapshot.tags, key, value))
     }
 
     /// The instances, terminated ones included.
     pub fn instances(&self) -> Vec<InstanceInfo> {
-        self.world.lock().instance_infos()
+        self.world.lock().instance_infos(|_| true)
     }
 
     /// The instance of an id.
     pub fn instance(&self, id: &str) -> Option<InstanceInfo> {
-        self.instances().into_iter().find(|instance| instance.id == id)
+        self.world.lock().instance_infos(|instance| instance.id == id).pop()
     }
 
     /// Adds an instance and gives its id.

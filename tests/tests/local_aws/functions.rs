@@ -6,21 +6,19 @@ use serde_json::Value;
 use crate::on_aws;
 
 /// Calls a function with a file of `events/functions/`.
-fn invoke(aws: &Deployment, names: &str, function: &str, file: &str) -> Value {
-    let name = names.split_whitespace().find(|name| name.contains(&format!("-{function}-"))).expect(function);
+fn invoke(aws: &Deployment, function: &str, file: &str) -> Value {
+    let name = aws.function(function).unwrap();
     let payload = format!("file://{}", root().join("events/functions").join(file).display());
     let answer = tempfile::NamedTempFile::new().unwrap();
     let out = answer.path().to_str().unwrap();
-    aws.aws_cli(&["lambda", "invoke", "--function-name", name, "--payload", &payload, out]).unwrap();
+    aws.aws_cli(&["lambda", "invoke", "--function-name", &name, "--payload", &payload, out]).unwrap();
     serde_json::from_reader(answer).unwrap()
 }
 
 #[test]
 fn each_function_answers_what_the_machines_send_it() {
     on_aws(async |aws| {
-        let list = ["lambda", "list-functions", "--query", "Functions[].FunctionName", "--output", "text"];
-        let names = aws.aws_cli(&list).unwrap();
-        let invoke = |function, file| invoke(aws, &names, function, file);
+        let invoke = |function, file| invoke(aws, function, file);
         let plan = invoke("ReadRequestFunction", "read-request.json");
         assert_eq!(plan["request"]["name"], "web-2026-11-23-08-30-05");
         assert_eq!((&plan["limits"]["create"], &plan["limits"]["delete"]), (&2400.into(), &5400.into()));

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::{cli, ends::{failed, succeeded}, event, execute, on_aws, parsed};
+use crate::{
+    cli,
+    ends::{failed, succeeded},
+    event, execute, on_aws, parsed,
+};
 
 #[test]
 fn a_run_that_fails_is_told_to_the_topic() {
