@@ -1,8 +1,8 @@
 """Measures how soon a function asks the Lambda runtime API for its first event, and how much memory
 it has by then: the release build of check-status beside the same handler in Python with boto3.
 
-  cargo build --release --package ami-from-instance --bin check-status
-  target/local-aws/venv/bin/python tests/benches/startup.py [BINARY]
+  cargo lambda build --release --bin check-status
+  target/local-aws/venv/bin/python tests/benches/startup.py target/lambda/check-status/bootstrap
 
 Both get the same runtime API, which is this process, and the same environment. They start in turn,
 so that a busy moment of the machine hits both. The first start of each is left out: it reads the
@@ -20,7 +20,7 @@ import zipfile
 
 ROUNDS = 20
 HERE = pathlib.Path(__file__).parent
-BINARY = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else HERE.parent.parent / "target/release/check-status")
+BINARY = pathlib.Path(sys.argv[1])
 FUNCTIONS = {"Rust": [BINARY], "Python": [sys.executable, HERE / "startup_peer.py"]}
 
 

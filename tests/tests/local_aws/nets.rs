@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use ami_from_instance::run::RUN_TAG;
+use aws_sdk_ec2::types::ImageState;
 use local_aws::{
     deployment::Deployment,
     ec2::{Fate, Fault, FaultKind},
@@ -121,5 +122,28 @@ fn a_rollback_survives_answers_that_are_lost() {
         let outcome = run.wait().await.unwrap();
         assert_eq!(failed(&outcome).0, "TimedOut");
         assert_nothing_is_left(aws, &run).await;
+    });
+}
+
+#[test]
+fn a_rollback_asks_about_the_run_stops_its_operations_and_calls_each_removal_once() {
+    on_aws(async |aws| {
+        let (instance, input) = new_create(aws, json!({}));
+        let (code, message) = ("Client.InternalError".into(), "broken".into());
+        let after = Duration::from_secs(60);
+        aws.ec2.next_image(&instance, Fate::Fail { state: ImageState::Failed, code, message, after });
+        let (run, outcome) = execute(aws, &input).await;
+        assert_eq!(failed(&outcome).0, "ImageFailed");
+        let calls = aws.ec2.calls();
+        let calls = calls.iter().filter(|call| call.caller == "ami-from-instance-cleanup" && call.mentions(&run.arn));
+        let (looks, removals): (Vec<_>, Vec<_>) = calls.partition(|call| call.action.starts_with("Describe"));
+        assert!(looks.iter().all(|call| ["DescribeImages", "DescribeSnapshots"].contains(&call.action.as_str())));
+        // EC2 may say once more that a snapshot is in use.
+        let done: Vec<_> = removals.iter().filter(|call| call.outcome.is_ok()).map(|call| &call.action).collect();
+        assert_eq!(done, ["DeregisterImage", "DeleteSnapshot", "DeleteSnapshot"], "{removals:?}");
+        let asked = aws.step_functions_calls().unwrap().into_iter().filter(|call| call.body.contains(run.name()));
+        let asked: Vec<_> = asked.map(|call| call.action).take(5).collect();
+        let stops = ["StopExecution"; 3];
+        assert_eq!(asked, [&["DescribeExecution"][..], &stops, &["DescribeExecution"]].concat());
     });
 }
