@@ -147,3 +147,11 @@ impl From<Error> for Diagnostic {
         Self { error_type: error.name().to_owned(), error_message: error.to_string() }
     }
 }
+
+/// A name out of the input, in a form that fits an error message: it may be empty, long or unprintable.
+pub(crate) fn shown(name: &str) -> String {
+    match name {
+        "" => "\"\"".to_owned(),
+        name => name.chars().take(128).flat_map(char::escape_debug).collect(),
+    }
+}

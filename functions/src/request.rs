@@ -7,7 +7,7 @@ use aws_sdk_ec2::primitives::{DateTime, DateTimeFormat};
 use serde_json::{Map, Value};
 
 use crate::{
-    error::Error,
+    error::{Error, shown},
     ids::{ImageId, InstanceId},
     limits::{self, Timeouts},
     tags::{self, Tags},
@@ -295,11 +295,6 @@ impl Fields {
     }
 }
 
-/// A name out of the input, in a form that fits an error message.
-fn shown(name: &str) -> String {
-    name.chars().take(100).flat_map(char::escape_debug).collect()
-}
-
 /// Whether an image's name may have the character.
 pub(crate) fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || NAME_PUNCTUATION.contains(c)
@@ -360,6 +355,7 @@ mod tests {
                 "snapshotWithoutReboots: unknown field; create allows action, name",
             ),
             (create(json!({"imageId": "ami-0123456789abcdef0"})), "imageId: unknown field"),
+            (create(json!({"": 1})), "\"\": unknown field"),
             (create(json!({"description": "d".repeat(256)})), "description: a text of at most 255"),
             (create(json!({"deprecationTime": "tomorrow"})), "deprecationTime: a moment"),
             (create(json!({"deprecationTime": "2020-01-01T00:00:00Z"})), "deprecationTime: a moment"),

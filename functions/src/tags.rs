@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{error::Error, run::RUN_TAG};
+use crate::{
+    error::{Error, shown},
+    run::RUN_TAG,
+};
 
 /// Tag keys with their values.
 pub type Tags = BTreeMap<String, String>;
@@ -31,9 +34,7 @@ pub fn parse(field: &str, value: &Value) -> Result<Tags, Error> {
 }
 
 fn parse_tag(field: &str, key: &str, value: &Value) -> Result<String, Error> {
-    // A key may be long or unprintable: name it in a form that fits a log line.
-    let shown: String = key.chars().take(MAX_KEY).flat_map(char::escape_debug).collect();
-    let field = format!("{field}.{shown}");
+    let field = format!("{field}.{}", shown(key));
     if key.is_empty() || key.chars().count() > MAX_KEY {
         return Err(Error::invalid(field, format!("a key of 1 to {MAX_KEY} characters is allowed")));
     }
@@ -96,7 +97,7 @@ mod tests {
     fn each_wrong_tag_is_refused_by_its_key() {
         let long = "k".repeat(129);
         for (tags, start) in [
-            (json!({"": "v"}), "tags.: a key of 1 to 128"),
+            (json!({"": "v"}), "tags.\"\": a key of 1 to 128"),
             (json!({long.clone(): "v"}), "tags.kkk"),
             (json!({"aws:name": "v"}), "tags.aws:name: keys that begin with"),
             (json!({"AWS:name": "v"}), "tags.AWS:name: keys that begin with"),
