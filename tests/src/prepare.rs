@@ -2,6 +2,7 @@
 //! the built handlers. Both are kept under `target/` and made again only when they are out of date.
 
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -66,11 +67,19 @@ pub fn handlers(say: &dyn Fn(&str)) -> Result<PathBuf> {
     // The whole workspace, so that its dependencies are compiled once, with one set of features.
     let mut build = Command::new(cargo);
     build.current_dir(root()).args(["build", "--workspace", "--bins", "--quiet", "--locked"]);
+    // What Cargo tells of the package it runs now; build scripts that look at it would run once more.
+    for (name, _) in env::vars_os().filter(|(name, _)| is_about_a_package(&name.to_string_lossy())) {
+        build.env_remove(name);
+    }
     let status = build.stdout(Stdio::null()).status().context("cargo could not be started")?;
     if !status.success() {
         bail!("the handlers could not be built");
     }
     Ok(root().join("target/debug"))
+}
+
+fn is_about_a_package(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
 /// Runs a command; what it printed is shown only if it fails.
