@@ -1,8 +1,7 @@
 //! The clients of AWS, made of what Lambda puts into a function's environment.
 //!
 //! That is credentials and a Region. `aws_config::load_defaults` would look for profiles, instance
-//! metadata and web identities too, which a function never has: the code for it is a tenth of the
-//! package.
+//! metadata and web identities too, which a function never has, and bring the code for it.
 
 use std::{env, time::Duration};
 
@@ -36,8 +35,7 @@ pub fn step_functions(function: &str) -> aws_sdk_sfn::Client {
     aws_sdk_sfn::Client::new(&config(function, "AWS_ENDPOINT_URL_SFN"))
 }
 
-/// What the clients call with. *ring* makes a package that is smaller than with the SDK's default,
-/// and that compiles without C++.
+/// What the clients call with, encrypted by *ring*, which is smaller than the SDK's default.
 pub fn http_client() -> SharedHttpClient {
     Builder::new().tls_provider(Provider::rustls(CryptoMode::Ring)).build_https()
 }
