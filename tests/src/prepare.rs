@@ -45,8 +45,9 @@ pub fn python(say: &dyn Fn(&str)) -> Result<PathBuf> {
     check_python()?;
     quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))
         .context("no virtual environment could be made: install python3-venv")?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--requirement"];
-    quietly(Command::new(&python).args(pip).arg(&requirements))?;
+    // The file names all dependencies that are needed.
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"];
+    quietly(Command::new(&python).args(pip).arg("--requirement").arg(&requirements))?;
     fs::write(&installed, wanted)?;
     Ok(python)
 }

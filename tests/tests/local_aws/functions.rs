@@ -1,6 +1,11 @@
 //! Each function by itself, as one calls it from the command line.
 
-use local_aws::{deployment::Deployment, prepare::root};
+use std::process::Command;
+
+use local_aws::{
+    deployment::Deployment,
+    prepare::{kept, root},
+};
 use serde_json::Value;
 
 use crate::on_aws;
@@ -34,5 +39,18 @@ fn each_function_answers_what_the_machines_send_it() {
         assert!(update["status"] == "Pending" || update["status"] == "Available", "{update}");
         let started = invoke("StartRollbackFunction", "start-rollback.json");
         assert!(started["rolledBack"][0].as_str().is_some_and(|run| run.ends_with(":example")), "{started}");
+    });
+}
+
+#[test]
+fn cargo_lambda_invokes_a_function_on_the_local_aws() {
+    on_aws(async |aws| {
+        let name = aws.function("CheckStatusFunction").unwrap();
+        let file = root().join("events/functions/check-status.json");
+        let mut invoke = Command::new(kept().join("venv/bin/cargo-lambda"));
+        invoke.args(["lambda", "invoke", "--remote", "--data-file"]).arg(file).arg(name).envs(aws.environment());
+        let output = invoke.output().unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("an answer");
+        assert_eq!(answer["imageId"], "ami-0123456789abcdef0", "{output:?}");
     });
 }
