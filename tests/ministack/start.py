@@ -148,7 +148,8 @@ def run_execution_with_timeout(arn):
 
 class FunctionsCalls:
     """What the functions call of Step Functions, written down in TMPDIR as CloudTrail would, and what
-    goes wrong with it, as another file there says: a fault a line, which is emptied to clear them."""
+    goes wrong with it, as another file there says: a line for each fault, and null where all before it
+    are dropped."""
 
     def __init__(self, folder):
         self.log = os.path.join(folder, "step-functions-calls")
@@ -159,12 +160,11 @@ class FunctionsCalls:
     def strike(self, action, body):
         """What goes wrong with a call, if anything; counts it."""
         size = os.path.getsize(self.rules) if os.path.exists(self.rules) else 0
-        if size < self.read:
-            self.read, self.faults = 0, []
         if size > self.read:
             with open(self.rules) as file:
                 file.seek(self.read)
-                self.faults += map(json.loads, file.read(size - self.read).splitlines())
+                for fault in map(json.loads, file.read(size - self.read).splitlines()):
+                    self.faults = self.faults + [fault] if fault else []
             self.read = size
         for fault in self.faults:
             if fault["times"] and fault["action"] == action and fault["mentioning"] in body:

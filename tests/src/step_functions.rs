@@ -1,10 +1,6 @@
 //! What the functions call of Step Functions, and what goes wrong with it on demand.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::Write,
-    path::Path,
-};
+use std::{fs::OpenOptions, io::Write, path::Path};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -53,14 +49,18 @@ pub struct Call {
 
 /// Adds a rule of what goes wrong.
 pub(crate) fn inject(ministack: &Path, fault: &Fault) -> Result<()> {
-    let mut rules = OpenOptions::new().create(true).append(true).open(ministack.join("step-functions-faults"))?;
-    // In one piece, as it is read meanwhile.
-    Ok(rules.write_all(format!("{}\n", serde_json::to_string(fault)?).as_bytes())?)
+    write(ministack, &serde_json::to_string(fault)?)
 }
 
 /// Drops all rules.
 pub(crate) fn clear_faults(ministack: &Path) -> Result<()> {
-    File::create(ministack.join("step-functions-faults")).map(drop).map_err(Into::into)
+    write(ministack, "null")
+}
+
+fn write(ministack: &Path, line: &str) -> Result<()> {
+    let mut rules = OpenOptions::new().create(true).append(true).open(ministack.join("step-functions-faults"))?;
+    // In one piece, as it is read meanwhile.
+    Ok(rules.write_all(format!("{line}\n").as_bytes())?)
 }
 
 /// All calls so far.

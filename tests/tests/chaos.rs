@@ -25,6 +25,14 @@ use tokio::runtime::Runtime;
 const OPERATIONS: [Operation; 5] =
     [Operation::Create, Operation::Update, Operation::Delete, Operation::Replace, Operation::ReplaceSameName];
 
+/// What goes wrong with a call of Step Functions, and how often: more than the client's own three
+/// tries, where it tries again.
+const STEP_FUNCTIONS_FAULTS: [(step_functions::FaultKind, usize); 3] = [
+    (step_functions::FaultKind::LostResponse, 4),
+    (step_functions::FaultKind::Refused, 1),
+    (step_functions::FaultKind::Throttled, 4),
+];
+
 /// Runs a test on the shared deployment, one at a time: a campaign's faults strike whoever calls next.
 fn alone(test: impl AsyncFnOnce(&Arc<Deployment>)) {
     static SHARED: OnceLock<(Runtime, Arc<Deployment>)> = OnceLock::new();
@@ -90,13 +98,12 @@ fn faults_of_ec2(plan: &Plan, calls: &[ec2::Call]) -> Vec<Trouble> {
 
 /// Every fault at every call of Step Functions that the functions have made for a run.
 fn faults_of_step_functions(plan: &Plan, calls: &[step_functions::Call]) -> Vec<Trouble> {
-    use step_functions::FaultKind::{LostResponse, Refused, Throttled};
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut troubles = vec![];
     for call in calls.iter().filter(|call| plan.is_about(call)) {
         let after = seen.entry(&call.action).or_default();
         // The looks after the first ones make the same calls.
-        for (kind, times) in [(LostResponse, 4), (Refused, 1), (Throttled, 4)].into_iter().filter(|_| *after < 4) {
+        for (kind, times) in STEP_FUNCTIONS_FAULTS.into_iter().filter(|_| *after < 4) {
             troubles.push(Trouble::OwnStepFunctionsCall { action: call.action.clone(), kind, times, after: *after });
         }
         *after += 1;
@@ -147,16 +154,14 @@ fn struck(aws: &Deployment) -> usize {
 
 /// Every fault at the calls that concern no run.
 async fn faults_of_the_sweep(aws: &Deployment) -> Vec<(String, step_functions::FaultKind, usize)> {
-    use step_functions::FaultKind::{LostResponse, Refused, Throttled};
     loop {
         let calls = aws.step_functions_calls().unwrap().into_iter();
         let actions: BTreeSet<_> =
             calls.filter(|call| !call.body.contains(":execution:")).map(|call| call.action).collect();
         if !actions.is_empty() {
-            let kinds = [(LostResponse, 4), (Refused, 1), (Throttled, 4)];
             return actions
                 .into_iter()
-                .flat_map(|action| kinds.map(|(kind, times)| (action.clone(), kind, times)))
+                .flat_map(|action| STEP_FUNCTIONS_FAULTS.map(|(kind, times)| (action.clone(), kind, times)))
                 .collect();
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
