@@ -2,7 +2,7 @@
 
 use aws_sdk_ec2::{
     Client,
-    types::{Image, ImageAttributeName, Snapshot},
+    types::{Image, ImageAttributeName, Snapshot, SnapshotState},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -21,7 +21,8 @@ use crate::{
 
 /// For how long EC2 may not yet show an image it has begun, in seconds.
 const INVISIBLE_AT_FIRST: u64 = 120;
-/// Seconds until the next look at such an image, or at an instance that is not back yet.
+/// Seconds until the next look at such an image, at one whose end does not show yet, or at an
+/// instance that is not back yet.
 const SHORTLY: u64 = 5;
 
 /// A look within a run, or a question about one image.
@@ -76,28 +77,32 @@ async fn look(client: &Client, settings: &Settings, mut document: Document) -> R
     let Some(image_id) = document.image_id.clone() else {
         return Err(Error::invalid("imageId", "the id of the image that was begun is required"));
     };
+    let told = document.told.take();
+    let progress =
+        if told.is_some() { Progress::default() } else { progress(client, &mut document, &image_id).await? };
+    let image = if progress.is_pending { None } else { ec2::image(client, &image_id).await? };
+    if let (Some(image), Some(told)) = (&image, &told) {
+        count_until(&mut document, image, told);
+    }
     let elapsed = document.waited();
-    let Some(image) = ec2::image(client, &image_id).await? else {
+    if image.is_none() && !progress.is_pending {
         if elapsed < INVISIBLE_AT_FIRST {
             tracing::info!(elapsed, "the image does not show yet");
             return Ok(document.step(Status::Pending, SHORTLY).because("EC2 does not show the image yet"));
         }
         return Err(Error::ImageNotFound { image_id: image_id.to_string() });
-    };
+    }
     if let Some(source) = &mut document.source_instance {
         source.watch(client, elapsed).await?;
     }
+    let Some(image) = image else { return Ok(pending(&document, progress.percent)) };
     let state = image.state().map_or("unknown", |state| state.as_str()).to_owned();
     match image.state().map_or(Outlook::Pending, image_state::outlook) {
-        Outlook::Pending => {
-            let percent = progress(client, &document, &image).await?;
-            let (wait, promise) = pace::next_look(elapsed, percent, document.promise);
-            tracing::info!(state, elapsed, percent, wait, "the image is pending");
-            let mut step = document.step(Status::Pending, wait);
-            step.progress_percent = percent;
-            step.promise = promise;
-            Ok(step)
+        Outlook::Pending if told.is_some() => {
+            tracing::info!(state, elapsed, "EventBridge has told of the image's end, and EC2 does not show it yet");
+            Ok(document.step(Status::Pending, SHORTLY).because("EC2 does not show the image's end yet"))
         }
+        Outlook::Pending => Ok(pending(&document, progress.percent)),
         Outlook::Failed => {
             let reason = image_state::reason(&image);
             tracing::info!(state, reason, "the image has failed");
@@ -145,19 +150,52 @@ pub(crate) async fn attributes(
     Ok(attributes)
 }
 
-/// How much of the image's slowest snapshot is made: the others wait for it at 99 %.
-async fn progress(client: &Client, document: &Document, image: &Image) -> Result<Option<u8>, Error> {
-    let snapshots = aws_error::optional(ec2::snapshots_of_run(client, document.run.arn()).await)?;
-    Ok(snapshots.and_then(|snapshots| slowest(ec2::snapshot_ids(image), &snapshots)))
+/// How far EC2 is with an image.
+#[derive(Debug, Default)]
+struct Progress {
+    /// How much of the slowest snapshot is made: the others wait for it at 99 %.
+    percent: Option<u8>,
+    /// Whether it is still being made, so that nobody need ask for the image itself.
+    is_pending: bool,
 }
 
-/// The least progress of these snapshots; one that does not show yet has none.
-fn slowest<'a>(ids: impl Iterator<Item = &'a str>, snapshots: &[Snapshot]) -> Option<u8> {
-    let percent = |id: &str| {
-        let snapshot = snapshots.iter().find(|one| one.snapshot_id() == Some(id))?;
-        snapshot.progress()?.trim_end_matches('%').parse::<u8>().ok()
-    };
-    ids.map(|id| percent(id).unwrap_or(0)).min()
+/// Looks at the run's snapshots, before all of which are made no image is ready; and now and then at
+/// the images under way, of which this one may have failed before.
+async fn progress(client: &Client, document: &mut Document, image_id: &ImageId) -> Result<Progress, Error> {
+    let snapshots = aws_error::optional(ec2::snapshots_of_run(client, document.run.arn()).await)?.unwrap_or_default();
+    let mut is_pending = snapshots.iter().any(|snapshot| snapshot.state() == Some(&SnapshotState::Pending));
+    if is_pending && pace::asks_for_the_image(document.elapsed_seconds, document.waited()) {
+        let images = ec2::images_under_way(client, &document.run).await?;
+        document.under_way = images.len() as u64;
+        is_pending = images.iter().any(|image| image.image_id() == Some(image_id.as_str()));
+    }
+    Ok(Progress { percent: slowest(&snapshots), is_pending })
+}
+
+/// The least progress of these snapshots.
+fn slowest(snapshots: &[Snapshot]) -> Option<u8> {
+    let percent = |snapshot: &Snapshot| snapshot.progress()?.trim_end_matches('%').parse::<u8>().ok();
+    snapshots.iter().map(|snapshot| percent(snapshot).unwrap_or(0)).min()
+}
+
+fn pending(document: &Document, percent: Option<u8>) -> Step {
+    let elapsed = document.waited();
+    let (wait, promise) = pace::next_look(elapsed, percent, document.under_way, document.promise);
+    tracing::info!(elapsed, percent, underWay = document.under_way, wait, "the image is pending");
+    let mut step = document.step(Status::Pending, wait);
+    step.progress_percent = percent;
+    step.promise = promise;
+    step.under_way = Some(document.under_way);
+    step
+}
+
+/// A wait that was cut short has lasted until the image's end, by EC2's own clock.
+fn count_until(document: &mut Document, image: &Image, told: &str) {
+    if let (Some(begun), Some(ended)) = (ec2::time(image.creation_date()), ec2::time(Some(told))) {
+        let took = u64::try_from(ended.secs() - begun.secs()).unwrap_or_default();
+        document.elapsed_seconds = took.clamp(document.elapsed_seconds, document.waited());
+        document.wait_seconds = 0;
+    }
 }
 
 #[cfg(test)]
@@ -182,11 +220,20 @@ mod tests {
 
     #[test]
     fn the_progress_is_the_slowest_snapshots() {
-        let snapshot = |id: &str, progress: &str| Snapshot::builder().snapshot_id(id).progress(progress).build();
-        let snapshots = [snapshot("a", "99%"), snapshot("b", "55%"), snapshot("silent", "")];
-        assert_eq!(slowest(["a", "b"].into_iter(), &snapshots), Some(55));
-        assert_eq!(slowest(["a", "silent"].into_iter(), &snapshots), Some(0));
-        assert_eq!(slowest(["a", "not shown yet"].into_iter(), &snapshots), Some(0));
-        assert_eq!(slowest([].into_iter(), &snapshots), None);
+        let snapshot = |progress: &str| Snapshot::builder().progress(progress).build();
+        assert_eq!(slowest(&[snapshot("99%"), snapshot("55%")]), Some(55));
+        assert_eq!(slowest(&[snapshot("99%"), snapshot("")]), Some(0));
+        assert_eq!(slowest(&[]), None);
+    }
+
+    #[test]
+    fn a_wait_that_was_cut_short_counts_until_the_images_end() {
+        let image = Image::builder().creation_date("2026-11-23T03:00:00.000Z").build();
+        for (told, elapsed) in [("2026-11-23T03:01:40Z", 100), ("2026-11-23T03:09:00Z", 140), ("nonsense", 140)] {
+            let document = json!({"operation": "create", "run": "arn", "elapsedSeconds": 80, "waitSeconds": 60});
+            let mut document = Document::parse(document).unwrap();
+            count_until(&mut document, &image, told);
+            assert_eq!(document.waited(), elapsed, "{told}");
+        }
     }
 }

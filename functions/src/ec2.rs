@@ -19,7 +19,11 @@ const PAGE: i32 = 1000;
 const SKEW: i64 = 5 * 60;
 
 fn filter(name: impl Into<String>, value: impl Into<String>) -> Filter {
-    Filter::builder().name(name).values(value).build()
+    any_of(name, [value])
+}
+
+fn any_of<T: Into<String>>(name: impl Into<String>, values: impl IntoIterator<Item = T>) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.into_iter().map(Into::into).collect())).build()
 }
 
 fn run_filter(run: &str) -> Filter {
@@ -37,8 +41,12 @@ pub(crate) async fn image(ec2: &Client, image_id: &ImageId) -> Result<Option<Ima
 }
 
 async fn own_images(ec2: &Client, filter: Filter) -> Result<Vec<Image>, Error> {
-    let pages =
-        ec2.describe_images().owners("self").include_disabled(true).filters(filter).max_results(PAGE).into_paginator();
+    filtered_images(ec2, vec![filter]).await
+}
+
+async fn filtered_images(ec2: &Client, filters: Vec<Filter>) -> Result<Vec<Image>, Error> {
+    let request = ec2.describe_images().owners("self").include_disabled(true).set_filters(Some(filters));
+    let pages = request.max_results(PAGE).into_paginator();
     let images: Result<Vec<_>, _> = pages.items().send().collect().await;
     images.map_err(|error| aws_error::unexpected("ec2:DescribeImages", &error))
 }
@@ -57,6 +65,20 @@ pub(crate) async fn images_of_run(ec2: &Client, run: &Run) -> Result<Vec<Image>,
 /// Every image that carries any run's tag.
 pub(crate) async fn images_of_runs(ec2: &Client) -> Result<Vec<Image>, Error> {
     own_images(ec2, filter("tag-key", RUN_TAG)).await
+}
+
+/// The images that EC2 is making for runs of this one's machine, this one's included.
+pub(crate) async fn images_under_way(ec2: &Client, run: &Run) -> Result<Vec<Image>, Error> {
+    // The pattern would do; with the run's name beside it, CloudTrail shows whose look it was.
+    let runs = any_of(format!("tag:{RUN_TAG}"), [run.arn(), &run.pattern_of_all()]);
+    filtered_images(ec2, vec![runs, any_of("state", ["pending", "transient"])]).await
+}
+
+/// The run whose tag an image carries.
+pub(crate) async fn run_of_image(ec2: &Client, image_id: &str) -> Result<Option<Run>, Error> {
+    let request = ec2.describe_tags().filters(filter("resource-id", image_id)).filters(filter("key", RUN_TAG));
+    let answer = request.send().await.map_err(|error| aws_error::unexpected("ec2:DescribeTags", &error))?;
+    Ok(answer.tags().first().and_then(|tag| tag.value()).map(Run::new))
 }
 
 async fn own_snapshots(ec2: &Client, filters: Vec<Filter>) -> Result<Vec<Snapshot>, Error> {

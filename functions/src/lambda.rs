@@ -8,7 +8,7 @@ use serde_json::Value;
 use tracing::{Instrument, Span, field, level_filters::LevelFilter};
 use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder, format, time::SystemTime};
 
-use crate::error::Error;
+use crate::{error::Error, run::Run};
 
 /// The least level that is logged; Lambda sets it from the function's `ApplicationLogLevel`.
 const LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
@@ -57,7 +57,9 @@ fn span(request_id: &str, event: &Value) -> Span {
         run = text("/run").or_else(|| text("/detail/executionArn")),
         operation = text("/operation"),
         // The image of a replace's request is the old one.
-        imageId = text("/imageId").or_else(|| text("/request/imageId").filter(|_| !creates)),
+        imageId = text("/imageId")
+            .or_else(|| text("/detail/ImageId"))
+            .or_else(|| text("/request/imageId").filter(|_| !creates)),
         instanceId = text("/request/sourceInstanceId"),
     )
 }
@@ -65,6 +67,11 @@ fn span(request_id: &str, event: &Value) -> Span {
 /// Puts the image that an event is found to be about on the lines to come.
 pub(crate) fn log_image(image_id: &str) {
     Span::current().record("imageId", field::display(image_id));
+}
+
+/// The same for the run.
+pub(crate) fn log_run(run: &Run) {
+    Span::current().record("run", run.arn());
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! ([`check_status`], or the same one, where beginning twice is harmless). Each answer is a
 //! [`step::Step`]: it is merged into the loop's document and comes back with the next call.
 //!
-//! [`start_rollback`] starts a rollback for runs that ended without one.
+//! [`wake`] makes a look come sooner when an event tells of an image's end, and [`start_rollback`]
+//! starts a rollback for runs that ended without one.
 
 pub mod attributes;
 pub mod aws;
@@ -15,6 +16,7 @@ pub mod check_status;
 pub mod cleanup;
 pub mod ec2;
 pub mod error;
+pub mod event;
 pub mod ids;
 mod image_name;
 pub mod image_state;
@@ -32,3 +34,4 @@ pub mod start_rollback;
 pub mod start_update;
 pub mod step;
 pub mod tags;
+pub mod wake;

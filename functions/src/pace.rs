@@ -3,9 +3,11 @@
 //! EC2 shows how much of each snapshot is made. Where that grows evenly, two looks tell when the
 //! image will be ready, and what is left is to be there shortly after. Often it does not grow
 //! evenly: it stays at 0 % until the end, or leaps. So a look's promise is followed boldly only once
-//! others have agreed with it, and where the progress tells nothing, the wait is a part of the
-//! time that has passed: the share by which the image is seen late then stays the same, however long
-//! it takes.
+//! others have agreed with it, and where the progress tells nothing, the waits grow with the time that
+//! has passed, so that the image is seen late by a twentieth of the time it takes at the most, in the
+//! mean. An event that EventBridge delivers makes a look come sooner; no wait counts on it.
+//!
+//! Many images under way share what EC2 answers a second: the more there are, the longer the waits.
 //!
 //! `cargo pace` compares this with other ways, and `tests/pace.rs` holds it to its figures.
 
@@ -13,11 +15,13 @@ use serde::{Deserialize, Serialize};
 
 /// Seconds until the first look at an image that has just been begun.
 pub const FIRST_LOOK: u64 = 20;
-/// Where the progress tells nothing, a wait is this part of the time that has passed: half of it is
-/// the mean lag.
-const SILENT_PART: u64 = 14;
-/// The shortest such wait, in seconds.
-const SILENT_SHORTEST: u64 = 10;
+/// Where the progress tells nothing, a wait has so many seconds …
+const SILENT_SHORTEST: u64 = 16;
+/// … and this part of the time that has passed.
+const SILENT_PART: u64 = 40;
+/// How often all images under way together are looked at, a second, at the most: EC2 answers 20 calls
+/// of DescribeSnapshots and as many of DescribeImages a second, and others in the account make some.
+const LOOKS_A_SECOND: u64 = 10;
 /// The part of what a single look promises that is waited.
 const CAUTIOUS_PART: u64 = 4;
 /// How many times the seconds that have passed a wait may have.
@@ -80,12 +84,20 @@ impl Promise {
     }
 }
 
+/// Whether a look asks for the image although its snapshots are still being made, which it cannot
+/// be ready before: when the time that has passed doubles, because an image may fail before them.
+pub fn asks_for_the_image(before: u64, elapsed: u64) -> bool {
+    before.checked_ilog2().is_some_and(|before| elapsed.ilog2() > before)
+}
+
 /// Seconds until the next look, and the promise to come back with: `elapsed` seconds after the image
-/// was begun, with its slowest snapshot at `percent`, and with the promise of the looks before.
-pub fn next_look(elapsed: u64, percent: Option<u8>, before: Option<Promise>) -> (u64, Option<Promise>) {
-    let silent = (elapsed / SILENT_PART).max(SILENT_SHORTEST);
+/// was begun, with its slowest snapshot at `percent`, with so many images `under_way`, and with the
+/// promise of the looks before.
+pub fn next_look(elapsed: u64, percent: Option<u8>, under_way: u64, before: Option<Promise>) -> (u64, Option<Promise>) {
+    let crowd = under_way / LOOKS_A_SECOND;
+    let silent = SILENT_SHORTEST + elapsed / SILENT_PART;
     let Some(percent @ 1..) = percent else {
-        return (silent.min(LONGEST), before);
+        return (silent.max(crowd).min(LONGEST), before);
     };
     let alone = Promise::of_one_look(elapsed, percent);
     let promise = before.and_then(|before| alone.after(before, elapsed)).unwrap_or(alone);
@@ -96,11 +108,12 @@ pub fn next_look(elapsed: u64, percent: Option<u8>, before: Option<Promise>) -> 
         let half = promise.latest_seconds.saturating_sub(elapsed).div_ceil(2);
         if until_earliest > 1 { until_earliest.min(bold) } else { half }
     } else if before.is_some_and(|before| before.percent == percent) {
-        silent
+        // What stands still after it has shown itself may leap to its end.
+        silent * 2 / 3
     } else {
         (until_earliest / CAUTIOUS_PART).min(bold).max(silent)
     };
-    (wait.clamp(1, LONGEST), Some(promise))
+    (wait.max(crowd).clamp(1, LONGEST), Some(promise))
 }
 
 #[cfg(test)]
@@ -113,7 +126,7 @@ mod tests {
         let (mut at, mut promise) = (vec![FIRST_LOOK], None);
         while at[at.len() - 1] < until {
             let elapsed = at[at.len() - 1];
-            let (wait, next) = next_look(elapsed, Some(percent(elapsed)), promise);
+            let (wait, next) = next_look(elapsed, Some(percent(elapsed)), 1, promise);
             promise = next;
             at.push(elapsed + wait);
         }
@@ -127,10 +140,29 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_progress_is_looked_at_after_a_fourteenth_of_the_time_that_has_passed() {
+    fn a_silent_progress_is_looked_at_more_rarely_the_longer_it_takes() {
         for percent in [None, Some(0), Some(100)] {
-            assert_eq!(next_look(700, percent, None).0, 50);
+            assert_eq!(next_look(30, percent, 1, None).0, 16);
+            assert_eq!(next_look(600, percent, 1, None).0, 31);
         }
+    }
+
+    #[test]
+    fn many_images_under_way_are_looked_at_ten_times_a_second_together() {
+        let promise = next_look(60, Some(20), 1, None).1;
+        for (percent, before) in [(None, None), (Some(0), None), (Some(99), None), (Some(21), promise)] {
+            let (wait, _) = next_look(62, percent, 900, before);
+            assert!(wait >= 90, "{percent:?}: {wait}");
+        }
+    }
+
+    #[test]
+    fn the_image_is_asked_for_whenever_the_time_has_doubled() {
+        let looks = [30, 45, 61, 77, 129, 200, 300];
+        let asked: Vec<_> =
+            looks.windows(2).filter(|pair| asks_for_the_image(pair[0], pair[1])).map(|pair| pair[1]).collect();
+        assert_eq!(asked, [45, 77, 129, 300]);
+        assert!(!asks_for_the_image(0, 30));
     }
 
     #[test]
@@ -138,7 +170,7 @@ mod tests {
         let looks = looks(2_000, |elapsed| if elapsed < 100 { (elapsed / 2) as u8 } else { 50 });
         let late = looks.windows(2).filter(|pair| pair[0] > 250);
         assert!(late.clone().count() > 5);
-        assert!(late.clone().all(|pair| pair[1] - pair[0] <= pair[0] / SILENT_PART), "{looks:?}");
+        assert!(late.clone().all(|pair| pair[1] - pair[0] <= SILENT_SHORTEST + pair[0] / SILENT_PART), "{looks:?}");
     }
 
     #[test]
@@ -146,9 +178,9 @@ mod tests {
         let percents = [None, Some(0), Some(1), Some(50), Some(99), Some(100)];
         for elapsed in [0, 1, 10, 100, 1_000, 10_000, 86_400] {
             for first in percents {
-                let (_, promise) = next_look(elapsed, first, None);
+                let (_, promise) = next_look(elapsed, first, 1, None);
                 for second in percents {
-                    let (wait, _) = next_look(elapsed + 15, second, promise);
+                    let (wait, _) = next_look(elapsed + 15, second, 1, promise);
                     assert!((1..=LONGEST).contains(&wait), "{elapsed} {first:?} {second:?}: {wait}");
                 }
             }

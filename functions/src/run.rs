@@ -59,6 +59,12 @@ impl Run {
         self.0.rsplit(':').next().unwrap_or_default()
     }
 
+    /// What fits every run of this one's machine, in a filter of EC2.
+    pub(crate) fn pattern_of_all(&self) -> String {
+        let machine = self.0.rsplit_once(':').map_or("", |(machine, _)| machine);
+        format!("{machine}:*")
+    }
+
     /// Whether the run is an execution of the machine `machine_arn`.
     pub fn is_of(&self, machine_arn: &str) -> bool {
         let prefix = format!("{}:", machine_arn.replacen(":stateMachine:", ":execution:", 1));

@@ -12,7 +12,9 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{aws_error, cleanup, ec2, error::Error, ids::SnapshotId, metrics, run::Run, settings::Settings, tags};
+use crate::{
+    aws_error, cleanup, ec2, error::Error, event, ids::SnapshotId, metrics, run::Run, settings::Settings, tags,
+};
 
 /// What EventBridge calls the end of an execution.
 const STATUS_CHANGE: &str = "Step Functions Execution Status Change";
@@ -38,12 +40,6 @@ impl Started {
     }
 }
 
-/// Reads what EventBridge sends.
-pub fn parse(event: Value) -> Result<EventBridgeEvent<Value>, Error> {
-    serde_json::from_value(event)
-        .map_err(|error| Error::invalid("input", format!("an event of EventBridge is required: {error}")))
-}
-
 /// Starts a rollback for the run an event tells of, or for each one the sweep finds.
 pub async fn handle(
     client: &Client,
@@ -53,10 +49,7 @@ pub async fn handle(
 ) -> Result<Started, Error> {
     let mut started = Started::default();
     if event.detail_type == STATUS_CHANGE {
-        let Some(arn) = event.detail.get("executionArn").and_then(Value::as_str) else {
-            return Err(Error::invalid("detail.executionArn", "an execution's ARN is required"));
-        };
-        let run = Run::new(arn);
+        let run = Run::new(event::detail(&event, "executionArn")?);
         // The event tells of the run's end; the rollback itself asks whether it is true.
         roll_back(step_functions, settings, &run).await?;
         started.rolled_back.push(run);

@@ -72,6 +72,12 @@ pub struct Document {
     /// What the looks so far tell of the image's end.
     #[serde(default)]
     pub promise: Option<Promise>,
+    /// How many images the deployment's runs were making when it was last asked for.
+    #[serde(default)]
+    pub under_way: u64,
+    /// When the image has ended, in RFC 3339, if EventBridge has told of it and so ended the wait.
+    #[serde(default)]
+    pub told: Option<String>,
     /// The source instance as the create found it.
     #[serde(default)]
     pub source_instance: Option<SourceInstance>,
@@ -99,6 +105,8 @@ impl Document {
             reason: None,
             progress_percent: None,
             promise: None,
+            under_way: None,
+            told: None,
             image: None,
             source_instance: self.source_instance.clone(),
             snapshot_ids: None,
@@ -145,6 +153,11 @@ pub struct Step {
     pub progress_percent: Option<u8>,
     /// What the looks so far tell of the image's end; null where they tell nothing.
     pub promise: Option<Promise>,
+    /// How many images the deployment's runs are making.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub under_way: Option<u64>,
+    /// Always null: what EventBridge told is done with.
+    pub told: Option<String>,
     /// The image's attributes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<Attributes>,

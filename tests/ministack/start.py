@@ -4,10 +4,10 @@ Each function here replaces one of MiniStack's; its docstring says what AWS docu
 each one is in tests/ministack.rs.
 
 Three more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
-call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; MiniStack ends when
-its standard input closes, with every process it started, so that nothing outlives a runner that was
-killed; and SPEED (a number) scales the time limits of child executions and the rates of schedules as
-SFN_WAIT_SCALE scales the waits.
+call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; standard input brings
+the events of EC2, a line each, and when it closes MiniStack ends with every process it started, so
+that nothing outlives a runner that was killed; and SPEED (a number) scales the time limits of Tasks
+that wait and the rates of schedules as SFN_WAIT_SCALE scales the waits.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import shutil
 import signal
 import sys
 import threading
+import uuid
 
 from ministack.services import eventbridge, scheduler
 from ministack.services import stepfunctions as sfn
@@ -27,6 +28,7 @@ SPEED = float(os.environ.get("SPEED", "1"))
 STARTED_BY = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 
 execute_task = sfn._execute_task
+invoke_with_callback = sfn._invoke_with_callback
 apply_output_path = sfn._apply_output_path
 run_execution = sfn._run_execution
 start_execution = sfn._start_execution
@@ -42,9 +44,21 @@ def execute_task_with_computed_timeout(state, raw_input, execution, ctx):
     Functions Developer Guide)."""
     if "TimeoutSeconds" in state:
         seconds = sfn._jsonata_state_field(state, "TimeoutSeconds", "number", raw_input, ctx)
-        waits = "states:startExecution" in state.get("Resource", "")
+        resource = state.get("Resource", "")
+        waits = "states:startExecution" in resource or resource.endswith(".waitForTaskToken")
         state = {**state, "TimeoutSeconds": seconds / SPEED if waits else seconds}
+    task.execution = execution
     return execute_task(state, raw_input, execution, ctx)
+
+
+# The execution whose Task a thread executes.
+task = threading.local()
+
+
+def invoke_with_callback_and_history(resource, arguments, token, state):
+    """The history has a Task's arguments ("TaskScheduledEventDetails", API Reference)."""
+    task.execution["events"][-1]["taskScheduledEventDetails"]["parameters"] = json.dumps(arguments)
+    return invoke_with_callback(resource, arguments, token, state)
 
 
 def apply_output(state, data, ctx=None):
@@ -233,10 +247,26 @@ def children():
             yield from map(int, file.read().split())
 
 
-def end_with_standard_input():
-    """Ends the process group, functions included, once the runner is gone, and removes TMPDIR."""
-    while sys.stdin.buffer.read(4096):
-        pass
+def tell(event):
+    """EventBridge delivers at least once ("Event retry", EventBridge User Guide): here always twice.
+    PutEvents takes no events of AWS's own services, and no time in the past."""
+    record = {
+        **event,
+        "EventId": str(uuid.uuid4()),
+        "Detail": json.dumps(event["Detail"]),
+        "EventBusName": "default",
+        "Account": sfn.get_account_id(),
+        "Region": sfn.get_region(),
+    }
+    for _ in range(2):
+        eventbridge._dispatch_event(record)
+
+
+def read_standard_input():
+    """Takes in the events of EC2; once the runner is gone, ends the process group, functions included,
+    and removes TMPDIR."""
+    for line in sys.stdin.buffer:
+        tell(json.loads(line))
     try:
         shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
         # Not the whole group at once: where nothing reaps orphans, they would stay as zombies.
@@ -251,6 +281,7 @@ def end_with_standard_input():
 
 def main():
     sfn._execute_task = execute_task_with_computed_timeout
+    sfn._invoke_with_callback = invoke_with_callback_and_history
     sfn._apply_output_path = apply_output
     sfn._invoke_nested_start_execution_sync = start_child_and_wait
     sfn._start_execution = start_execution_once
@@ -261,7 +292,7 @@ def main():
     eventbridge._parse_rate_seconds = scaled_rate_seconds
     eventbridge._invoke_target = invoke_target_of_schedule
     scheduler._SCHEDULE_TICK_INTERVAL /= SPEED
-    threading.Thread(target=end_with_standard_input, daemon=True).start()
+    threading.Thread(target=read_standard_input, daemon=True).start()
 
     from ministack.app import main as serve
 

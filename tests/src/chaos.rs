@@ -126,6 +126,7 @@ async fn run(aws: &Deployment, plan: Plan, poll: Duration) -> Result<Vec<Ended>>
                 let (action, mentioning) = (action.clone(), run_name.clone());
                 aws.inject(&step_functions::Fault { action, mentioning, kind: *kind, after: *after, times: *times })?;
             }
+            Trouble::EventLost => aws.ec2.lose_event(&instance),
             Trouble::ImageFails(state) => aws.ec2.next_image(&instance, fails(state)),
             Trouble::NameRace if plan.operation == Operation::Create && rival.is_none() => {
                 name = format!("{name}-raced");
@@ -242,6 +243,7 @@ async fn attend(aws: &Deployment, execution: &Execution, ended: &mut Ended, poll
                 | Trouble::OwnCall { .. }
                 | Trouble::StepFunctionsCall { .. }
                 | Trouble::OwnStepFunctionsCall { .. }
+                | Trouble::EventLost
                 | Trouble::ImageFails(_)
                 | Trouble::StartedTwice
                 | Trouble::NameRace => {}

@@ -1,14 +1,15 @@
 //! The local AWS with the application deployed on it.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use ami_from_instance::{aws::http_client, run::RUN_TAG};
 use anyhow::{Context, Result};
 use aws_config::BehaviorVersion;
+use tokio::task::JoinHandle;
 
 use crate::{
     ec2::{Ec2, Settings},
-    ministack::{self, MiniStack},
+    ministack::{self, EventBus, MiniStack},
     prepare::{self, quietly},
     step_functions,
 };
@@ -31,11 +32,36 @@ pub struct Options {
     pub parameters: Vec<String>,
 }
 
+/// How often the local EC2 is asked for its events.
+const EVENTS_EVERY: Duration = Duration::from_millis(20);
+
+/// Carries EC2's events to EventBridge until it is dropped.
+#[derive(Debug)]
+struct Events(JoinHandle<()>);
+
+impl Events {
+    fn carry(ec2: Ec2, event_bus: EventBus) -> Self {
+        Self(tokio::spawn(async move {
+            // Should MiniStack have ended, there is nobody to be told.
+            while ec2.take_events().iter().all(|event| event_bus.send(event).is_ok()) {
+                tokio::time::sleep(EVENTS_EVERY).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// A running local AWS with the application deployed on it; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Deployment {
     /// The local EC2.
     pub ec2: Ec2,
+    _events: Events,
     ministack: MiniStack,
     outputs: BTreeMap<String, String>,
     speed: f64,
@@ -63,7 +89,8 @@ impl Deployment {
             .envs(ministack::credentials())
             .env("AWS_ENDPOINT_URL", ministack.endpoint());
         let outputs = serde_json::from_slice(&quietly(&mut deploy)?)?;
-        let deployment = Self { ec2, ministack, outputs, speed: options.speed };
+        let events = Events::carry(ec2.clone(), ministack.event_bus());
+        let deployment = Self { ec2, _events: events, ministack, outputs, speed: options.speed };
         deployment.seed();
         Ok(deployment)
     }

@@ -2,16 +2,18 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 
 use crate::prepare;
 
@@ -22,10 +24,31 @@ pub const ACCOUNT: &str = "000000000000";
 
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
+/// The default bus of EventBridge, for what only AWS's own services may send. It is MiniStack's standard
+/// input, which is held open for as long as that is to run.
+#[derive(Clone, Debug)]
+pub struct EventBus(Arc<Mutex<Option<ChildStdin>>>);
+
+impl EventBus {
+    /// Sends an event, with the fields of PutEvents.
+    pub fn send(&self, event: &impl Serialize) -> Result<()> {
+        let line = format!("{}\n", serde_json::to_string(event)?);
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(input) => Ok(input.write_all(line.as_bytes())?),
+            None => bail!("MiniStack has ended"),
+        }
+    }
+
+    fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
 /// A running MiniStack; it ends when this is dropped, or when this process ends in whatever way.
 #[derive(Debug)]
 pub struct MiniStack {
     child: Child,
+    event_bus: EventBus,
     port: u16,
     folder: PathBuf,
 }
@@ -49,13 +72,13 @@ impl MiniStack {
             .env("SFN_WAIT_SCALE", (1.0 / speed).to_string())
             .env("SPEED", speed.to_string())
             .env("TMPDIR", &folder)
-            // Its standard input is held open for as long as it is to run.
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
             .process_group(0);
-        let child = command.spawn().context("MiniStack could not be started")?;
-        let mut ministack = Self { child, port, folder };
+        let mut child = command.spawn().context("MiniStack could not be started")?;
+        let event_bus = EventBus(Arc::new(Mutex::new(child.stdin.take())));
+        let mut ministack = Self { child, event_bus, port, folder };
         ministack.wait_until_it_listens()?;
         Ok(ministack)
     }
@@ -63,6 +86,11 @@ impl MiniStack {
     /// Where it listens.
     pub fn endpoint(&self) -> String {
         endpoint(self.port)
+    }
+
+    /// Where AWS's services send their events.
+    pub fn event_bus(&self) -> EventBus {
+        self.event_bus.clone()
     }
 
     /// A folder that goes with it.
@@ -96,7 +124,7 @@ impl MiniStack {
 impl Drop for MiniStack {
     fn drop(&mut self) {
         // It ends itself and the functions it started once its standard input is closed.
-        drop(self.child.stdin.take());
+        self.event_bus.close();
         let _ = self.child.wait();
     }
 }

@@ -15,7 +15,7 @@ use local_aws::{
     chaos::{self, AT_ONCE, Operation, Plan, Report, SLOW, Trouble, campaign},
     deployment::{Deployment, Options},
     ec2::{self, FaultKind},
-    execution::{Execution, Outcome},
+    execution::{Execution, Outcome, create_in_a_crowd},
     prepare::root,
     step_functions,
 };
@@ -263,6 +263,8 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
             let run = Execution::start(&client, aws.lifecycle_machine_arn(), None, &input).await.unwrap();
             assert!(matches!(run.wait().await.unwrap(), Outcome::Succeeded(_)), "{file}");
         }
+        let (_, operation) = create_in_a_crowd(aws, "roles-crowd", Duration::from_secs(40)).await.unwrap();
+        assert!(matches!(operation.wait().await.unwrap(), Outcome::Succeeded(_)));
         // A sweep comes every twenty seconds.
         let sweeps = || aws.ec2.calls().iter().any(|call| call.caller == "ami-from-instance-start-rollback");
         while !sweeps() {

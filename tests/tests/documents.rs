@@ -60,6 +60,7 @@ fn each_function_has_a_payload_with_the_fields_that_the_machines_send() {
     let lifecycle = json("state-machine/lifecycle.asl.json".to_owned());
     let payloads: Vec<_> = names("functions/src/bin").iter().map(|name| name.replace(".rs", "")).collect();
     assert_eq!(names("events/functions").len(), payloads.len());
+    // What EventBridge sends is not the machines'.
     for (function, state) in [
         ("read-request", "Read the request"),
         ("start-create", "Create the image"),

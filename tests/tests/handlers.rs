@@ -295,10 +295,54 @@ async fn a_create_calls_nothing_that_its_promises_do_not_need() {
     let looks = calls_of_a_create(create_request(), true).await;
     assert_eq!(looks[0], ["DescribeInstances", "CreateImage"]);
     let pending = &looks[1..looks.len() - 1];
-    assert!(pending.iter().all(|calls| *calls == ["DescribeImages", "DescribeSnapshots"]), "{pending:?}");
-    assert!(pending.len() <= 6, "{pending:?}");
+    assert!(pending.len() <= 6 && pending.iter().all(|calls| is_a_look(calls)), "{pending:?}");
+    let images = pending.iter().filter(|calls| calls.len() > 1).count();
+    assert!(images <= 3, "the image is asked for when the time has doubled: {pending:?}");
     // Whether the instance is as it was; and the variable store, of an image that boots by UEFI.
-    assert_eq!(looks[looks.len() - 1], ["DescribeImages", "DescribeInstances", "DescribeImageAttribute"]);
+    let last = ["DescribeSnapshots", "DescribeImages", "DescribeInstances", "DescribeImageAttribute"];
+    assert_eq!(looks[looks.len() - 1], last);
+}
+
+#[tokio::test]
+async fn an_image_whose_end_is_told_is_asked_for_alone_and_at_once_again_if_it_does_not_show() {
+    let ec2 = ec2().await;
+    let mut document = document("create", create_request());
+    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    ec2.advance(Duration::from_secs(100));
+    document["told"] = json!("2030-01-01T00:00:00Z");
+    ec2.forget_calls();
+    let early = merged(document.clone(), &look(&ec2, document.clone()).await.unwrap());
+    assert_eq!((&early["status"], &early["waitSeconds"], &early["told"]), (&json!("Pending"), &json!(5), &json!(null)));
+    assert_eq!(actions(&ec2), ["DescribeImages", "DescribeInstanceStatus"]);
+
+    ec2.advance(Duration::from_secs(200));
+    ec2.forget_calls();
+    assert_eq!(look(&ec2, document).await.unwrap()["status"], "Available");
+    assert!(!actions(&ec2).contains(&"DescribeSnapshots".to_owned()));
+}
+
+#[tokio::test]
+async fn a_look_counts_the_images_under_way_when_the_time_has_doubled() {
+    let ec2 = ec2().await;
+    let mut document = document("create", create_request());
+    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    for number in 0..3 {
+        let mut request = create_request();
+        (request["name"], request["snapshotWithoutReboot"]) = (json!(format!("other-{number}")), json!(true));
+        let other = json!({"operation": "create", "run": format!("{RUN}-{number}"), "request": request});
+        start_create(&ec2, other).await.unwrap();
+    }
+    ec2.advance(Duration::from_secs(20));
+    document = merged(document.clone(), &look(&ec2, document).await.unwrap());
+    assert_eq!(document["underWay"], 0);
+    ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap()));
+    document = merged(document.clone(), &look(&ec2, document).await.unwrap());
+    assert_eq!((&document["underWay"], &document["status"]), (&json!(4), &json!("Pending")));
+}
+
+/// Whether these are the calls of a look that finds the image pending.
+fn is_a_look(calls: &[String]) -> bool {
+    calls == ["DescribeSnapshots"] || calls == ["DescribeSnapshots", "DescribeImages"]
 }
 
 #[tokio::test]
@@ -309,9 +353,9 @@ async fn a_create_that_reboots_asks_for_the_instances_checks_until_they_pass_aga
     assert!((2..=3).contains(&asked), "{looks:?}");
     let rest: Vec<_> = looks[1..looks.len() - 1]
         .iter()
-        .map(|calls| calls.iter().filter(|call| *call != "DescribeInstanceStatus").collect::<Vec<_>>())
+        .map(|calls| calls.iter().filter(|call| *call != "DescribeInstanceStatus").cloned().collect::<Vec<_>>())
         .collect();
-    assert!(rest.iter().all(|calls| *calls == ["DescribeImages", "DescribeSnapshots"]), "{looks:?}");
+    assert!(rest.iter().all(|calls| is_a_look(calls)), "{looks:?}");
 }
 
 #[tokio::test]

@@ -1,11 +1,6 @@
 //! Starts rollbacks for runs that ended without one.
 
-use ami_from_instance::{
-    aws,
-    lambda::serve,
-    settings::Settings,
-    start_rollback::{handle, parse},
-};
+use ami_from_instance::{aws, event::parse, lambda::serve, settings::Settings, start_rollback::handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

@@ -7,10 +7,7 @@ use local_aws::{
     deployment::{Deployment, Options},
     ec2::InstanceSpec,
     execution::{Execution, Outcome, states},
-    simulation::{
-        self, Kept, Shape, Way, fewest_looks, figures,
-        scale::{Watcher, load},
-    },
+    simulation::{self, Kept, Shape, Way, fewest_looks, figures, scale::load},
 };
 use serde_json::json;
 
@@ -28,8 +25,6 @@ enum Table {
     Looks,
     /// What was tried
     Tried,
-    /// With an event at the end of each image
-    Events,
     /// Many images at once
     Scale,
     /// Dollars, from the histories of executions on the local AWS
@@ -43,7 +38,6 @@ async fn main() -> Result<()> {
         match table {
             Table::Looks => looks(),
             Table::Tried => tried(),
-            Table::Events => events(),
             Table::Scale => scale(),
             Table::Cost => cost().await?,
         }
@@ -53,16 +47,19 @@ async fn main() -> Result<()> {
 }
 
 fn heading() {
-    println!("| who | progress | looks | calls | lag | p95 | of the time | gave up |");
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("| who | progress | events lost | looks | DescribeImages | calls | lag | p95 | of the time | gave up |");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
 }
 
-fn row(name: &str, way: Way, shape: Option<Shape>, lost: f64) {
-    let figures = figures(way, shape.unwrap_or(Shape::Linear), lost);
+fn row(way: Way, shape: Option<Shape>, lost: Option<f64>) {
+    let figures = figures(way, shape.unwrap_or(Shape::Linear), lost.unwrap_or(1.0));
     println!(
-        "| {name} | {} | {:.1} | {:.1} | {:.1} s | {:.1} s | {:.1} % | {:.1} % |",
+        "| {} | {} | {} | {:.1} | {:.1} | {:.1} | {:.1} s | {:.1} s | {:.1} % | {:.1} % |",
+        way.name(),
         shape.map_or("any", Shape::name),
+        lost.map_or("–".to_owned(), |lost| format!("{:.0} %", 100.0 * lost)),
         figures.looks,
+        figures.images,
         figures.calls,
         figures.lag,
         figures.lag_p95,
@@ -75,11 +72,13 @@ fn looks() {
     println!("{} images", simulation::IMAGES);
     println!();
     heading();
-    for shape in Shape::ALL {
-        row(Way::Ours.name(), Way::Ours, Some(shape), 1.0);
+    for lost in [0.0, 0.1, 1.0] {
+        for shape in Shape::ALL {
+            row(Way::Ours, Some(shape), Some(lost));
+        }
     }
     for way in Way::PEERS {
-        row(way.name(), way, None, 1.0);
+        row(way, None, None);
     }
     println!();
     println!("Without progress and events, whoever knows the distribution needs at least");
@@ -90,47 +89,43 @@ fn looks() {
 fn tried() {
     heading();
     for way in Way::TRIED {
-        for shape in Shape::ALL {
-            row(way.name(), way, Some(shape), 1.0);
-        }
-    }
-}
-
-fn events() {
-    heading();
-    for lost in [0.0, 0.1, 1.0] {
-        for way in [Way::Ours, Way::OursRelyingOnEvents] {
+        for lost in [0.0, 1.0] {
             for shape in Shape::ALL {
-                row(&format!("{}, {:.0} % lost", way.name(), 100.0 * lost), way, Some(shape), lost);
+                row(way, Some(shape), Some(lost));
             }
         }
     }
 }
 
 fn scale() {
-    println!("| who | progress | images | most in flight | looks | peak calls/s | throttled | lag | an image |");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| who | progress | events lost | images | most in flight | looks | peak calls/s | throttled | lag | an image |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     let rows = [
-        (Way::Ours, Watcher::Each, Shape::Linear),
-        (Way::Ours, Watcher::Each, Shape::Jumping),
-        (Way::Ours, Watcher::Each, Shape::Silent),
-        (Way::Ours, Watcher::Shared, Shape::Linear),
-        (Way::Ours, Watcher::Shared, Shape::Silent),
-        (Way::Terraform, Watcher::Each, Shape::Linear),
+        (Way::Ours, Shape::Linear, 0.0),
+        (Way::Ours, Shape::Volumes, 0.0),
+        (Way::Ours, Shape::Jumping, 0.0),
+        (Way::Ours, Shape::Silent, 0.0),
+        (Way::Ours, Shape::Linear, 1.0),
+        (Way::Ours, Shape::Silent, 1.0),
+        (Way::Terraform, Shape::Linear, 1.0),
     ];
-    for (way, watcher, shape) in rows {
-        let name = if watcher == Watcher::Shared { "a shared watcher" } else { way.name() };
+    for (way, shape, lost) in rows {
         for images in [1, 10, 100, 1_000, 10_000] {
-            let load = load(way, watcher, shape, images);
+            let load = load(way, shape, lost, images);
+            let is_ours = way == Way::Ours;
             println!(
-                "| {name} | {} | {images} | {} | {:.1} | {:.1} | {} | {:.1} s | {} |",
-                shape.name(),
+                "| {} | {} | {} | {images} | {} | {:.1} | {:.1} | {} | {:.1} s | {} |",
+                way.name(),
+                if is_ours { shape.name() } else { "any" },
+                if is_ours { format!("{:.0} %", 100.0 * lost) } else { "–".to_owned() },
                 load.in_flight,
                 load.looks,
                 load.peak,
                 load.throttled,
                 load.lag,
-                if way == Way::Ours { format!("${:.5}", load.dollars) } else { "–".to_owned() },
+                if is_ours { format!("${:.5}", load.dollars) } else { "–".to_owned() },
             );
         }
     }

@@ -72,6 +72,8 @@ pub enum Trouble {
         /// How many go well before.
         after: usize,
     },
+    /// EventBridge is not told of the image's end.
+    EventLost,
     /// The image ends in this state.
     ImageFails(ImageState),
     /// A person terminates the instance.
@@ -99,6 +101,7 @@ const ACTIONS: &[&str] = &[
     "DescribeImages",
     "DescribeImageAttribute",
     "DescribeSnapshots",
+    "DescribeTags",
     "DeregisterImage",
     "DeleteSnapshot",
     "CreateTags",
@@ -223,7 +226,7 @@ impl Plan {
 }
 
 fn trouble(rng: &mut Rng) -> Trouble {
-    match rng.u8(0..18) {
+    match rng.u8(0..19) {
         0..8 => call(rng),
         8 => step_functions_call(rng),
         9 => slow(rng),
@@ -237,6 +240,7 @@ fn trouble(rng: &mut Rng) -> Trouble {
         14 => Trouble::HandlerKilled,
         15 => Trouble::Aborted,
         16 => Trouble::StartedTwice,
+        17 => Trouble::EventLost,
         _ => Trouble::NameRace,
     }
 }
@@ -265,7 +269,8 @@ fn slow(rng: &mut Rng) -> Trouble {
 
 fn step_functions_call(rng: &mut Rng) -> Trouble {
     use step_functions::FaultKind::{LostResponse, Refused, Throttled, Unavailable};
-    let action = rng.choice(["DescribeExecution", "StopExecution", "StartExecution"]).unwrap_or("DescribeExecution");
+    let actions = ["DescribeExecution", "StopExecution", "StartExecution", "GetExecutionHistory", "SendTaskSuccess"];
+    let action = rng.choice(actions).unwrap_or("DescribeExecution");
     let kind = rng.choice([Throttled, Unavailable, LostResponse, Refused]).unwrap_or(Refused);
     Trouble::StepFunctionsCall { action: action.to_owned(), kind, times: rng.usize(1..6) }
 }

@@ -43,6 +43,7 @@ const KINDS: &[&str] = &[
     "not found just after creation",
     "snapshot in use for a while",
     "still listed after deregistration",
+    "event of an image's end lost",
     "image failed, error or invalid",
     "instance terminated meanwhile",
     "instance stopped meanwhile",
@@ -67,6 +68,7 @@ impl Report {
             let mut count = |kind: &str| *faults.entry(kind.to_owned()).or_default() += 1;
             for trouble in &run.plan.troubles {
                 match trouble {
+                    Trouble::EventLost => count("event of an image's end lost"),
                     Trouble::ImageFails(_) => count("image failed, error or invalid"),
                     Trouble::InstanceTerminated => count("instance terminated meanwhile"),
                     Trouble::InstanceStopped => count("instance stopped meanwhile"),

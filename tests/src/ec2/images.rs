@@ -68,6 +68,8 @@ pub(crate) struct Image {
     pub(crate) protection: Protection,
     pub(crate) last_launched: Option<SystemTime>,
     pub(crate) deregistered: Option<SystemTime>,
+    /// Whether EventBridge has not been told of its end yet, and is to be.
+    pub(crate) is_to_be_told: bool,
 }
 
 /// What a look at an image finds.

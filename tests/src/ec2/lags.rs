@@ -11,6 +11,8 @@ pub struct Lags {
     pub snapshot_appears: Duration,
     /// From a change of description or deprecation until DescribeImages shows it.
     pub change_shows: Duration,
+    /// From an image's end until EventBridge is told of it.
+    pub image_told: Duration,
     /// From DeregisterImage until lists are without the image.
     pub image_lingers: Duration,
     /// How long, after that, a look by id gets an empty list before it gets `InvalidAMIID.NotFound`.
@@ -27,6 +29,7 @@ impl Default for Lags {
             image_appears: Duration::from_secs(2),
             snapshot_appears: Duration::from_secs(1),
             change_shows: Duration::from_secs(2),
+            image_told: Duration::from_secs(1),
             image_lingers: Duration::from_secs(3),
             image_fades: Duration::from_secs(3),
             name_held: Duration::from_secs(5),

@@ -10,6 +10,7 @@ pub(crate) mod buckets;
 mod calls;
 mod clock;
 mod connection;
+mod events;
 mod faults;
 mod filters;
 mod ids;
@@ -42,6 +43,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use self::{
     calls::Call,
+    events::Event,
     faults::{Fault, FaultKind},
     images::{BASE_IMAGE, Fate},
     inspect::{ImageInfo, InstanceInfo, SnapshotInfo},
@@ -200,6 +202,16 @@ impl Ec2 {
     /// Says what becomes of the next image of an instance; said again, of the one after that.
     pub fn next_image(&self, instance_id: impl Into<String>, fate: Fate) {
         self.world.lock().plan(instance_id.into(), fate);
+    }
+
+    /// Loses the event of the end of an instance's next image.
+    pub fn lose_event(&self, instance_id: impl Into<String>) {
+        self.world.lock().untold.insert(instance_id.into());
+    }
+
+    /// What EventBridge is to be told, each event once.
+    pub fn take_events(&self) -> Vec<Event> {
+        self.world.lock().take_events()
     }
 
     /// Says how the progress of the snapshots to come grows.

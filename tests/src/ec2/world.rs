@@ -42,6 +42,8 @@ pub(crate) struct World {
     /// How many snapshots have lost their image.
     pub(crate) snapshots_released: u64,
     fates: HashMap<String, VecDeque<Fate>>,
+    /// The instances of whose next image's end nobody will be told.
+    pub(crate) untold: BTreeSet<String>,
     buckets: Option<Buckets>,
     pub(crate) faults: Faults,
     pub(crate) calls: Vec<Call>,
@@ -77,6 +79,7 @@ impl World {
             launch_tokens: HashMap::new(),
             snapshots_released: settings.seed,
             fates: HashMap::new(),
+            untold: BTreeSet::new(),
             buckets: settings.request_buckets.then(Buckets::default),
             faults: Faults::default(),
             calls: Vec::new(),

@@ -43,7 +43,10 @@ fn normal(random: &mut Rng) -> f64 {
 #[derive(Clone, Copy, Debug)]
 struct Watched {
     took: f64,
-    looks: usize,
+    looks: u32,
+    /// Calls of DescribeImages.
+    images: u32,
+    calls: u32,
     /// None if the way gave up.
     lag: Option<f64>,
 }
@@ -51,29 +54,37 @@ struct Watched {
 /// Watches one image; `event` says whether its end is told.
 fn watch(way: Way, shape: Shape, took: f64, event: bool, random: &mut Rng) -> Watched {
     let progress = shape.progress(took, random);
-    let told = took + AN_EVENT_TAKES;
+    let told_at = took + AN_EVENT_TAKES;
     let mut pace = way.begin();
     let mut now = if way.is_ours() { BEGINNING_TAKES } else { 0.0 };
-    let (mut elapsed, mut looks) = (0, 0);
-    while let Some(wait) = pace.wait(elapsed, &progress.at(now)) {
+    let mut elapsed = 0;
+    let mut watched = Watched { took, looks: 0, images: 0, calls: 0, lag: None };
+    while let Some(wait) = pace.wait(elapsed, &progress.at(now), 1) {
         let due = now + wait as f64;
-        let woken = event && (now..due).contains(&told);
-        now = if woken { told } else { due } + if way.is_ours() { A_LOOK_TAKES } else { 0.0 };
+        let told = event && way.is_ours() && (now..due).contains(&told_at);
+        now = if told { told_at } else { due } + if way.is_ours() { A_LOOK_TAKES } else { 0.0 };
+        let calls = way.calls(elapsed, elapsed + wait, now >= took, told);
         elapsed += wait;
-        looks += 1;
+        watched.looks += 1;
+        watched.images += calls.images;
+        // The event's function asks whose image it is.
+        watched.calls += calls.images + calls.snapshots + u32::from(told);
         if now >= took {
-            return Watched { took, looks, lag: Some(now - took) };
+            watched.lag = Some(now - took);
+            return watched;
         }
     }
-    Watched { took, looks, lag: None }
+    watched
 }
 
 /// What a way gave over all images.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    /// Looks an image: calls of DescribeImages.
+    /// Looks an image.
     pub looks: f64,
-    /// EC2 calls an image: a look that finds the image pending may ask for its snapshots too.
+    /// Calls of DescribeImages an image.
+    pub images: f64,
+    /// EC2 calls an image, of every action.
     pub calls: f64,
     /// Mean seconds from an image's end until it is seen.
     pub lag: f64,
@@ -98,10 +109,11 @@ pub fn figures(way: Way, shape: Shape, lost: f64) -> Figures {
     let mut lags: Vec<_> = watched.iter().filter_map(|one| one.lag).collect();
     lags.sort_by(f64::total_cmp);
     let shares: Vec<_> = watched.iter().filter_map(|one| one.lag.map(|lag| lag / one.took)).collect();
-    let looks = watched.iter().map(|one| one.looks as f64).sum::<f64>() / watched.len() as f64;
+    let an_image = |count: fn(&Watched) -> u32| mean(&watched.iter().map(|one| count(one).into()).collect::<Vec<_>>());
     Figures {
-        looks,
-        calls: if way.asks_for_snapshots() { 2.0 * looks - 1.0 } else { looks },
+        looks: an_image(|one| one.looks),
+        images: an_image(|one| one.images),
+        calls: an_image(|one| one.calls),
         lag: mean(&lags),
         lag_p95: lags[lags.len() * 95 / 100],
         lag_share: mean(&shares),

@@ -8,7 +8,9 @@ use std::{
 
 use fastrand::Rng;
 
-use super::{A_LOOK_TAKES, BEGINNING_TAKES, SEED, Shape, Way, durations, mean, shape::Progress, way::Pace};
+use super::{
+    A_LOOK_TAKES, AN_EVENT_TAKES, BEGINNING_TAKES, SEED, Shape, Way, durations, mean, shape::Progress, way::Pace,
+};
 use crate::{
     cost,
     ec2::{
@@ -24,21 +26,6 @@ const ATTEMPTS: u32 = 3;
 const RETRY_SECONDS: f64 = 15.0;
 const LONGEST_RETRY_SECONDS: f64 = 120.0;
 
-/// Who looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watcher {
-    /// Each image's own machine.
-    Each,
-    /// One for all, as the README describes it: it looks at what is due, as many images a call as
-    /// [`IDS_A_CALL`], every [`TICK_SECONDS`].
-    Shared,
-}
-
-/// How many images a shared watcher asks for in one call.
-const IDS_A_CALL: usize = 200;
-/// How often it looks, in seconds.
-const TICK_SECONDS: u64 = 3;
-
 /// What so many images at once gave.
 #[derive(Clone, Debug)]
 pub struct Load {
@@ -46,7 +33,7 @@ pub struct Load {
     pub in_flight: usize,
     /// Looks an image.
     pub looks: f64,
-    /// The most calls of DescribeImages within ten seconds, a second.
+    /// The most calls of one action within ten seconds, a second.
     pub peak: f64,
     /// Calls that EC2 refused.
     pub throttled: usize,
@@ -56,127 +43,169 @@ pub struct Load {
     pub dollars: f64,
 }
 
+/// What a call describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Call {
+    Tags,
+    Snapshots,
+    Images,
+}
+
+impl Call {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tags => "DescribeTags",
+            Self::Snapshots => "DescribeSnapshots",
+            Self::Images => "DescribeImages",
+        }
+    }
+}
+
+/// What comes next for an image, and when: an event of its end, or a call. A call of an older number
+/// was overtaken by the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    Event,
+    Call(Call, u32),
+}
+
 struct One {
     begun: f64,
     took: f64,
     progress: Progress,
     pace: Pace,
+    /// What it had waited before the latest wait, and all that it has.
+    before: u64,
     elapsed: u64,
-    /// The next call of its look.
-    call: Call,
+    /// How many images were under way when it last asked.
+    under_way: u64,
+    told: bool,
     refused: u32,
+    number: u32,
+    seen: bool,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Call {
-    DescribeImages,
-    DescribeSnapshots,
-}
-
-/// Starts so many images as fast as CreateImage allows, and watches them.
-pub fn load(way: Way, watcher: Watcher, shape: Shape, images: usize) -> Load {
-    let due = |seconds: f64| match watcher {
-        Watcher::Each => milliseconds(seconds),
-        Watcher::Shared => milliseconds(seconds).next_multiple_of(TICK_SECONDS * 1_000),
-    };
-    let uncounted = |seconds: f64| if way.is_ours() && watcher == Watcher::Each { seconds } else { 0.0 };
+/// Starts so many images as fast as CreateImage allows, and watches them; each one's event is lost
+/// with a probability of `lost`.
+pub fn load(way: Way, shape: Shape, lost: f64, images: usize) -> Load {
+    let uncounted = |seconds: f64| if way.is_ours() { seconds } else { 0.0 };
     let mut random = Rng::with_seed(SEED + 2);
     let mut buckets = Buckets::default();
     let mut queue = BinaryHeap::new();
     let mut all: Vec<One> = vec![];
-    for (number, took) in durations(images).into_iter().enumerate() {
-        let begun = (number as f64 - f64::from(CHANGING.capacity)).max(0.0) / f64::from(CHANGING.refill);
+    for (at, took) in durations(images).into_iter().enumerate() {
+        let begun = (at as f64 - f64::from(CHANGING.capacity)).max(0.0) / f64::from(CHANGING.refill);
         let mut pace = way.begin();
-        let elapsed = pace.wait(0, &[]).unwrap_or_default();
-        queue.push(Reverse((due(begun + uncounted(BEGINNING_TAKES) + elapsed as f64), number)));
+        let elapsed = pace.wait(0, &[], 1).unwrap_or_default();
+        let due = begun + uncounted(BEGINNING_TAKES) + elapsed as f64;
+        queue.push(Reverse((milliseconds(due), at, Next::Call(first_call(way), 0))));
+        if way.is_ours() && random.f64() >= lost {
+            queue.push(Reverse((milliseconds(begun + took + AN_EVENT_TAKES), at, Next::Event)));
+        }
         let progress = shape.progress(took, &mut random);
-        all.push(One { begun, took, progress, pace, elapsed, call: Call::DescribeImages, refused: 0 });
+        let (before, under_way, told, refused, number, seen) = (0, 1, false, 0, 0, false);
+        all.push(One { begun, took, progress, pace, before, elapsed, under_way, told, refused, number, seen });
     }
+    let pending = Pending::of(&all);
     let (mut looks, mut throttled, mut retries) = (0, 0, 0);
     let mut lags = vec![];
-    // What the shared watcher has asked for in this tick: the time, and how many of each action.
-    let mut tick = (0, [0, 0]);
-    let mut calls: BTreeMap<u64, usize> = BTreeMap::new();
-    while let Some(Reverse((at, number))) = queue.pop() {
-        let one = &mut all[number];
+    let mut calls: BTreeMap<(u64, Call), usize> = BTreeMap::new();
+    while let Some(Reverse((at, index, next))) = queue.pop() {
+        let one = &mut all[index];
         let now = at as f64 / 1_000.0;
-        let action = if one.call == Call::DescribeImages { "DescribeImages" } else { "DescribeSnapshots" };
-        let is_carried = watcher == Watcher::Shared && {
-            if tick.0 != at {
-                tick = (at, [0, 0]);
+        let call = match next {
+            Next::Event if !one.seen => {
+                (one.told, one.number, one.refused) = (true, one.number + 1, 0);
+                Call::Tags
             }
-            let asked = &mut tick.1[one.call as usize];
-            *asked += 1;
-            *asked % IDS_A_CALL != 1
+            Next::Call(call, number) if number == one.number => call,
+            _ => continue,
         };
-        if one.call == Call::DescribeImages && !is_carried {
-            *calls.entry(at / 10_000).or_default() += 1;
-        }
-        if !is_carried && !buckets.take(action, LOOKING, SystemTime::UNIX_EPOCH + Duration::from_millis(at)) {
+        *calls.entry((at / 10_000, call)).or_default() += 1;
+        if !buckets.take(call.name(), LOOKING, SystemTime::UNIX_EPOCH + Duration::from_millis(at)) {
             throttled += 1;
             one.refused += 1;
-            let pause = if one.refused.is_multiple_of(ATTEMPTS) {
+            let (again, pause) = if one.refused.is_multiple_of(ATTEMPTS) {
                 retries += 1;
-                one.call = Call::DescribeImages;
                 let doubled = RETRY_SECONDS * f64::from(1 << (one.refused / ATTEMPTS - 1).min(5));
-                random.f64() * doubled.min(LONGEST_RETRY_SECONDS)
+                let first = if one.told { call } else { first_call(way) };
+                (first, random.f64() * doubled.min(LONGEST_RETRY_SECONDS))
             } else {
-                random.f64() * f64::from(one.refused % ATTEMPTS)
+                (call, random.f64() * f64::from(one.refused % ATTEMPTS))
             };
-            queue.push(Reverse((milliseconds(now + pause), number)));
+            queue.push(Reverse((milliseconds(now + pause), index, Next::Call(again, one.number))));
             continue;
         }
         let age = now - one.begun;
-        if one.call == Call::DescribeImages {
-            looks += 1;
-            if age >= one.took {
-                lags.push(age - one.took);
-                continue;
-            }
-            if way.asks_for_snapshots() {
-                one.call = Call::DescribeSnapshots;
-                queue.push(Reverse((at, number)));
-                continue;
-            }
+        let asked = way.calls(one.before, one.elapsed, age >= one.took, one.told);
+        let then = match call {
+            Call::Tags => Some((Call::Images, now + A_LOOK_TAKES)),
+            Call::Snapshots if asked.images > 0 => Some((Call::Images, now)),
+            _ => None,
+        };
+        if let Some((call, when)) = then {
+            queue.push(Reverse((milliseconds(when), index, Next::Call(call, one.number))));
+            continue;
         }
-        (one.call, one.refused) = (Call::DescribeImages, 0);
-        if watcher == Watcher::Shared {
-            // It goes by the clock, not by the sum of its waits.
-            one.elapsed = age as u64;
+        looks += 1;
+        if call == Call::Images && age >= one.took {
+            one.seen = true;
+            lags.push(age - one.took);
+            continue;
         }
-        if let Some(wait) = one.pace.wait(one.elapsed, &one.progress.at(age)) {
+        if call == Call::Images {
+            one.under_way = pending.at(now);
+        }
+        (one.refused, one.told) = (0, false);
+        if let Some(wait) = one.pace.wait(one.elapsed, &one.progress.at(age), one.under_way) {
+            one.before = one.elapsed;
             one.elapsed += wait;
-            queue.push(Reverse((due(now + wait as f64 + uncounted(A_LOOK_TAKES)), number)));
+            let due = milliseconds(now + wait as f64 + uncounted(A_LOOK_TAKES));
+            queue.push(Reverse((due, index, Next::Call(first_call(way), one.number))));
         }
     }
     let count = images as f64;
     Load {
-        in_flight: most_at_once(&all),
+        in_flight: pending.most(),
         looks: f64::from(looks) / count,
         peak: calls.values().max().map_or(0.0, |most| *most as f64 / 10.0),
         throttled,
         lag: mean(&lags),
-        dollars: match watcher {
-            // The machine waits once, for the watcher.
-            Watcher::Shared => cost::dollars_of_looks(1.0),
-            Watcher::Each => {
-                cost::dollars_of_looks(f64::from(looks) / count) + f64::from(retries) / count * cost::TRANSITION
-            }
-        },
+        dollars: cost::dollars_of_looks(f64::from(looks) / count) + f64::from(retries) / count * cost::TRANSITION,
     }
+}
+
+fn first_call(way: Way) -> Call {
+    if way.asks_for_snapshots() { Call::Snapshots } else { Call::Images }
 }
 
 fn milliseconds(seconds: f64) -> u64 {
     (seconds * 1_000.0) as u64
 }
 
-fn most_at_once(all: &[One]) -> usize {
-    let mut changes: Vec<_> = all.iter().flat_map(|one| [(one.begun, 1), (one.begun + one.took, -1)]).collect();
-    changes.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
-    let mut pending = 0_isize;
-    let most = changes.into_iter().map(|(_, change)| {
-        pending += change;
-        pending
-    });
-    most.max().unwrap_or_default().unsigned_abs()
+/// How many images are pending from each moment on at which that changes.
+struct Pending(Vec<(f64, u64)>);
+
+impl Pending {
+    fn of(all: &[One]) -> Self {
+        let mut changes: Vec<_> = all.iter().flat_map(|one| [(one.begun, 1), (one.begun + one.took, -1)]).collect();
+        changes.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
+        let mut pending = 0_i64;
+        let counted = changes.into_iter().map(|(at, change)| {
+            pending += change;
+            (at, pending.unsigned_abs())
+        });
+        Self(counted.collect())
+    }
+
+    fn at(&self, now: f64) -> u64 {
+        match self.0.partition_point(|(at, _)| *at <= now) {
+            0 => 0,
+            after => self.0[after - 1].1,
+        }
+    }
+
+    fn most(&self) -> usize {
+        self.0.iter().map(|(_, pending)| *pending as usize).max().unwrap_or_default()
+    }
 }

@@ -9,9 +9,9 @@ use super::shape::Snapshot;
 pub enum Way {
     /// The handlers' own.
     Ours,
-    /// The handlers' own, but looking more rarely where the progress tells nothing: what an event
-    /// that always comes would allow.
-    OursRelyingOnEvents,
+    /// The handlers' own, but waiting half of the time that has passed while the progress is 0 %: what
+    /// an event that always comes would allow.
+    RelyingOnEvents,
     /// A twentieth of the time that has passed.
     Twentieth,
     /// A tenth of the time that has passed.
@@ -30,6 +30,15 @@ pub enum Way {
     Packer,
 }
 
+/// What a look calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Calls {
+    /// DescribeImages.
+    pub(super) images: u32,
+    /// DescribeSnapshots.
+    pub(super) snapshots: u32,
+}
+
 /// One image's waits.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -42,13 +51,14 @@ impl Way {
     /// Those of others.
     pub const PEERS: [Self; 3] = [Self::Terraform, Self::AwsWait, Self::Packer];
     /// Ours, and those that were tried for it.
-    pub const TRIED: [Self; 5] = [Self::Ours, Self::Twentieth, Self::Tenth, Self::HalfOfThePromise, Self::WholePromise];
+    pub const TRIED: [Self; 6] =
+        [Self::Ours, Self::RelyingOnEvents, Self::Twentieth, Self::Tenth, Self::HalfOfThePromise, Self::WholePromise];
 
     /// A few words.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "this project",
-            Self::OursRelyingOnEvents => "relying on events",
+            Self::RelyingOnEvents => "relying on events",
             Self::Twentieth => "a 20th of the time passed",
             Self::Tenth => "a 10th of the time passed",
             Self::HalfOfThePromise => "half of the promise",
@@ -69,14 +79,25 @@ impl Way {
         self.is_ours() && !matches!(self, Self::Twentieth | Self::Tenth)
     }
 
+    /// What a look calls, with so many seconds waited before the one before it and before it; `ended` says whether
+    /// the image has ended, `told` whether an event told so.
+    pub(super) fn calls(self, before: u64, elapsed: u64, ended: bool, told: bool) -> Calls {
+        if !self.asks_for_snapshots() {
+            return Calls { images: 1, snapshots: 0 };
+        }
+        // While its snapshots are being made, the image cannot be ready.
+        let images = u32::from(ended || pace::asks_for_the_image(before, elapsed));
+        Calls { images, snapshots: u32::from(!told) }
+    }
+
     pub(super) fn begin(self) -> Pace {
         Pace { way: self, looks: 0, promise: None }
     }
 }
 
 impl Pace {
-    /// Seconds until the next look; none to give up.
-    pub(super) fn wait(&mut self, elapsed: u64, snapshots: &[Snapshot]) -> Option<u64> {
+    /// Seconds until the next look, with so many images under way; none to give up.
+    pub(super) fn wait(&mut self, elapsed: u64, snapshots: &[Snapshot], under_way: u64) -> Option<u64> {
         let looks = self.looks;
         self.looks += 1;
         match self.way {
@@ -98,8 +119,8 @@ impl Pace {
             },
             _ => {
                 let wait;
-                (wait, self.promise) = pace::next_look(elapsed, slowest, self.promise);
-                let is_silent = slowest == Some(0) && self.way == Way::OursRelyingOnEvents;
+                (wait, self.promise) = pace::next_look(elapsed, slowest, under_way, self.promise);
+                let is_silent = slowest == Some(0) && self.way == Way::RelyingOnEvents;
                 if is_silent { wait.max(elapsed / 2) } else { wait }
             }
         })

@@ -37,6 +37,8 @@ fn each_function_answers_what_the_machines_send_it() {
         }
         let update = invoke("StartUpdateFunction", "start-update.json");
         assert!(update["status"] == "Pending" || update["status"] == "Available", "{update}");
+        let woken = invoke("WakeFunction", "wake.json");
+        assert_eq!((&woken["woken"], &woken["reason"]), (&false.into(), &"it has ended".into()), "{woken}");
         let started = invoke("StartRollbackFunction", "start-rollback.json");
         assert!(started["rolledBack"][0].as_str().is_some_and(|run| run.ends_with(":example")), "{started}");
     });

@@ -5,6 +5,7 @@
 mod create;
 mod delete;
 mod ends;
+mod events;
 mod exactly_one;
 mod functions;
 mod ministack;

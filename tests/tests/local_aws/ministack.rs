@@ -133,6 +133,48 @@ fn stopping_an_execution_stops_its_child_and_it_stays_stopped() {
     });
 }
 
+/// A machine that waits for a token for so many seconds.
+fn waiting_for_a_token(seconds: &str) -> Value {
+    json!({"StartAt": "Wait", "States": {
+        "Wait": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::events:putEvents.waitForTaskToken",
+            "Arguments": {"Entries": [
+                {"Source": "tests", "DetailType": "Waits", "Detail": {"token": "{% $states.context.Task.Token %}"}},
+            ]},
+            "TimeoutSeconds": seconds,
+            "Catch": [{"ErrorEquals": ["States.Timeout"], "Output": "in time", "Next": "Caught"}],
+            "End": true,
+        },
+        "Caught": {"Type": "Pass", "End": true},
+    }})
+}
+
+#[test]
+fn a_history_has_the_token_of_a_task_and_the_token_ends_its_wait() {
+    on_aws(async |aws| {
+        let client = aws.step_functions();
+        let machine = machine(aws, waiting_for_a_token("{% 60000 %}")).await;
+        let execution = start(aws, &machine, &unique("execution")).await;
+        let token = loop {
+            let history = client.get_execution_history().execution_arn(&execution.arn).send().await.unwrap();
+            let scheduled = history.events.iter().find_map(|event| event.task_scheduled_event_details());
+            let arguments = scheduled.map(|details| details.parameters().to_owned()).unwrap_or_default();
+            if let Ok(arguments) = serde_json::from_str::<Value>(&arguments) {
+                break arguments["Entries"][0]["Detail"]["token"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        };
+        client.send_task_success().task_token(token).output(r#"{"told": "now"}"#).send().await.unwrap();
+        assert_eq!(execution.wait().await.unwrap(), Outcome::Succeeded(json!({"told": "now"})));
+    });
+}
+
+#[test]
+fn the_time_of_a_task_that_waits_for_a_token_may_be_computed() {
+    on_aws(async |aws| assert_eq!(output(aws, waiting_for_a_token("{% 30 + 30 %}")).await, "in time"));
+}
+
 #[test]
 fn a_machines_own_time_limit_ends_its_executions() {
     on_aws(async |aws| {

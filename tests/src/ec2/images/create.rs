@@ -189,6 +189,7 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
     if !request.no_reboot && instance.state(now) == InstanceStateName::Running {
         world.instance(&instance.id)?.reboots.push(now);
     }
+    let is_to_be_told = !world.untold.remove(&instance.id);
     let id = world.ids.resource("ami");
     let usual = volumes.iter().map(|(volume, _)| usual_duration(volume.size_gib)).max().unwrap_or_default();
     let fate = world.next_fate(&instance.id);
@@ -251,6 +252,7 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
         protection: Protection::Off,
         last_launched: None,
         deregistered: None,
+        is_to_be_told,
     };
     world.images.insert(id.clone(), image);
     let mut xml = Xml::default();

@@ -67,6 +67,11 @@ impl Making {
         self.0.as_ref().filter(|end| end.at <= now)
     }
 
+    /// When it has ended, if it has.
+    pub(crate) fn ended(&self, now: SystemTime) -> Option<SystemTime> {
+        self.end(now).map(|end| end.at)
+    }
+
     /// `pending`, `available`, or a state of failure.
     pub(crate) fn state(&self, now: SystemTime) -> ImageState {
         self.end(now).map_or(ImageState::Pending, |end| end.state.clone())

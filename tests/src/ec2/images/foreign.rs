@@ -38,6 +38,7 @@ impl World {
             protection: Protection::Off,
             last_launched: None,
             deregistered: None,
+            is_to_be_told: false,
         };
         self.images.insert(id, image);
     }
