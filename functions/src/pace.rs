@@ -82,6 +82,22 @@ impl Promise {
         let is_narrow = self.latest_seconds - self.earliest_seconds <= NARROW;
         self.agreed >= BELIEVED || self.agreed > 0 && is_narrow
     }
+
+    /// Seconds to wait for what is promised; `silent` where nothing would be.
+    fn wait(self, elapsed: u64, stands_still: bool, silent: u64) -> u64 {
+        let until_earliest = self.earliest_seconds.saturating_sub(elapsed);
+        let bold = elapsed * BOLDEST;
+        if self.is_believed() {
+            // The moment lies between the two: half of what is left each time finds it in two looks.
+            let half = self.latest_seconds.saturating_sub(elapsed).div_ceil(2);
+            if until_earliest > 1 { until_earliest.min(bold) } else { half }
+        } else if stands_still {
+            // What stands still after it has shown itself may leap to its end.
+            silent * 2 / 3
+        } else {
+            (until_earliest / CAUTIOUS_PART).min(bold).max(silent)
+        }
+    }
 }
 
 /// Whether a look asks for the image although its snapshots are still being made, which it cannot
@@ -94,26 +110,17 @@ pub fn asks_for_the_image(before: u64, elapsed: u64) -> bool {
 /// was begun, with its slowest snapshot at `percent`, with so many images `under_way`, and with the
 /// promise of the looks before.
 pub fn next_look(elapsed: u64, percent: Option<u8>, under_way: u64, before: Option<Promise>) -> (u64, Option<Promise>) {
-    let crowd = under_way / LOOKS_A_SECOND;
     let silent = SILENT_SHORTEST + elapsed / SILENT_PART;
-    let Some(percent @ 1..) = percent else {
-        return (silent.max(crowd).min(LONGEST), before);
+    let (wait, promise) = match percent {
+        Some(percent @ 1..) => {
+            let alone = Promise::of_one_look(elapsed, percent);
+            let promise = before.and_then(|before| alone.after(before, elapsed)).unwrap_or(alone);
+            let stands_still = before.is_some_and(|before| before.percent == percent);
+            (promise.wait(elapsed, stands_still, silent), Some(promise))
+        }
+        Some(0) | None => (silent, before),
     };
-    let alone = Promise::of_one_look(elapsed, percent);
-    let promise = before.and_then(|before| alone.after(before, elapsed)).unwrap_or(alone);
-    let until_earliest = promise.earliest_seconds.saturating_sub(elapsed);
-    let bold = elapsed * BOLDEST;
-    let wait = if promise.is_believed() {
-        // The moment lies between the two: half of what is left each time finds it in two looks.
-        let half = promise.latest_seconds.saturating_sub(elapsed).div_ceil(2);
-        if until_earliest > 1 { until_earliest.min(bold) } else { half }
-    } else if before.is_some_and(|before| before.percent == percent) {
-        // What stands still after it has shown itself may leap to its end.
-        silent * 2 / 3
-    } else {
-        (until_earliest / CAUTIOUS_PART).min(bold).max(silent)
-    };
-    (wait.max(crowd).clamp(1, LONGEST), Some(promise))
+    (wait.max(under_way / LOOKS_A_SECOND).clamp(1, LONGEST), promise)
 }
 
 #[cfg(test)]

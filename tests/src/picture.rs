@@ -279,15 +279,14 @@ fn best_order(layer: usize, layers: &[Vec<usize>], links: &[(usize, usize)]) -> 
 }
 
 fn cost(layers: &[Vec<usize>], links: &[(usize, usize)]) -> (usize, usize) {
-    let mut places = BTreeMap::new();
-    for layer in layers {
+    // Of each node its layer, and twice the distance from the layer's middle.
+    let mut places = vec![(0, 0); layers.iter().map(Vec::len).sum()];
+    for (height, layer) in layers.iter().enumerate() {
         for (place, &number) in layer.iter().enumerate() {
-            // Twice the distance from the layer's middle.
-            places.insert(number, (2 * place + 64).saturating_sub(layer.len()));
+            places[number] = (height, (2 * place + 64).saturating_sub(layer.len()));
         }
     }
-    let layer_of = |number| layers.iter().position(|layer| layer.contains(&number));
-    let spans: Vec<_> = links.iter().map(|&(a, b)| (layer_of(a), places[&a], places[&b])).collect();
+    let spans: Vec<_> = links.iter().map(|&(a, b)| (places[a].0, places[a].1, places[b].1)).collect();
     let mut crossings = 0;
     for (i, one) in spans.iter().enumerate() {
         for other in &spans[i + 1..] {

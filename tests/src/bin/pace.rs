@@ -1,11 +1,14 @@
 //! `cargo pace`: the tables of the README's performance section.
 
-use anyhow::{Context, Result, bail};
+use std::time::Duration;
+
+use ami_from_instance::run::RUN_TAG;
+use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
 use local_aws::{
     cost,
     deployment::{Deployment, Options},
-    ec2::InstanceSpec,
+    ec2::{InstanceSpec, Progress},
     execution::{Execution, Outcome, states},
     simulation::{self, Kept, Shape, Way, fewest_looks, figures, scale::load},
 };
@@ -142,45 +145,69 @@ async fn cost() -> Result<()> {
     let aws = &tokio::task::block_in_place(|| {
         tokio::runtime::Handle::current().block_on(Deployment::start(&options, &|step| eprintln!("{step}")))
     })?;
-    println!("| image | looks | transitions | a run | single machine | its transitions | ratio |");
-    println!("|---|---|---|---|---|---|---|");
-    let [(two, small), (ten, middle), (forty, large)] = VOLUMES;
-    let rows = tokio::try_join!(cost_of(aws, two, small), cost_of(aws, ten, middle), cost_of(aws, forty, large))?;
-    for row in [rows.0, rows.1, rows.2] {
-        println!("{row}");
+    println!("| progress | image | looks | transitions | a run | single machine | its transitions | ratio |");
+    println!("|---|---|---|---|---|---|---|---|");
+    let even = begin(aws, "even").await?;
+    aws.ec2.set_progress(Progress::AtOnce);
+    let silent = begin(aws, "0 % until the end").await?;
+    for run in even.into_iter().chain(silent) {
+        println!("{}", run.cost(aws).await?);
     }
     Ok(())
 }
 
-/// Makes an image that takes so many minutes, and counts the states of its executions.
-async fn cost_of(aws: &Deployment, minutes: u64, gib: u32) -> Result<String> {
-    let instance = aws.ec2.add_instance(InstanceSpec::default().volume("/dev/sdf", gib, "gp3"));
-    let input = json!({
-        "name": format!("{minutes} minutes"),
-        "sourceInstanceId": instance,
-        "snapshotWithoutReboot": true,
-        "timeouts": {"create": "2h"},
-    });
-    let name = format!("minutes-{minutes}");
-    let client = aws.step_functions();
-    let run = Execution::start(&client, aws.lifecycle_machine_arn(), Some(&name), &input.to_string()).await?;
-    let outcome = run.wait().await?;
-    if !matches!(outcome, Outcome::Succeeded(_)) {
-        bail!("{outcome:?}");
+/// A create whose cost is counted.
+struct Counted {
+    progress: &'static str,
+    minutes: u64,
+    run: Execution,
+}
+
+/// Begins an image for each of [`VOLUMES`]; gives the runs once EC2 is at work.
+async fn begin(aws: &Deployment, progress: &'static str) -> Result<Vec<Counted>> {
+    let mut runs = vec![];
+    for (minutes, gib) in VOLUMES {
+        let instance = aws.ec2.add_instance(InstanceSpec::default().volume("/dev/sdf", gib, "gp3"));
+        let input = json!({
+            "name": format!("{minutes} minutes, {}", progress.replace('%', "percent")),
+            "sourceInstanceId": instance,
+            "snapshotWithoutReboot": true,
+            "timeouts": {"create": "2h"},
+        });
+        let (client, machine) = (aws.step_functions(), aws.lifecycle_machine_arn());
+        let run = Execution::start(&client, machine, None, &input.to_string()).await?;
+        runs.push(Counted { progress, minutes, run });
     }
-    let operations = aws.output("OperationMachineArn").replace(":stateMachine:", ":execution:");
-    let mut entered = states(&client, &run.arn).await?;
-    entered.extend(states(&client, &format!("{operations}:{name}-create")).await.context("the child's history")?);
-    let count = |states: &[&str]| entered.iter().filter(|one| states.contains(&one.state.as_str())).count();
-    let looks = count(&["Look again"]);
-    let invocations = count(&["Read the request", "Begin the operation", "Look again"]);
-    let ours = cost::dollars(entered.len() as f64, invocations as f64);
-    let single = cost::single_machine(minutes as f64 * 60.0);
-    Ok(format!(
-        "| {minutes} min | {looks} | {} | ${ours:.5} | ${:.5} | {} | {:.0} % |",
-        entered.len(),
-        single.dollars,
-        single.transitions,
-        100.0 * ours / single.dollars,
-    ))
+    for one in &runs {
+        while aws.ec2.images_tagged(RUN_TAG, &one.run.arn).is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(runs)
+}
+
+impl Counted {
+    /// Waits for the run's end, and counts the states of its executions.
+    async fn cost(self, aws: &Deployment) -> Result<String> {
+        let outcome = self.run.wait().await?;
+        if !matches!(outcome, Outcome::Succeeded(_)) {
+            bail!("{outcome:?}");
+        }
+        let mut entered = vec![];
+        for arn in self.run.with_children(aws.output("OperationMachineArn")).await? {
+            entered.extend(states(&aws.step_functions(), &arn).await?);
+        }
+        let looks = entered.iter().filter(|one| one.state == "Look again").count();
+        let ours = cost::dollars(entered.len() as f64, looks as f64);
+        let single = cost::single_machine(self.minutes as f64 * 60.0);
+        Ok(format!(
+            "| {} | {} min | {looks} | {} | ${ours:.5} | ${:.5} | {} | {:.0} % |",
+            self.progress,
+            self.minutes,
+            entered.len(),
+            single.dollars,
+            single.transitions,
+            100.0 * ours / single.dollars,
+        ))
+    }
 }
