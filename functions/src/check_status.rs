@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::{
     attributes::Attributes,
-    aws_error, ec2,
+    aws_error,
+    ec2::{self, UnderWay},
     error::Error,
     ids::ImageId,
     image_state::{self, Outlook},
@@ -81,12 +82,13 @@ async fn look(client: &Client, settings: &Settings, mut document: Document) -> R
     let progress =
         if told.is_some() { Progress::default() } else { progress(client, &mut document, &image_id).await? };
     let image = if progress.is_pending { None } else { ec2::image(client, &image_id).await? };
-    if let (Some(image), Some(told)) = (&image, &told) {
-        count_until(&mut document, image, told);
+    if let Some(told) = &told {
+        count_until(&mut document, image.as_ref(), told);
     }
     let elapsed = document.waited();
     if image.is_none() && !progress.is_pending {
-        if elapsed < INVISIBLE_AT_FIRST {
+        // An event may have cut the wait short, nobody knows by how much.
+        if elapsed < INVISIBLE_AT_FIRST || told.is_some() {
             tracing::info!(elapsed, "the image does not show yet");
             return Ok(document.step(Status::Pending, SHORTLY).because("EC2 does not show the image yet"));
         }
@@ -163,10 +165,11 @@ struct Progress {
 /// the images under way, of which this one may have failed before.
 async fn progress(client: &Client, document: &mut Document, image_id: &ImageId) -> Result<Progress, Error> {
     let snapshots = aws_error::optional(ec2::snapshots_of_run(client, document.run.arn()).await)?.unwrap_or_default();
-    let mut is_pending = snapshots.iter().any(|snapshot| snapshot.state() == Some(&SnapshotState::Pending));
+    let is_any = |state: SnapshotState| snapshots.iter().any(|snapshot| snapshot.state() == Some(&state));
+    let mut is_pending = is_any(SnapshotState::Pending) && !is_any(SnapshotState::Error);
     if is_pending && pace::asks_for_the_image(document.elapsed_seconds, document.waited()) {
-        let images = ec2::images_under_way(client, &document.run).await?;
-        document.under_way = images.len() as u64;
+        let UnderWay { images, more } = ec2::images_under_way(client, &document.run).await?;
+        document.under_way = if more { pace::CROWD } else { images.len() as u64 };
         is_pending = images.iter().any(|image| image.image_id() == Some(image_id.as_str()));
     }
     Ok(Progress { percent: slowest(&snapshots), is_pending })
@@ -190,12 +193,11 @@ fn pending(document: &Document, percent: Option<u8>) -> Step {
 }
 
 /// A wait that was cut short has lasted until the image's end, by EC2's own clock.
-fn count_until(document: &mut Document, image: &Image, told: &str) {
-    if let (Some(begun), Some(ended)) = (ec2::time(image.creation_date()), ec2::time(Some(told))) {
-        let took = u64::try_from(ended.secs() - begun.secs()).unwrap_or_default();
-        document.elapsed_seconds = took.clamp(document.elapsed_seconds, document.waited());
-        document.wait_seconds = 0;
-    }
+fn count_until(document: &mut Document, image: Option<&Image>, told: &str) {
+    let (begun, ended) = (ec2::time(image.and_then(Image::creation_date)), ec2::time(Some(told)));
+    let took = begun.zip(ended).and_then(|(begun, ended)| u64::try_from(ended.secs() - begun.secs()).ok());
+    let (least, most) = (document.elapsed_seconds, document.waited());
+    (document.elapsed_seconds, document.wait_seconds) = (took.unwrap_or_default().clamp(least, most), 0);
 }
 
 #[cfg(test)]
@@ -229,10 +231,10 @@ mod tests {
     #[test]
     fn a_wait_that_was_cut_short_counts_until_the_images_end() {
         let image = Image::builder().creation_date("2026-11-23T03:00:00.000Z").build();
-        for (told, elapsed) in [("2026-11-23T03:01:40Z", 100), ("2026-11-23T03:09:00Z", 140), ("nonsense", 140)] {
+        for (told, elapsed) in [("2026-11-23T03:01:40Z", 100), ("2026-11-23T03:09:00Z", 140), ("nonsense", 80)] {
             let document = json!({"operation": "create", "run": "arn", "elapsedSeconds": 80, "waitSeconds": 60});
             let mut document = Document::parse(document).unwrap();
-            count_until(&mut document, &image, told);
+            count_until(&mut document, Some(&image), told);
             assert_eq!(document.waited(), elapsed, "{told}");
         }
     }

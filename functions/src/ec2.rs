@@ -41,12 +41,8 @@ pub(crate) async fn image(ec2: &Client, image_id: &ImageId) -> Result<Option<Ima
 }
 
 async fn own_images(ec2: &Client, filter: Filter) -> Result<Vec<Image>, Error> {
-    filtered_images(ec2, vec![filter]).await
-}
-
-async fn filtered_images(ec2: &Client, filters: Vec<Filter>) -> Result<Vec<Image>, Error> {
-    let request = ec2.describe_images().owners("self").include_disabled(true).set_filters(Some(filters));
-    let pages = request.max_results(PAGE).into_paginator();
+    let pages =
+        ec2.describe_images().owners("self").include_disabled(true).filters(filter).max_results(PAGE).into_paginator();
     let images: Result<Vec<_>, _> = pages.items().send().collect().await;
     images.map_err(|error| aws_error::unexpected("ec2:DescribeImages", &error))
 }
@@ -67,11 +63,22 @@ pub(crate) async fn images_of_runs(ec2: &Client) -> Result<Vec<Image>, Error> {
     own_images(ec2, filter("tag-key", RUN_TAG)).await
 }
 
-/// The images that EC2 is making for runs of this one's machine, this one's included.
-pub(crate) async fn images_under_way(ec2: &Client, run: &Run) -> Result<Vec<Image>, Error> {
+/// Images under way.
+pub(crate) struct UnderWay {
+    /// Some of them, or all.
+    pub(crate) images: Vec<Image>,
+    /// Whether there are more.
+    pub(crate) more: bool,
+}
+
+/// The images that EC2 is making for runs of this one's machine, as many as one call tells.
+pub(crate) async fn images_under_way(ec2: &Client, run: &Run) -> Result<UnderWay, Error> {
     // The pattern would do; with the run's name beside it, CloudTrail shows whose look it was.
     let runs = any_of(format!("tag:{RUN_TAG}"), [run.arn(), &run.pattern_of_all()]);
-    filtered_images(ec2, vec![runs, any_of("state", ["pending", "transient"])]).await
+    let request = ec2.describe_images().owners("self").include_disabled(true).max_results(PAGE);
+    let answer = request.filters(runs).filters(any_of("state", ["pending", "transient"])).send().await;
+    let answer = answer.map_err(|error| aws_error::unexpected("ec2:DescribeImages", &error))?;
+    Ok(UnderWay { more: answer.next_token.is_some(), images: answer.images.unwrap_or_default() })
 }
 
 /// The run whose tag an image carries.

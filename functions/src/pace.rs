@@ -22,6 +22,8 @@ const SILENT_PART: u64 = 40;
 /// How often all images under way together are looked at, a second, at the most: EC2 answers 20 calls
 /// of DescribeSnapshots and as many of DescribeImages a second, and others in the account make some.
 const LOOKS_A_SECOND: u64 = 10;
+/// How many images under way the longest wait suits: for more of them it is not stretched.
+pub const CROWD: u64 = LONGEST * LOOKS_A_SECOND;
 /// The part of what a single look promises that is waited.
 const CAUTIOUS_PART: u64 = 4;
 /// How many times the seconds that have passed a wait may have.
@@ -101,9 +103,11 @@ impl Promise {
 }
 
 /// Whether a look asks for the image although its snapshots are still being made, which it cannot
-/// be ready before: when the time that has passed doubles, because an image may fail before them.
+/// be ready before: when the time that has passed doubles, and every [`LONGEST`] seconds, because an
+/// image may fail before them.
 pub fn asks_for_the_image(before: u64, elapsed: u64) -> bool {
-    before.checked_ilog2().is_some_and(|before| elapsed.ilog2() > before)
+    let has_doubled = before.checked_ilog2().is_some_and(|before| elapsed.ilog2() > before);
+    has_doubled || elapsed / LONGEST > before / LONGEST
 }
 
 /// Seconds until the next look, and the promise to come back with: `elapsed` seconds after the image
@@ -164,11 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn the_image_is_asked_for_whenever_the_time_has_doubled() {
-        let looks = [30, 45, 61, 77, 129, 200, 300];
+    fn the_image_is_asked_for_whenever_the_time_has_doubled_and_every_five_minutes() {
+        let looks = [30, 45, 61, 77, 129, 200, 270, 310, 500, 590, 640];
         let asked: Vec<_> =
             looks.windows(2).filter(|pair| asks_for_the_image(pair[0], pair[1])).map(|pair| pair[1]).collect();
-        assert_eq!(asked, [45, 77, 129, 300]);
+        assert_eq!(asked, [45, 77, 129, 270, 310, 590, 640]);
         assert!(!asks_for_the_image(0, 30));
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_sdk_ec2::Client;
-use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
+use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType, TaskScheduledEventDetails};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,9 +22,9 @@ use crate::{
     settings::Settings,
 };
 
-/// How often the operation is asked for while it does not wait, and the pause between: it may be
-/// looking, and have looked just before the end.
-const TRIES: usize = 20;
+/// How often the operation is asked for while it does not wait, and the first pause between, which
+/// doubles each time: it may be looking, and have looked just before the end.
+const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(250);
 /// How many of the latest events of its history are read: more than a Task has.
 const EVENTS: i32 = 5;
@@ -65,21 +65,19 @@ async fn wake(
     operation: &str,
     told: &str,
 ) -> Result<(bool, &'static str), Error> {
-    for _ in 0..TRIES {
+    for tried in 0..TRIES {
         match doing(step_functions, operation).await? {
             Doing::Waiting(token) => {
                 let answer = step_functions.send_task_success().task_token(token).output(told).send().await;
                 return match answer {
                     Ok(_) => Ok((true, "it was waiting")),
                     Err(error) => match aws_error::code(&error) {
-                        Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken") => {
-                            Ok((false, "its wait has just ended"))
-                        }
+                        Some("TaskTimedOut" | "TaskDoesNotExist") => Ok((false, "its wait has just ended")),
                         _ => Err(aws_error::unexpected("states:SendTaskSuccess", &error)),
                     },
                 };
             }
-            Doing::SomethingElse => tokio::time::sleep(PAUSE).await,
+            Doing::SomethingElse => tokio::time::sleep(PAUSE * 2_u32.pow(tried)).await,
             Doing::Nothing => return Ok((false, "it has ended")),
         }
     }
@@ -106,33 +104,40 @@ async fn doing(step_functions: &aws_sdk_sfn::Client, operation: &str) -> Result<
     }
 }
 
-/// What the events of a history tell, the latest first.
+/// What the events of a history tell, the latest first. A Task that waits has been scheduled, started
+/// and submitted.
 fn latest(events: &[HistoryEvent]) -> Doing {
-    for event in events {
-        match event.r#type {
-            HistoryEventType::TaskStarted | HistoryEventType::TaskSubmitted => {}
-            HistoryEventType::TaskScheduled => {
-                return token(event).map_or(Doing::SomethingElse, Doing::Waiting);
-            }
+    match events.first().map(|event| &event.r#type) {
+        Some(HistoryEventType::TaskSubmitted) => {
+            let scheduled = events.iter().find_map(HistoryEvent::task_scheduled_event_details);
+            scheduled.and_then(token).map_or(Doing::SomethingElse, Doing::Waiting)
+        }
+        Some(
             HistoryEventType::ExecutionSucceeded
             | HistoryEventType::ExecutionFailed
             | HistoryEventType::ExecutionAborted
-            | HistoryEventType::ExecutionTimedOut => return Doing::Nothing,
-            _ => return Doing::SomethingElse,
-        }
+            | HistoryEventType::ExecutionTimedOut,
+        ) => Doing::Nothing,
+        _ => Doing::SomethingElse,
     }
-    Doing::SomethingElse
 }
 
 /// The token in the arguments of a Task that waits for one.
-fn token(event: &HistoryEvent) -> Option<String> {
-    let arguments: Value = serde_json::from_str(event.task_scheduled_event_details()?.parameters()).ok()?;
-    Some(arguments.pointer("/Entries/0/Detail/token")?.as_str()?.to_owned())
+fn token(scheduled: &TaskScheduledEventDetails) -> Option<String> {
+    let arguments: Value = serde_json::from_str(scheduled.parameters()).ok()?;
+    let detail = arguments.pointer("/Entries/0/Detail")?;
+    // EventBridge itself takes the detail as a text.
+    let parsed = detail.as_str().and_then(|text| serde_json::from_str(text).ok());
+    let token = parsed.as_ref().unwrap_or(detail).get("token").and_then(Value::as_str);
+    if token.is_none() {
+        tracing::warn!(parameters = scheduled.parameters(), "the Task that waits has no token where one is expected");
+    }
+    token.map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_sfn::{primitives::DateTime, types::TaskScheduledEventDetails};
+    use aws_sdk_sfn::primitives::DateTime;
 
     use super::*;
 
@@ -146,19 +151,20 @@ mod tests {
     }
 
     #[test]
-    fn only_a_task_that_has_been_scheduled_and_has_not_ended_waits() {
-        use HistoryEventType::{
-            ExecutionAborted, TaskScheduled, TaskStarted, TaskStateEntered, TaskSubmitted, TaskTimedOut,
-        };
-        let waits = || event(TaskScheduled, Some(r#"{"Entries": [{"Detail": {"token": "t"}}]}"#));
+    fn only_a_task_that_has_been_submitted_and_has_not_ended_waits() {
+        use HistoryEventType::{ExecutionAborted, TaskScheduled, TaskStarted, TaskSubmitted, TaskTimedOut};
+        let waits = |arguments| event(TaskScheduled, Some(arguments));
+        let object = r#"{"Entries": [{"Detail": {"token": "t"}}]}"#;
+        let text = r#"{"Entries": [{"Detail": "{\"token\": \"t\"}"}]}"#;
         let looks = || event(TaskScheduled, Some(r#"{"FunctionName": "f", "Payload": {"token": "t"}}"#));
         let plain = |kind| event(kind, None);
         for (events, expected) in [
-            (vec![waits(), plain(TaskStateEntered)], Doing::Waiting("t".into())),
-            (vec![plain(TaskSubmitted), plain(TaskStarted), waits()], Doing::Waiting("t".into())),
-            (vec![plain(TaskTimedOut), plain(TaskSubmitted), waits()], Doing::SomethingElse),
+            (vec![plain(TaskSubmitted), plain(TaskStarted), waits(object)], Doing::Waiting("t".into())),
+            (vec![plain(TaskSubmitted), plain(TaskStarted), waits(text)], Doing::Waiting("t".into())),
+            (vec![plain(TaskStarted), waits(object)], Doing::SomethingElse),
+            (vec![plain(TaskTimedOut), plain(TaskSubmitted), waits(object)], Doing::SomethingElse),
             (vec![plain(TaskStarted), looks()], Doing::SomethingElse),
-            (vec![plain(ExecutionAborted), waits()], Doing::Nothing),
+            (vec![plain(ExecutionAborted), plain(TaskSubmitted), waits(object)], Doing::Nothing),
             (vec![], Doing::SomethingElse),
         ] {
             assert_eq!(latest(&events), expected, "{events:?}");

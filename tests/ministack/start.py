@@ -56,8 +56,11 @@ task = threading.local()
 
 
 def invoke_with_callback_and_history(resource, arguments, token, state):
-    """The history has a Task's arguments ("TaskScheduledEventDetails", API Reference)."""
-    task.execution["events"][-1]["taskScheduledEventDetails"]["parameters"] = json.dumps(arguments)
+    """The history has a Task's arguments, and says when it waits ("TaskScheduledEventDetails" and
+    "TaskSubmittedEventDetails", API Reference)."""
+    details = task.execution["events"][-1]["taskScheduledEventDetails"]
+    details["parameters"] = json.dumps(arguments)
+    sfn._add_event(task.execution, "TaskSubmitted", {"taskSubmittedEventDetails": details})
     return invoke_with_callback(resource, arguments, token, state)
 
 
@@ -265,8 +268,14 @@ def tell(event):
 def read_standard_input():
     """Takes in the events of EC2; once the runner is gone, ends the process group, functions included,
     and removes TMPDIR."""
-    for line in sys.stdin.buffer:
-        tell(json.loads(line))
+    try:
+        for line in sys.stdin.buffer:
+            tell(json.loads(line))
+    finally:
+        end()
+
+
+def end():
     try:
         shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
         # Not the whole group at once: where nothing reaps orphans, they would stay as zombies.

@@ -8,12 +8,7 @@ use aws_sdk_sfn::{
     primitives::DateTime,
     types::{ExecutionStatus, HistoryEvent},
 };
-use serde_json::{Value, json};
-
-use crate::{
-    deployment::Deployment,
-    ec2::{Fate, InstanceSpec},
-};
+use serde_json::Value;
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -122,20 +117,6 @@ impl Execution {
             }
         }
     }
-}
-
-/// Starts the create of an image that takes so long, by itself and as of a run of this name; gives the
-/// run. It is told that thousands of images are under way, so that after the first look, at 20 seconds,
-/// it waits for five minutes: an image that takes less is seen in time only by its event.
-pub async fn create_in_a_crowd(aws: &Deployment, name: &str, takes: Duration) -> Result<(String, Execution)> {
-    let instance = aws.ec2.add_instance(InstanceSpec::default());
-    aws.ec2.next_image(&instance, Fate::Takes(takes));
-    let run = aws.past_run().replace(":past", &format!(":{name}"));
-    let request = json!({"name": name, "sourceInstanceId": instance, "snapshotWithoutReboot": true});
-    let input = json!({"operation": "create", "run": run, "request": request, "underWay": 3_000}).to_string();
-    let (client, name) = (aws.step_functions(), format!("{name}-create"));
-    let operation = Execution::start(&client, aws.output("OperationMachineArn"), Some(&name), &input).await?;
-    Ok((run, operation))
 }
 
 /// The states an execution has entered, in order.

@@ -17,7 +17,8 @@ use ami_from_instance::{
     tags::Tags,
 };
 use aws_config::BehaviorVersion;
-use local_aws::ec2::{self, Ec2, SEED_INSTANCE};
+use aws_sdk_ec2::types::ImageState;
+use local_aws::ec2::{self, Ec2, Fate, SEED_INSTANCE};
 use serde_json::{Value, json};
 
 const RUN: &str = "arn:aws:states:us-east-1:000000000000:execution:ami-lifecycle:nightly";
@@ -319,6 +320,23 @@ async fn an_image_whose_end_is_told_is_asked_for_alone_and_at_once_again_if_it_d
     ec2.forget_calls();
     assert_eq!(look(&ec2, document).await.unwrap()["status"], "Available");
     assert!(!actions(&ec2).contains(&"DescribeSnapshots".to_owned()));
+}
+
+#[tokio::test]
+async fn an_image_that_fails_before_its_snapshots_are_made_is_found_when_the_time_has_doubled() {
+    let ec2 = ec2().await;
+    let (code, message, after) = ("Client.InternalError".into(), "broken".into(), Duration::from_secs(40));
+    ec2.next_image(SEED_INSTANCE, Fate::Fail { state: ImageState::Error, code, message, after });
+    let mut document = document("create", create_request());
+    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    while document["status"] == "Pending" {
+        ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap()));
+        document = merged(document.clone(), &look(&ec2, document).await.unwrap());
+    }
+    assert_eq!((&document["status"], &document["error"]["name"]), (&json!("Failed"), &json!("ImageFailed")));
+    let elapsed = document["elapsedSeconds"].as_u64().unwrap();
+    assert!((40..100).contains(&elapsed), "{elapsed}");
+    assert!(ec2.snapshots_tagged(RUN_TAG, RUN).iter().any(|snapshot| snapshot.percent < 100));
 }
 
 #[tokio::test]

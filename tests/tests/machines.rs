@@ -156,6 +156,18 @@ fn a_child_is_named_as_the_functions_look_it_up_and_linked_to_its_run() {
 }
 
 #[test]
+fn a_wait_to_be_told_ends_in_a_look_whether_or_not_anybody_tells() {
+    let operation = machine("operation");
+    let wait = &states(&operation)["Wait to be told"];
+    assert_eq!(wait["TimeoutSeconds"], states(&operation)["Wait to look again"]["Seconds"]);
+    assert_eq!(wait["Next"], "Look again");
+    let catches: Vec<_> = list(wait, "Catch").iter().map(|rule| (&rule["ErrorEquals"][0], &rule["Next"])).collect();
+    let (timeout, all) = (Value::from("States.Timeout"), Value::from("States.ALL"));
+    let (look, wait) = (Value::from("Look again"), Value::from("Wait to look again"));
+    assert_eq!(catches, [(&timeout, &look), (&all, &wait)]);
+}
+
+#[test]
 fn the_operation_machine_outlives_every_limit_a_user_may_set() {
     assert!(machine("operation")["TimeoutSeconds"].as_u64().unwrap() > limits::LONGEST);
 }

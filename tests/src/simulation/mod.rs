@@ -67,9 +67,10 @@ fn watch(way: Way, shape: Shape, took: f64, event: bool, random: &mut Rng) -> Wa
         elapsed += wait;
         watched.looks += 1;
         watched.images += calls.images;
-        // The event's function asks whose image it is.
-        watched.calls += calls.images + calls.snapshots + u32::from(told);
+        watched.calls += calls.images + calls.snapshots;
         if now >= took {
+            // The event's function asks whose image it is, too late or not.
+            watched.calls += u32::from(event && way.is_ours());
             watched.lag = Some(now - took);
             return watched;
         }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use ami_from_instance::pace;
 use fastrand::Rng;
 
 use super::{
@@ -19,6 +20,8 @@ use crate::{
     },
 };
 
+/// How many images one answer has room for.
+const PAGE: u64 = 1_000;
 /// The calls of a function's own attempts; then the machine tries again.
 const ATTEMPTS: u32 = 3;
 /// What the machine waits before it tries a throttled function again: up to this, doubled each
@@ -48,15 +51,17 @@ pub struct Load {
 enum Call {
     Tags,
     Snapshots,
+    /// All images under way, as far as one answer has room.
     Images,
+    Image,
 }
 
 impl Call {
-    fn name(self) -> &'static str {
+    fn action(self) -> &'static str {
         match self {
             Self::Tags => "DescribeTags",
             Self::Snapshots => "DescribeSnapshots",
-            Self::Images => "DescribeImages",
+            Self::Images | Self::Image => "DescribeImages",
         }
     }
 }
@@ -109,26 +114,26 @@ pub fn load(way: Way, shape: Shape, lost: f64, images: usize) -> Load {
     let pending = Pending::of(&all);
     let (mut looks, mut throttled, mut retries) = (0, 0, 0);
     let mut lags = vec![];
-    let mut calls: BTreeMap<(u64, Call), usize> = BTreeMap::new();
+    let mut calls: BTreeMap<(u64, &str), usize> = BTreeMap::new();
     while let Some(Reverse((at, index, next))) = queue.pop() {
         let one = &mut all[index];
         let now = at as f64 / 1_000.0;
         let call = match next {
-            Next::Event if !one.seen => {
-                (one.told, one.number, one.refused) = (true, one.number + 1, 0);
+            Next::Event => {
+                (one.told, one.number, one.refused) = (!one.seen, one.number + 1, 0);
                 Call::Tags
             }
             Next::Call(call, number) if number == one.number => call,
             _ => continue,
         };
-        *calls.entry((at / 10_000, call)).or_default() += 1;
-        if !buckets.take(call.name(), LOOKING, SystemTime::UNIX_EPOCH + Duration::from_millis(at)) {
+        *calls.entry((at / 10_000, call.action())).or_default() += 1;
+        if !buckets.take(call.action(), LOOKING, SystemTime::UNIX_EPOCH + Duration::from_millis(at)) {
             throttled += 1;
             one.refused += 1;
             let (again, pause) = if one.refused.is_multiple_of(ATTEMPTS) {
                 retries += 1;
                 let doubled = RETRY_SECONDS * f64::from(1 << (one.refused / ATTEMPTS - 1).min(5));
-                let first = if one.told { call } else { first_call(way) };
+                let first = if one.told || one.seen { call } else { first_call(way) };
                 (first, random.f64() * doubled.min(LONGEST_RETRY_SECONDS))
             } else {
                 (call, random.f64() * f64::from(one.refused % ATTEMPTS))
@@ -137,24 +142,30 @@ pub fn load(way: Way, shape: Shape, lost: f64, images: usize) -> Load {
             continue;
         }
         let age = now - one.begun;
-        let asked = way.calls(one.before, one.elapsed, age >= one.took, one.told);
+        let ended = age >= one.took;
+        let asked = way.calls(one.before, one.elapsed, ended, one.told);
+        let under_way = pending.at(now);
         let then = match call {
-            Call::Tags => Some((Call::Images, now + A_LOOK_TAKES)),
+            Call::Tags if one.seen => continue,
+            Call::Tags => Some((Call::Image, now + A_LOOK_TAKES)),
+            Call::Snapshots if ended => Some((Call::Image, now)),
             Call::Snapshots if asked.images > 0 => Some((Call::Images, now)),
-            _ => None,
+            Call::Images => {
+                one.under_way = if under_way > PAGE { pace::CROWD } else { under_way };
+                let is_left_out = random.f64() > PAGE as f64 / under_way as f64;
+                is_left_out.then_some((Call::Image, now))
+            }
+            Call::Snapshots | Call::Image => None,
         };
         if let Some((call, when)) = then {
             queue.push(Reverse((milliseconds(when), index, Next::Call(call, one.number))));
             continue;
         }
         looks += 1;
-        if call == Call::Images && age >= one.took {
+        if call == Call::Image && ended {
             one.seen = true;
             lags.push(age - one.took);
             continue;
-        }
-        if call == Call::Images {
-            one.under_way = pending.at(now);
         }
         (one.refused, one.told) = (0, false);
         if let Some(wait) = one.pace.wait(one.elapsed, &one.progress.at(age), one.under_way) {
@@ -176,7 +187,7 @@ pub fn load(way: Way, shape: Shape, lost: f64, images: usize) -> Load {
 }
 
 fn first_call(way: Way) -> Call {
-    if way.asks_for_snapshots() { Call::Snapshots } else { Call::Images }
+    if way.asks_for_snapshots() { Call::Snapshots } else { Call::Image }
 }
 
 fn milliseconds(seconds: f64) -> u64 {

@@ -22,6 +22,7 @@ use std::{
         OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use local_aws::{
@@ -99,6 +100,17 @@ async fn execute(aws: &Deployment, input: &Value) -> (Execution, Outcome) {
     let run = start(aws, input).await;
     let outcome = run.wait().await.expect("an end");
     (run, outcome)
+}
+
+/// Waits until a condition holds, for so long that only a fault keeps it from holding.
+async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..600 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it has not come to pass in half a minute");
 }
 
 fn parsed(text: &str) -> Value {

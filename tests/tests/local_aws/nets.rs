@@ -14,19 +14,8 @@ use serde_json::json;
 
 use crate::{
     ends::{assert_nothing_is_left, failed, succeeded},
-    execute, new_create, on_aws, start, unique,
+    execute, new_create, on_aws, start, unique, until,
 };
-
-/// Waits until a condition holds, for so long that only a fault keeps it from holding.
-async fn until(condition: impl Fn() -> bool) {
-    for _ in 0..600 {
-        if condition() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("it has not come to pass in half a minute");
-}
 
 /// Starts a rollback of a run by hand and waits for its end.
 async fn roll_back(aws: &Deployment, run: &str) -> Outcome {
