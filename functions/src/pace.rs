@@ -87,17 +87,16 @@ impl Promise {
 
     /// Seconds to wait for what is promised; `silent` where nothing would be.
     fn wait(self, elapsed: u64, stands_still: bool, silent: u64) -> u64 {
-        let until_earliest = self.earliest_seconds.saturating_sub(elapsed);
         let bold = elapsed * BOLDEST;
+        let from = self.earliest_seconds.max(elapsed);
         if self.is_believed() {
-            // The moment lies between the two: half of what is left each time finds it in two looks.
-            let half = self.latest_seconds.saturating_sub(elapsed).div_ceil(2);
-            if until_earliest > 1 { until_earliest.min(bold) } else { half }
+            // The end lies between two moments: the middle of what is left of them finds it in two looks.
+            (from + self.latest_seconds).div_ceil(2).saturating_sub(elapsed).min(bold)
         } else if stands_still {
             // What stands still after it has shown itself may leap to its end.
             silent * 2 / 3
         } else {
-            (until_earliest / CAUTIOUS_PART).min(bold).max(silent)
+            ((from - elapsed) / CAUTIOUS_PART).min(bold).max(silent)
         }
     }
 }
@@ -147,7 +146,7 @@ mod tests {
     #[test]
     fn an_even_progress_is_met_in_a_few_looks_shortly_after_its_end() {
         let looks = looks(300, |elapsed| (elapsed * 100 / 300) as u8);
-        assert!(looks.len() <= 7 && looks.last() <= Some(&302), "{looks:?}");
+        assert!(looks.len() <= 5 && looks.last() <= Some(&304), "{looks:?}");
     }
 
     #[test]

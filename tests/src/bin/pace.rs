@@ -169,7 +169,7 @@ async fn begin(aws: &Deployment, progress: &'static str) -> Result<Vec<Counted>>
     for (minutes, gib) in VOLUMES {
         let instance = aws.ec2.add_instance(InstanceSpec::default().volume("/dev/sdf", gib, "gp3"));
         let input = json!({
-            "name": format!("{minutes} minutes, {}", progress.replace('%', "percent")),
+            "name": format!("{minutes} minutes - {}", progress.replace('%', "percent")),
             "sourceInstanceId": instance,
             "snapshotWithoutReboot": true,
             "timeouts": {"create": "2h"},
@@ -180,6 +180,9 @@ async fn begin(aws: &Deployment, progress: &'static str) -> Result<Vec<Counted>>
     }
     for one in &runs {
         while aws.ec2.images_tagged(RUN_TAG, &one.run.arn).is_empty() {
+            if let Some(outcome) = one.run.outcome().await? {
+                bail!("{outcome:?}");
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

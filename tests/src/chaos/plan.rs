@@ -136,6 +136,11 @@ impl Plan {
         Self { label, number, operation, troubles, stopped, without_reboot, gigabytes: 20, killed, seed: number }
     }
 
+    /// The same with a data volume of this size, on which it depends how long the image takes.
+    pub fn of_gigabytes(self, gigabytes: u32) -> Self {
+        Self { gigabytes, ..self }
+    }
+
     /// A run made at random.
     pub fn new(seed: u64, number: u64) -> Self {
         let label = format!("chaos-{seed}");
