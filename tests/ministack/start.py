@@ -22,7 +22,8 @@ import threading
 import time
 import uuid
 
-from ministack.services import eventbridge, scheduler
+from jsonata.timebox import Timebox
+from ministack.services import eventbridge, lambda_svc, scheduler
 from ministack.services import stepfunctions as sfn
 
 SPEED = float(os.environ.get("SPEED", "1"))
@@ -37,6 +38,7 @@ stop_execution = sfn._stop_execution
 fail_execution = sfn._fail_execution
 parse_rate_seconds = eventbridge._parse_rate_seconds
 handle_request = sfn.handle_request
+execute_function = lambda_svc._execute_function_provided_warm
 invoke_target = eventbridge._invoke_target
 
 
@@ -63,6 +65,23 @@ def invoke_with_callback_and_history(resource, arguments, token, state):
     details["parameters"] = json.dumps(arguments)
     sfn._add_event(task.execution, "TaskSubmitted", {"taskSubmittedEventDetails": details})
     return invoke_with_callback(resource, arguments, token, state)
+
+
+# How many functions run at once: each that finds no idle process starts one.
+places = threading.BoundedSemaphore(64)
+
+
+def execute_function_in_turn(function, event, request_id):
+    """An account runs a thousand functions at once ("Lambda quotas"), which is more than a computer can
+    start: those that find no place wait for one, and their time limits begin when they have it."""
+    with places:
+        return execute_function(function, event, request_id)
+
+
+def own_milliseconds():
+    """An expression may take a second to evaluate: of its own, not of the other executions that go on
+    in this process."""
+    return round(time.thread_time() * 1000)
 
 
 def apply_output(state, data, ctx=None):
@@ -290,18 +309,19 @@ def read_standard_input():
 
 def end():
     try:
-        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
         # Not the whole group at once: where nothing reaps orphans, they would stay as zombies.
         for child in children():
             # MiniStack may have noticed its end first.
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     finally:
         os.killpg(0, signal.SIGKILL)
 
 
 def main():
+    Timebox.current_milli_time = staticmethod(own_milliseconds)
     sfn._execute_task = execute_task_with_computed_timeout
     sfn._invoke_with_callback = invoke_with_callback_and_history
     sfn._apply_output_path = apply_output
@@ -310,6 +330,7 @@ def main():
     sfn._stop_execution = stop_execution_and_children
     sfn._fail_execution = fail_running_execution
     sfn._run_execution = run_execution_with_timeout
+    lambda_svc._execute_function_provided_warm = execute_function_in_turn
     sfn.handle_request = handle_request_of_function
     eventbridge._parse_rate_seconds = scaled_rate_seconds
     eventbridge._invoke_target = invoke_target_of_schedule

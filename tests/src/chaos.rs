@@ -36,7 +36,7 @@ pub const AT_ONCE: u32 = 16;
 const NETS_TAKE: f64 = 3600.0;
 /// How long a campaign waits before it asks again how a run stands, for each run at once: the
 /// local AWS has other things to do.
-const POLL: Duration = Duration::from_millis(4);
+const POLL: Duration = Duration::from_millis(8);
 
 /// The functions that may take no longer than [`HURRY`]: their minute would be an hour of the local
 /// time.

@@ -199,34 +199,6 @@ fn an_abort_at_every_state_violates_nothing() {
     });
 }
 
-#[test]
-fn two_hundred_creates_at_once_all_succeed_within_ec2s_request_limits() {
-    const CREATES: u32 = 200;
-    alone(async |aws| {
-        let start = std::time::Instant::now();
-        // Of many sizes, so that not all images end at the same moment.
-        let plan = |number: u32| Plan::with("load", number.into(), Operation::Create, vec![]).of_gigabytes(1 + number);
-        let plans = (0..CREATES).map(plan).collect();
-        let report = campaign(aws, plans, CREATES).await.unwrap();
-        assert_nothing_is_violated(&report);
-        assert_eq!(report.succeeded(), CREATES as usize);
-        let functions = aws.functions();
-        let memory: u64 = functions.iter().filter_map(|id| resident_kib(*id)).sum();
-        println!(
-            "{CREATES} creates in {:.0} s; {} function processes with {} MiB resident",
-            start.elapsed().as_secs_f64(),
-            functions.len(),
-            memory / 1024,
-        );
-    });
-}
-
-/// A process's resident memory.
-fn resident_kib(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
-}
-
 /// What each function's role allows of EC2 and Step Functions, by the function's short name.
 fn allowed(aws: &Deployment) -> BTreeMap<String, BTreeSet<String>> {
     let details = aws.aws_cli(&["iam", "get-account-authorization-details", "--filter", "Role"]).unwrap();

@@ -22,6 +22,8 @@ pub struct Report {
     runs: usize,
     outcomes: Counts,
     faults: Counts,
+    /// Why the runs that did not succeed ended.
+    pub causes: Vec<String>,
     /// What does not hold.
     pub violations: Vec<Violation>,
 }
@@ -56,6 +58,7 @@ const KINDS: &[&str] = &[
 
 impl Report {
     pub(super) fn new(aws: &Deployment, ended: &[Ended], violations: Vec<Violation>) -> Result<Self> {
+        let mut causes = vec![];
         let (mut outcomes, mut faults) =
             (Counts::new(), KINDS.iter().map(|kind| ((*kind).to_owned(), 0)).collect::<Counts>());
         for run in ended {
@@ -65,6 +68,9 @@ impl Report {
                 Outcome::Ended { status, .. } => status.clone(),
             };
             *outcomes.entry(format!("{:?} {outcome}", run.plan.operation)).or_default() += 1;
+            if let Outcome::Ended { cause, .. } = &run.outcome {
+                causes.push(format!("{}: {outcome}: {cause}", run.arn));
+            }
             let mut count = |kind: &str| *faults.entry(kind.to_owned()).or_default() += 1;
             for trouble in &run.plan.troubles {
                 match trouble {
@@ -94,7 +100,7 @@ impl Report {
             *faults.entry(kind.to_owned()).or_default() += 1;
         }
         faults.insert("slower than the function may take".to_owned(), aws.functions_timed_out()?);
-        Ok(Self { runs: ended.len(), outcomes, faults, violations })
+        Ok(Self { runs: ended.len(), outcomes, faults, causes, violations })
     }
 
     /// How many runs succeeded.

@@ -1,5 +1,6 @@
 //! MiniStack behaves like AWS where the machines rely on it: one test for each replaced function
-//! of `ministack/start.py`. Should one pass without its replacement, the replacement can go.
+//! of `ministack/start.py`, but for the turns that functions take, which `load.rs` needs. Should one pass
+//! without its replacement, the replacement can go.
 
 use aws_sdk_sfn::types::ExecutionStatus;
 use local_aws::{
@@ -185,5 +186,20 @@ fn a_machines_own_time_limit_ends_its_executions() {
             Outcome::Ended { status, .. } => assert_eq!(status, "TIMED_OUT"),
             succeeded => panic!("{succeeded:?}"),
         }
+    });
+}
+
+#[test]
+fn evaluations_may_wait_for_one_another_longer_than_each_may_take() {
+    on_aws(async |aws| {
+        let sum = json!({"Type": "Pass", "Output": "{% $sum([1..2000].($ * 2)) %}", "End": true});
+        let map = json!({
+            "Type": "Map",
+            "Items": "{% [1..120] %}",
+            "ItemProcessor": {"StartAt": "Sum", "States": {"Sum": sum}},
+            "End": true,
+        });
+        let sums = output(aws, json!({"StartAt": "Map", "States": {"Map": map}})).await;
+        assert_eq!(sums.as_array().unwrap().len(), 120);
     });
 }
