@@ -15,8 +15,8 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 
-/// One attempt of a call. A function makes three calls in a row at the most before it answers, and
-/// the template gives it a minute.
+/// One attempt of a call. A function makes three calls in a row at the most before it answers, besides
+/// those of [`crate::trust`], which has a time of its own; and the template gives it a minute.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(18);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

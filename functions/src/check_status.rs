@@ -1,7 +1,10 @@
 //! Looks at an image: pending, available with its attributes, or failed with EC2's reason.
 
+use std::time::SystemTime;
+
 use aws_sdk_ec2::{
     Client,
+    primitives::DateTime,
     types::{Image, ImageAttributeName, Snapshot, SnapshotState},
 };
 use serde::Serialize;
@@ -14,10 +17,11 @@ use crate::{
     error::Error,
     ids::ImageId,
     image_state::{self, Outlook},
-    pace,
+    pace::{self, Seen},
     request::Request,
     settings::Settings,
     step::{Document, Status, Step},
+    trust::Trust,
 };
 
 /// For how long EC2 may not yet show an image it has begun, in seconds.
@@ -62,9 +66,16 @@ pub enum Output {
 }
 
 /// Looks once.
-pub async fn handle(client: &Client, settings: &Settings, input: Input) -> Result<Output, Error> {
+pub async fn handle(
+    client: &Client,
+    step_functions: &aws_sdk_sfn::Client,
+    settings: &Settings,
+    input: Input,
+) -> Result<Output, Error> {
     match input {
-        Input::Look(document) => look(client, settings, *document).await.map(|step| Output::Step(Box::new(step))),
+        Input::Look(document) => {
+            look(client, step_functions, settings, *document).await.map(|step| Output::Step(Box::new(step)))
+        }
         Input::Describe(image_id) => {
             let image = ec2::image(client, &image_id).await?;
             let image = image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })?;
@@ -74,11 +85,21 @@ pub async fn handle(client: &Client, settings: &Settings, input: Input) -> Resul
     }
 }
 
-async fn look(client: &Client, settings: &Settings, mut document: Document) -> Result<Step, Error> {
+async fn look(
+    client: &Client,
+    step_functions: &aws_sdk_sfn::Client,
+    settings: &Settings,
+    mut document: Document,
+) -> Result<Step, Error> {
     let Some(image_id) = document.image_id.clone() else {
         return Err(Error::invalid("imageId", "the id of the image that was begun is required"));
     };
     let told = document.told.take();
+    let trust = match document.trust {
+        Some(trust) => trust,
+        None => Trust::handed_on(step_functions, &settings.operation_machine_arn).await,
+    };
+    document.trust = Some(trust);
     let progress =
         if told.is_some() { Progress::default() } else { progress(client, &mut document, &image_id).await? };
     let image = if progress.is_pending { None } else { ec2::image(client, &image_id).await? };
@@ -97,14 +118,14 @@ async fn look(client: &Client, settings: &Settings, mut document: Document) -> R
     if let Some(source) = &mut document.source_instance {
         source.watch(client, elapsed).await?;
     }
-    let Some(image) = image else { return Ok(pending(&document, progress.percent)) };
+    let Some(image) = image else { return Ok(pending(&document, settings, progress.percent)) };
     let state = image.state().map_or("unknown", |state| state.as_str()).to_owned();
     match image.state().map_or(Outlook::Pending, image_state::outlook) {
         Outlook::Pending if told.is_some() => {
             tracing::info!(state, elapsed, "EventBridge has told of the image's end, and EC2 does not show it yet");
             Ok(document.step(Status::Pending, SHORTLY).because("EC2 does not show the image's end yet"))
         }
-        Outlook::Pending => Ok(pending(&document, progress.percent)),
+        Outlook::Pending => Ok(pending(&document, settings, progress.percent)),
         Outlook::Failed => {
             let reason = image_state::reason(&image);
             tracing::info!(state, reason, "the image has failed");
@@ -124,6 +145,11 @@ async fn look(client: &Client, settings: &Settings, mut document: Document) -> R
                 return Ok(document.step(Status::Pending, SHORTLY).because("the source instance is not back yet"));
             }
             tracing::info!(elapsed, "the image is available");
+            let late = match &told {
+                Some(told) => seconds_since(told),
+                None => late(&document, &image, progress.made),
+            };
+            document.trust = Some(trust.after(told.is_some(), late));
             let mut step = document.step(Status::Available, 0);
             step.image = Some(attributes(client, settings, &image, &document.request).await?);
             Ok(step)
@@ -157,6 +183,8 @@ pub(crate) async fn attributes(
 struct Progress {
     /// How much of the slowest snapshot is made: the others wait for it at 99 %.
     percent: Option<u8>,
+    /// When the last snapshot was made, if all are.
+    made: Option<DateTime>,
     /// Whether it is still being made, so that nobody need ask for the image itself.
     is_pending: bool,
 }
@@ -172,7 +200,7 @@ async fn progress(client: &Client, document: &mut Document, image_id: &ImageId) 
         document.under_way = if more { pace::CROWD } else { images.len() as u64 };
         is_pending = images.iter().any(|image| image.image_id() == Some(image_id.as_str()));
     }
-    Ok(Progress { percent: slowest(&snapshots), is_pending })
+    Ok(Progress { percent: slowest(&snapshots), made: last_made(&snapshots), is_pending })
 }
 
 /// The least progress of these snapshots.
@@ -181,10 +209,27 @@ fn slowest(snapshots: &[Snapshot]) -> Option<u8> {
     snapshots.iter().map(|snapshot| percent(snapshot).unwrap_or(0)).min()
 }
 
-fn pending(document: &Document, percent: Option<u8>) -> Step {
+/// When the last of these snapshots was made, if all are.
+fn last_made(snapshots: &[Snapshot]) -> Option<DateTime> {
+    let made: Option<Vec<_>> = snapshots.iter().map(|snapshot| snapshot.completion_time).collect();
+    made?.into_iter().max()
+}
+
+fn pending(document: &Document, settings: &Settings, percent: Option<u8>) -> Step {
     let elapsed = document.waited();
-    let (wait, promise) = pace::next_look(elapsed, percent, document.under_way, document.promise);
-    tracing::info!(elapsed, percent, underWay = document.under_way, wait, "the image is pending");
+    let timeouts = Request::parse(&document.request, None).map(|request| request.timeouts).unwrap_or_default();
+    let left = timeouts.over(settings.limits).create.saturating_sub(elapsed);
+    let events_come = document.trust.is_some_and(Trust::is_enough);
+    let seen = Seen { elapsed, percent, under_way: document.under_way, left, events_come };
+    let (wait, promise) = pace::next_look(seen, document.promise);
+    tracing::info!(
+        elapsed,
+        percent,
+        underWay = document.under_way,
+        eventsCome = events_come,
+        wait,
+        "the image is pending"
+    );
     let mut step = document.step(Status::Pending, wait);
     step.progress_percent = percent;
     step.promise = promise;
@@ -194,10 +239,28 @@ fn pending(document: &Document, percent: Option<u8>) -> Step {
 
 /// A wait that was cut short has lasted until the image's end, by EC2's own clock.
 fn count_until(document: &mut Document, image: Option<&Image>, told: &str) {
-    let (begun, ended) = (ec2::time(image.and_then(Image::creation_date)), ec2::time(Some(told)));
-    let took = begun.zip(ended).and_then(|(begun, ended)| u64::try_from(ended.secs() - begun.secs()).ok());
+    let took = image.and_then(|image| seconds_until(image, ec2::time(Some(told))));
     let (least, most) = (document.elapsed_seconds, document.waited());
     (document.elapsed_seconds, document.wait_seconds) = (took.unwrap_or_default().clamp(least, most), 0);
+}
+
+/// How many seconds after the image's end this look has come, at the most: the one before has not seen the
+/// end, and before its last snapshot was `made` no image has ended.
+fn late(document: &Document, image: &Image, made: Option<DateTime>) -> u64 {
+    let since_made = seconds_until(image, made).map_or(u64::MAX, |made| document.waited().saturating_sub(made));
+    since_made.min(document.wait_seconds)
+}
+
+/// How many seconds ago something was that EventBridge has told of.
+fn seconds_since(time: &str) -> u64 {
+    let time = ec2::time(Some(time)).map(|time| time.secs());
+    time.and_then(|time| u64::try_from(DateTime::from(SystemTime::now()).secs() - time).ok()).unwrap_or_default()
+}
+
+/// How long after an image's beginning something was, in whole seconds of EC2's own clock.
+fn seconds_until(image: &Image, time: Option<DateTime>) -> Option<u64> {
+    let (begun, time) = (ec2::time(image.creation_date())?, time?);
+    u64::try_from(time.secs() - begun.secs()).ok()
 }
 
 #[cfg(test)]
@@ -226,6 +289,26 @@ mod tests {
         assert_eq!(slowest(&[snapshot("99%"), snapshot("55%")]), Some(55));
         assert_eq!(slowest(&[snapshot("99%"), snapshot("")]), Some(0));
         assert_eq!(slowest(&[]), None);
+    }
+
+    #[test]
+    fn a_look_is_late_since_the_last_snapshot_was_made_or_the_look_before() {
+        let image = Image::builder().creation_date("2026-11-23T03:00:00.000Z").build();
+        let made = |second| Some(ec2::time(Some("2026-11-23T03:00:00Z")).map(|time| time.secs() + second).unwrap());
+        for (wait, made, expected) in
+            [(60, made(90), 10), (60, made(95), 5), (5, made(50), 5), (60, made(300), 0), (60, None, 60)]
+        {
+            let document =
+                json!({"operation": "create", "run": "arn", "elapsedSeconds": 100 - wait, "waitSeconds": wait});
+            let document = Document::parse(document).unwrap();
+            assert_eq!(late(&document, &image, made.map(DateTime::from_secs)), expected, "{wait} {made:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_of_the_future_is_not_late() {
+        assert_eq!(seconds_since("2100-01-01T00:00:00Z"), 0);
+        assert!(seconds_since("2026-11-23T03:00:00Z") > 60);
     }
 
     #[test]

@@ -34,4 +34,5 @@ pub mod start_rollback;
 pub mod start_update;
 pub mod step;
 pub mod tags;
+pub mod trust;
 pub mod wake;

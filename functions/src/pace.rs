@@ -3,9 +3,10 @@
 //! EC2 shows how much of each snapshot is made. Where that grows evenly, two looks tell when the
 //! image will be ready, and what is left is to be there shortly after. Often it does not grow
 //! evenly: it stays at 0 % until the end, or leaps. So a look's promise is followed boldly only once
-//! others have agreed with it, and where the progress tells nothing, the waits grow with the time that
-//! has passed, so that the image is seen late by a twentieth of the time it takes at the most, in the
-//! mean. An event that EventBridge delivers makes a look come sooner; no wait counts on it.
+//! others have agreed with it. Where the progress tells nothing, the waits grow with the time that has
+//! passed: slowly, so that the image is seen late by less than a twentieth of the time it takes, in the
+//! mean; and fast where the events of the latest images came ([`crate::trust`]), because the next one
+//! will most likely end the wait.
 //!
 //! Many images under way share what EC2 answers a second: the more there are, the longer the waits.
 //!
@@ -19,6 +20,9 @@ pub const FIRST_LOOK: u64 = 20;
 const SILENT_SHORTEST: u64 = 16;
 /// … and this part of the time that has passed.
 const SILENT_PART: u64 = 40;
+/// Where events come it has this part of the time that has passed, if so much is left until the time
+/// limit, and else of what is left: should no event come, the end is not to be missed by the limit.
+const TOLD_PART: u64 = 2;
 /// How often all images under way together are looked at, a second, at the most: EC2 answers 20 calls
 /// of DescribeSnapshots and as many of DescribeImages a second, and others in the account make some.
 const LOOKS_A_SECOND: u64 = 10;
@@ -109,11 +113,29 @@ pub fn asks_for_the_image(before: u64, elapsed: u64) -> bool {
     has_doubled || elapsed / LONGEST > before / LONGEST
 }
 
-/// Seconds until the next look, and the promise to come back with: `elapsed` seconds after the image
-/// was begun, with its slowest snapshot at `percent`, with so many images `under_way`, and with the
-/// promise of the looks before.
-pub fn next_look(elapsed: u64, percent: Option<u8>, under_way: u64, before: Option<Promise>) -> (u64, Option<Promise>) {
-    let silent = SILENT_SHORTEST + elapsed / SILENT_PART;
+/// What a look has seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Seconds since the image was begun.
+    pub elapsed: u64,
+    /// The progress of its slowest snapshot.
+    pub percent: Option<u8>,
+    /// How many images are under way.
+    pub under_way: u64,
+    /// Seconds until the image must be made.
+    pub left: u64,
+    /// Whether an event may be counted on to end the wait.
+    pub events_come: bool,
+}
+
+/// Seconds until the look after this one, and the promise to come back with; `before` is the promise of
+/// the looks before.
+pub fn next_look(seen: Seen, before: Option<Promise>) -> (u64, Option<Promise>) {
+    let Seen { elapsed, percent, under_way, left, events_come } = seen;
+    let doubting = SILENT_SHORTEST + elapsed / SILENT_PART;
+    // When all is made, the end is near, and may have been told of already.
+    let trusting = events_come && percent != Some(100);
+    let silent = if trusting { doubting.max(elapsed.min(left) / TOLD_PART) } else { doubting };
     let (wait, promise) = match percent {
         Some(percent @ 1..) => {
             let alone = Promise::of_one_look(elapsed, percent);
@@ -130,13 +152,17 @@ pub fn next_look(elapsed: u64, percent: Option<u8>, under_way: u64, before: Opti
 mod tests {
     use super::*;
 
+    fn seen(elapsed: u64, percent: Option<u8>) -> Seen {
+        Seen { elapsed, percent, under_way: 1, left: 86_400, events_come: false }
+    }
+
     /// Looks at an image whose progress is `percent` of the seconds that have passed, until it takes
     /// no wait beyond `until`; gives when it looked.
     fn looks(until: u64, percent: impl Fn(u64) -> u8) -> Vec<u64> {
         let (mut at, mut promise) = (vec![FIRST_LOOK], None);
         while at[at.len() - 1] < until {
             let elapsed = at[at.len() - 1];
-            let (wait, next) = next_look(elapsed, Some(percent(elapsed)), 1, promise);
+            let (wait, next) = next_look(seen(elapsed, Some(percent(elapsed))), promise);
             promise = next;
             at.push(elapsed + wait);
         }
@@ -152,16 +178,39 @@ mod tests {
     #[test]
     fn a_silent_progress_is_looked_at_more_rarely_the_longer_it_takes() {
         for percent in [None, Some(0), Some(100)] {
-            assert_eq!(next_look(30, percent, 1, None).0, 16);
-            assert_eq!(next_look(600, percent, 1, None).0, 31);
+            assert_eq!(next_look(seen(30, percent), None).0, 16);
+            assert_eq!(next_look(seen(600, percent), None).0, 31);
         }
     }
 
     #[test]
+    fn where_events_come_a_silent_progress_is_looked_at_when_half_of_the_time_has_passed_again() {
+        for (elapsed, wait) in [(20, 16), (60, 30), (200, 100), (900, LONGEST)] {
+            let silent = Seen { events_come: true, ..seen(elapsed, Some(0)) };
+            assert_eq!(next_look(silent, None).0, wait);
+            assert_eq!(
+                next_look(Seen { percent: Some(100), ..silent }, None),
+                next_look(seen(elapsed, Some(100)), None)
+            );
+        }
+    }
+
+    #[test]
+    fn near_the_time_limit_no_wait_is_longer_than_where_no_event_comes() {
+        let (mut elapsed, mut waits) = (1_600, vec![]);
+        while elapsed < 2_400 {
+            let silent = Seen { events_come: true, left: 2_400 - elapsed, ..seen(elapsed, Some(0)) };
+            waits.push(next_look(silent, None).0);
+            elapsed += waits[waits.len() - 1];
+        }
+        assert_eq!(waits, [300, 250, 125, 72, 74]);
+    }
+
+    #[test]
     fn many_images_under_way_are_looked_at_ten_times_a_second_together() {
-        let promise = next_look(60, Some(20), 1, None).1;
+        let promise = next_look(seen(60, Some(20)), None).1;
         for (percent, before) in [(None, None), (Some(0), None), (Some(99), None), (Some(21), promise)] {
-            let (wait, _) = next_look(62, percent, 900, before);
+            let (wait, _) = next_look(Seen { under_way: 900, ..seen(62, percent) }, before);
             assert!(wait >= 90, "{percent:?}: {wait}");
         }
     }
@@ -188,9 +237,9 @@ mod tests {
         let percents = [None, Some(0), Some(1), Some(50), Some(99), Some(100)];
         for elapsed in [0, 1, 10, 100, 1_000, 10_000, 86_400] {
             for first in percents {
-                let (_, promise) = next_look(elapsed, first, 1, None);
+                let (_, promise) = next_look(seen(elapsed, first), None);
                 for second in percents {
-                    let (wait, _) = next_look(elapsed + 15, second, 1, promise);
+                    let (wait, _) = next_look(seen(elapsed + 15, second), promise);
                     assert!((1..=LONGEST).contains(&wait), "{elapsed} {first:?} {second:?}: {wait}");
                 }
             }

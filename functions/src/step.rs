@@ -10,6 +10,7 @@ use crate::{
     pace::Promise,
     run::{Operation, Run},
     source_instance::SourceInstance,
+    trust::Trust,
 };
 
 /// Where an operation stands.
@@ -75,6 +76,9 @@ pub struct Document {
     /// How many images the deployment's runs were making when it was last asked for.
     #[serde(default)]
     pub under_way: u64,
+    /// How far events are trusted to come, once the first look has found out.
+    #[serde(default)]
+    pub trust: Option<Trust>,
     /// When the image has ended, in RFC 3339, if EventBridge has told of it and so ended the wait.
     #[serde(default)]
     pub told: Option<String>,
@@ -106,6 +110,7 @@ impl Document {
             progress_percent: None,
             promise: None,
             under_way: None,
+            trust: self.trust,
             told: None,
             image: None,
             source_instance: self.source_instance.clone(),
@@ -156,6 +161,9 @@ pub struct Step {
     /// How many images the deployment's runs are making.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub under_way: Option<u64>,
+    /// How far events are trusted to come; with the image, by the next create.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
     /// Always null: what EventBridge told is done with.
     pub told: Option<String>,
     /// The image's attributes.

@@ -1,7 +1,7 @@
 """Starts MiniStack, made to behave like AWS where the machines rely on it.
 
 Each function here replaces one of MiniStack's; its docstring says what AWS documents. A test of
-each one is in tests/ministack.rs.
+each one is in tests/local_aws/ministack.rs, or where that says.
 
 Three more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
 call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; standard input brings
@@ -194,7 +194,7 @@ class FunctionsCalls:
         self.read = 0
         self.faults = []
 
-    def strike(self, action, body):
+    def strike(self, caller, action, body):
         """What goes wrong with a call, if anything; counts it."""
         size = os.path.getsize(self.rules) if os.path.exists(self.rules) else 0
         if size > self.read:
@@ -204,7 +204,8 @@ class FunctionsCalls:
                     self.faults = self.faults + [fault] if fault else []
             self.read = size
         for fault in self.faults:
-            if fault["times"] and fault["action"] == action and fault["mentioning"] in body:
+            met = fault["caller"] in ("", caller) and fault["action"] == action and fault["mentioning"] in body
+            if fault["times"] and met:
                 if fault["after"]:
                     fault["after"] -= 1
                     return None
@@ -233,7 +234,7 @@ async def handle_request_of_function(method, path, headers, body, query_params):
         return await handle_request(method, path, headers, body, query_params)
     text = body.decode()
     action = headers.get("x-amz-target", "").split(".")[-1]
-    fault = calls.strike(action, text)
+    fault = calls.strike(caller.group(1), action, text)
     calls.note(caller.group(1), action, text, fault)
     if fault == "Throttled":
         return answer(400, "ThrottlingException")

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How many runs of a campaign go on at the same time.
-pub const AT_ONCE: u32 = 16;
+pub const AT_ONCE: u32 = 32;
 /// For how long, in simulated seconds, the nets may work after the last run has ended.
 const NETS_TAKE: f64 = 3600.0;
 /// How long a campaign waits before it asks again how a run stands, for each run at once: the
@@ -118,13 +118,15 @@ async fn run(aws: &Deployment, plan: Plan, poll: Duration) -> Result<Vec<Ended>>
                 let fault = Fault::on(action.as_str(), kind.clone()).mentioning(&run_name);
                 aws.ec2.inject(fault.after(*after).times(*times));
             }
-            Trouble::StepFunctionsCall { action, kind, times } => {
-                let (action, mentioning) = (action.clone(), String::new());
-                aws.inject(&step_functions::Fault { action, mentioning, kind: *kind, after: 0, times: *times })?;
+            Trouble::StepFunctionsCall { caller, action, kind, times } => {
+                let (caller, action, mentioning) = (caller.clone(), action.clone(), String::new());
+                let (kind, after, times) = (*kind, 0, *times);
+                aws.inject(&step_functions::Fault { caller, action, mentioning, kind, after, times })?;
             }
-            Trouble::OwnStepFunctionsCall { action, kind, times, after } => {
-                let (action, mentioning) = (action.clone(), run_name.clone());
-                aws.inject(&step_functions::Fault { action, mentioning, kind: *kind, after: *after, times: *times })?;
+            Trouble::OwnStepFunctionsCall { caller, action, kind, times, after } => {
+                let (caller, action, mentioning) = (caller.clone(), action.clone(), run_name.clone());
+                let (kind, after, times) = (*kind, *after, *times);
+                aws.inject(&step_functions::Fault { caller, action, mentioning, kind, after, times })?;
             }
             Trouble::EventLost => aws.ec2.lose_event(&instance),
             Trouble::ImageFails(state) => aws.ec2.next_image(&instance, fails(state)),

@@ -178,15 +178,20 @@ impl Deployment {
 
     /// Starts the create of an image that takes so long, by itself and as of a run of this name; gives the
     /// run. It is told that thousands of images are under way, so that after the first look, at 20 seconds,
-    /// it waits for five minutes: an image that takes less is seen in time only by its event.
-    pub async fn create_in_a_crowd(&self, name: &str, takes: Duration) -> Result<(String, Execution)> {
+    /// it waits for five minutes: an image that takes less is seen in time only by its event, which may be
+    /// lost.
+    pub async fn create_in_a_crowd(&self, name: &str, takes: Duration, lost: bool) -> Result<(String, Execution)> {
         let instance = self.ec2.add_instance(InstanceSpec::default());
+        if lost {
+            self.ec2.lose_event(&instance);
+        }
         self.ec2.next_image(&instance, Fate::Takes(takes));
         let run = self.past_run().replace(":past", &format!(":{name}"));
         let request = json!({"name": name, "sourceInstanceId": instance, "snapshotWithoutReboot": true});
-        let input = json!({"operation": "create", "run": run, "request": request, "underWay": 3_000}).to_string();
+        let input = json!({"operation": "create", "run": run, "request": request, "underWay": 3_000, "trust": 2});
         let (client, name) = (self.step_functions(), format!("{name}-create"));
-        let operation = Execution::start(&client, self.output("OperationMachineArn"), Some(&name), &input).await?;
+        let operation =
+            Execution::start(&client, self.output("OperationMachineArn"), Some(&name), &input.to_string()).await?;
         Ok((run, operation))
     }
 

@@ -126,6 +126,8 @@ impl Drop for MiniStack {
         // It ends itself and the functions it started once its standard input is closed.
         self.event_bus.close();
         let _ = self.child.wait();
+        // What it removes itself, others of its threads may still have written to.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -22,6 +22,8 @@ pub enum FaultKind {
 /// that counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fault {
+    /// The function's application id; empty for any.
+    pub caller: String,
     /// Such as `DescribeExecution`.
     pub action: String,
     /// What the request contains, such as an execution's name; empty for any.

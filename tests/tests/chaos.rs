@@ -25,6 +25,9 @@ use tokio::runtime::Runtime;
 const OPERATIONS: [Operation; 5] =
     [Operation::Create, Operation::Update, Operation::Delete, Operation::Replace, Operation::ReplaceSameName];
 
+/// The function that sweeps calls AWS with this application id.
+const SWEEP: &str = "ami-from-instance-start-rollback";
+
 /// What goes wrong with a call of Step Functions, and how often: more than the client's own three
 /// tries, where it tries again.
 const STEP_FUNCTIONS_FAULTS: [(step_functions::FaultKind, usize); 3] = [
@@ -110,6 +113,7 @@ fn faults_of_step_functions(plan: &Plan, calls: &[step_functions::Call]) -> Vec<
         let after = seen.entry(&call.action).or_default();
         if !is_like_one_before(&call.caller, *after, 4) {
             let fault = |(kind, times)| Trouble::OwnStepFunctionsCall {
+                caller: call.caller.clone(),
                 action: call.action.clone(),
                 kind,
                 times,
@@ -137,16 +141,17 @@ fn a_fault_at_every_call_of_every_operation_violates_nothing() {
                 suffer(one.operation(), [one.troubles(), &[fault]].concat());
             }
         }
-        // What the sweep asks is about no run; it is needed where the rule's rollback cannot be started.
-        let unstartable = step_functions::FaultKind::Refused;
-        let unstartable =
-            Trouble::OwnStepFunctionsCall { action: "StartExecution".into(), kind: unstartable, times: 3, after: 0 };
-        for (action, kind, times) in faults_of_the_sweep(aws).await {
+        // The sweep is needed where the rule's rollback cannot be started.
+        let unstartable = Trouble::OwnStepFunctionsCall {
+            caller: SWEEP.to_owned(),
+            action: "StartExecution".to_owned(),
+            kind: step_functions::FaultKind::Refused,
+            times: 3,
+            after: 0,
+        };
+        for fault in faults_of_the_sweep(aws).await {
             let at = Trouble::AbortedAt("Look again".to_owned());
-            suffer(
-                Operation::Create,
-                vec![at, unstartable.clone(), Trouble::StepFunctionsCall { action, kind, times }],
-            );
+            suffer(Operation::Create, vec![at, unstartable.clone(), fault]);
         }
         let injected = plans.len();
         let before = struck(aws);
@@ -163,20 +168,46 @@ fn struck(aws: &Deployment) -> usize {
     ec2 + aws.step_functions_calls().unwrap().iter().filter(|call| call.fault.is_some()).count()
 }
 
-/// Every fault at the calls that concern no run.
-async fn faults_of_the_sweep(aws: &Deployment) -> Vec<(String, step_functions::FaultKind, usize)> {
+/// Every fault at the calls of the sweep that are about no run.
+async fn faults_of_the_sweep(aws: &Deployment) -> Vec<Trouble> {
     loop {
         let calls = aws.step_functions_calls().unwrap().into_iter();
-        let actions: BTreeSet<_> =
-            calls.filter(|call| !call.body.contains(":execution:")).map(|call| call.action).collect();
+        let of_the_sweep = calls.filter(|call| call.caller == SWEEP && !call.body.contains(":execution:"));
+        let actions: BTreeSet<_> = of_the_sweep.map(|call| call.action).collect();
         if !actions.is_empty() {
-            return actions
-                .into_iter()
-                .flat_map(|action| STEP_FUNCTIONS_FAULTS.map(|(kind, times)| (action.clone(), kind, times)))
-                .collect();
+            return actions.iter().flat_map(|action| faults_of(SWEEP, action)).collect();
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Every fault at the next calls of one action by one function.
+fn faults_of(caller: &str, action: &str) -> [Trouble; 3] {
+    let (caller, action) = (caller.to_owned(), action.to_owned());
+    STEP_FUNCTIONS_FAULTS.map(|(kind, times)| Trouble::StepFunctionsCall {
+        caller: caller.clone(),
+        action: action.clone(),
+        kind,
+        times,
+    })
+}
+
+#[test]
+fn creates_succeed_whatever_goes_wrong_with_the_question_whether_events_come() {
+    alone(async |aws| {
+        let plan = |number, troubles| Plan::with("trust", number, Operation::Create, troubles);
+        // Whose output there is to ask for.
+        campaign(aws, vec![plan(100, vec![])], 1).await.unwrap();
+        let faults =
+            ["ListExecutions", "DescribeExecution"].map(|action| faults_of("ami-from-instance-check-status", action));
+        let plans: Vec<_> =
+            (0..).zip(faults.as_flattened()).map(|(number, fault)| plan(number, vec![fault.clone()])).collect();
+        let (injected, before) = (plans.len(), struck(aws));
+        let report = campaign(aws, plans, AT_ONCE).await.unwrap();
+        assert_nothing_is_violated(&report);
+        assert_eq!(report.succeeded(), injected, "{:#?}", report.causes);
+        assert!(struck(aws) - before >= injected);
+    });
 }
 
 #[test]
@@ -248,10 +279,10 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
             let run = Execution::start(&client, aws.lifecycle_machine_arn(), None, &input).await.unwrap();
             assert!(matches!(run.wait().await.unwrap(), Outcome::Succeeded(_)), "{file}");
         }
-        let (_, operation) = aws.create_in_a_crowd("roles-crowd", Duration::from_secs(150)).await.unwrap();
+        let (_, operation) = aws.create_in_a_crowd("roles-crowd", Duration::from_secs(150), false).await.unwrap();
         assert!(matches!(operation.wait().await.unwrap(), Outcome::Succeeded(_)));
         // A sweep comes every twenty seconds.
-        let sweeps = || aws.ec2.calls().iter().any(|call| call.caller == "ami-from-instance-start-rollback");
+        let sweeps = || aws.ec2.calls().iter().any(|call| call.caller == SWEEP);
         while !sweeps() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -18,7 +18,7 @@ use ami_from_instance::{
 };
 use aws_config::BehaviorVersion;
 use aws_sdk_ec2::types::ImageState;
-use local_aws::ec2::{self, Ec2, Fate, SEED_INSTANCE};
+use local_aws::ec2::{self, Ec2, Fate, Progress, SEED_INSTANCE};
 use serde_json::{Value, json};
 
 const RUN: &str = "arn:aws:states:us-east-1:000000000000:execution:ami-lifecycle:nightly";
@@ -37,7 +37,7 @@ fn settings() -> Settings {
     }
 }
 
-/// Nothing listens where this client calls: what uses it does not ask Step Functions.
+/// Nothing listens where this client calls: what uses it does not ask Step Functions, or does without.
 fn no_step_functions() -> aws_sdk_sfn::Client {
     let config = aws_sdk_sfn::Config::builder().behavior_version(BehaviorVersion::v2026_01_12());
     let config = config.http_client(http_client());
@@ -65,7 +65,9 @@ async fn start_create(ec2: &Ec2, document: Value) -> Result<Step, Error> {
 }
 
 async fn look(ec2: &Ec2, document: Value) -> Result<Value, Error> {
-    let answer = check_status::handle(&ec2.client(), &settings(), check_status::Input::parse(document)?).await?;
+    let answer =
+        check_status::handle(&ec2.client(), &no_step_functions(), &settings(), check_status::Input::parse(document)?)
+            .await?;
     Ok(serde_json::to_value(answer).unwrap())
 }
 
@@ -320,6 +322,22 @@ async fn an_image_whose_end_is_told_is_asked_for_alone_and_at_once_again_if_it_d
     ec2.forget_calls();
     assert_eq!(look(&ec2, document).await.unwrap()["status"], "Available");
     assert!(!actions(&ec2).contains(&"DescribeSnapshots".to_owned()));
+}
+
+#[tokio::test]
+async fn a_wait_is_long_where_three_events_in_a_row_have_come_and_time_is_left() {
+    let ec2 = ec2().await;
+    ec2.set_progress(Progress::AtOnce);
+    let mut document = document("create", create_request());
+    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    ec2.advance(Duration::from_secs(200));
+    document["elapsedSeconds"] = json!(180);
+    for (trust, limit, wait) in [(3, "40m", 100), (3, "5m", 50), (3, "4m", 21), (2, "40m", 21), (0, "40m", 21)] {
+        document["trust"] = json!(trust);
+        document["request"]["timeouts"] = json!({"create": limit});
+        let step = look(&ec2, document.clone()).await.unwrap();
+        assert_eq!((&step["waitSeconds"], &step["trust"]), (&json!(wait), &json!(trust)), "{limit}");
+    }
 }
 
 #[tokio::test]

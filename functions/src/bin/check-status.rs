@@ -11,5 +11,6 @@ use ami_from_instance::{
 async fn main() -> Result<(), lambda_runtime::Error> {
     let settings = Settings::from_env()?;
     let ec2 = aws::ec2("check-status");
-    serve(async |event| handle(&ec2, &settings, Input::parse(event)?).await).await
+    let step_functions = aws::step_functions("check-status");
+    serve(async |event| handle(&ec2, &step_functions, &settings, Input::parse(event)?).await).await
 }

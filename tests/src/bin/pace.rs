@@ -1,14 +1,14 @@
 //! `cargo pace`: the tables of the README's performance section.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ami_from_instance::run::RUN_TAG;
+use ami_from_instance::{run::RUN_TAG, trust::Trust};
 use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
 use local_aws::{
     cost,
     deployment::{Deployment, Options},
-    ec2::{InstanceSpec, Progress},
+    ec2::{Fate, InstanceSpec, Progress},
     execution::{Execution, Outcome, states},
     simulation::{self, Kept, Shape, Way, fewest_looks, figures, scale::load},
 };
@@ -75,7 +75,7 @@ fn looks() {
     println!("{} images", simulation::IMAGES);
     println!();
     heading();
-    for lost in [0.0, 0.1, 1.0] {
+    for lost in [0.0, 0.1, 0.5, 1.0] {
         for shape in Shape::ALL {
             row(Way::Ours, Some(shape), Some(lost));
         }
@@ -147,13 +147,39 @@ async fn cost() -> Result<()> {
     })?;
     println!("| progress | image | looks | transitions | a run | single machine | its transitions | ratio |");
     println!("|---|---|---|---|---|---|---|---|");
-    let even = begin(aws, "even").await?;
     aws.ec2.set_progress(Progress::AtOnce);
+    let doubting = begin(aws, "0 % until the end, before events are trusted").await?;
+    for _ in 0..3 {
+        // Its end lies amid a wait, so that it is the event that tells of it.
+        create(aws, InstanceSpec::default(), Some(Fate::Takes(Duration::from_secs(45)))).await?.wait().await?;
+    }
+    if !Trust::handed_on(&aws.step_functions(), aws.output("OperationMachineArn")).await.is_enough() {
+        bail!("three events in a row have not come");
+    }
     let silent = begin(aws, "0 % until the end").await?;
-    for run in even.into_iter().chain(silent) {
+    aws.ec2.set_progress(Progress::Jumping);
+    let jumping = begin(aws, "jumping").await?;
+    aws.ec2.set_progress(Progress::Linear);
+    let linear = begin(aws, "linear").await?;
+    for run in [linear, jumping, silent, doubting].into_iter().flatten() {
         println!("{}", run.cost(aws).await?);
     }
     Ok(())
+}
+
+/// Starts a run that makes an image.
+async fn create(aws: &Deployment, instance: InstanceSpec, fate: Option<Fate>) -> Result<Execution> {
+    let instance = aws.ec2.add_instance(instance);
+    if let Some(fate) = fate {
+        aws.ec2.next_image(&instance, fate);
+    }
+    let input = json!({
+        "name": format!("cost {}", SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis()),
+        "sourceInstanceId": instance,
+        "snapshotWithoutReboot": true,
+        "timeouts": {"create": "2h"},
+    });
+    Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), None, &input.to_string()).await
 }
 
 /// A create whose cost is counted.
@@ -167,15 +193,7 @@ struct Counted {
 async fn begin(aws: &Deployment, progress: &'static str) -> Result<Vec<Counted>> {
     let mut runs = vec![];
     for (minutes, gib) in VOLUMES {
-        let instance = aws.ec2.add_instance(InstanceSpec::default().volume("/dev/sdf", gib, "gp3"));
-        let input = json!({
-            "name": format!("{minutes} minutes - {}", progress.replace('%', "percent")),
-            "sourceInstanceId": instance,
-            "snapshotWithoutReboot": true,
-            "timeouts": {"create": "2h"},
-        });
-        let (client, machine) = (aws.step_functions(), aws.lifecycle_machine_arn());
-        let run = Execution::start(&client, machine, None, &input.to_string()).await?;
+        let run = create(aws, InstanceSpec::default().volume("/dev/sdf", gib, "gp3"), None).await?;
         runs.push(Counted { progress, minutes, run });
     }
     for one in &runs {

@@ -5,6 +5,7 @@ pub mod scale;
 mod shape;
 mod way;
 
+use ami_from_instance::trust::Trust;
 use fastrand::Rng;
 
 pub use self::{shape::Shape, way::Way};
@@ -49,17 +50,19 @@ struct Watched {
     calls: u32,
     /// None if the way gave up.
     lag: Option<f64>,
+    /// How far events are trusted then.
+    trust: Trust,
 }
 
 /// Watches one image; `event` says whether its end is told.
-fn watch(way: Way, shape: Shape, took: f64, event: bool, random: &mut Rng) -> Watched {
+fn watch(way: Way, shape: Shape, took: f64, event: bool, trust: Trust, random: &mut Rng) -> Watched {
     let progress = shape.progress(took, random);
     let told_at = took + AN_EVENT_TAKES;
     let mut pace = way.begin();
     let mut now = if way.is_ours() { BEGINNING_TAKES } else { 0.0 };
     let mut elapsed = 0;
-    let mut watched = Watched { took, looks: 0, images: 0, calls: 0, lag: None };
-    while let Some(wait) = pace.wait(elapsed, &progress.at(now), 1) {
+    let mut watched = Watched { took, looks: 0, images: 0, calls: 0, lag: None, trust };
+    while let Some(wait) = pace.wait(elapsed, &progress.at(now), 1, trust.is_enough()) {
         let due = now + wait as f64;
         let told = event && way.is_ours() && (now..due).contains(&told_at);
         now = if told { told_at } else { due } + if way.is_ours() { A_LOOK_TAKES } else { 0.0 };
@@ -72,6 +75,9 @@ fn watch(way: Way, shape: Shape, took: f64, event: bool, random: &mut Rng) -> Wa
             // The event's function asks whose image it is, too late or not.
             watched.calls += u32::from(event && way.is_ours());
             watched.lag = Some(now - took);
+            // What the handler knows of it: the wait, if it was its own, and no time that nobody counted.
+            let late = if told { AN_EVENT_TAKES as u64 } else { elapsed.saturating_sub(took as u64).min(wait) };
+            watched.trust = trust.after(told, late);
             return watched;
         }
     }
@@ -97,16 +103,18 @@ pub struct Figures {
     pub given_up: f64,
 }
 
-/// Watches [`IMAGES`] images in one way; each image's event is lost with a probability of `lost`.
+/// Watches [`IMAGES`] images in one way, one after the other; each image's event is lost with a probability
+/// of `lost`.
 pub fn figures(way: Way, shape: Shape, lost: f64) -> Figures {
     let mut random = Rng::with_seed(SEED + 1);
-    let watched: Vec<_> = durations(IMAGES)
-        .into_iter()
-        .map(|took| {
-            let event = random.f64() >= lost;
-            watch(way, shape, took, event, &mut random)
-        })
-        .collect();
+    let mut trust = Trust::default();
+    let watch_next = |took| {
+        let event = random.f64() >= lost;
+        let watched = watch(way, shape, took, event, trust, &mut random);
+        trust = watched.trust;
+        watched
+    };
+    let watched: Vec<_> = durations(IMAGES).into_iter().map(watch_next).collect();
     let mut lags: Vec<_> = watched.iter().filter_map(|one| one.lag).collect();
     lags.sort_by(f64::total_cmp);
     let shares: Vec<_> = watched.iter().filter_map(|one| one.lag.map(|lag| lag / one.took)).collect();

@@ -91,7 +91,7 @@ struct One {
 }
 
 /// Starts so many images as fast as CreateImage allows, and watches them; each one's event is lost
-/// with a probability of `lost`.
+/// with a probability of `lost`, and is counted on unless all are.
 pub fn load(way: Way, shape: Shape, lost: f64, images: usize) -> Load {
     let uncounted = |seconds: f64| if way.is_ours() { seconds } else { 0.0 };
     let mut random = Rng::with_seed(SEED + 2);
@@ -101,7 +101,7 @@ pub fn load(way: Way, shape: Shape, lost: f64, images: usize) -> Load {
     for (at, took) in durations(images).into_iter().enumerate() {
         let begun = (at as f64 - f64::from(CHANGING.capacity)).max(0.0) / f64::from(CHANGING.refill);
         let mut pace = way.begin();
-        let elapsed = pace.wait(0, &[], 1).unwrap_or_default();
+        let elapsed = pace.wait(0, &[], 1, false).unwrap_or_default();
         let due = begun + uncounted(BEGINNING_TAKES) + elapsed as f64;
         queue.push(Reverse((milliseconds(due), at, Next::Call(first_call(way), 0))));
         if way.is_ours() && random.f64() >= lost {
@@ -168,7 +168,7 @@ pub fn load(way: Way, shape: Shape, lost: f64, images: usize) -> Load {
             continue;
         }
         (one.refused, one.told) = (0, false);
-        if let Some(wait) = one.pace.wait(one.elapsed, &one.progress.at(age), one.under_way) {
+        if let Some(wait) = one.pace.wait(one.elapsed, &one.progress.at(age), one.under_way, lost < 1.0) {
             one.before = one.elapsed;
             one.elapsed += wait;
             let due = milliseconds(now + wait as f64 + uncounted(A_LOOK_TAKES));

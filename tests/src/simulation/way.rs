@@ -1,17 +1,21 @@
 //! The ways of waiting: ours, the ones that were tried and lost, and those of others.
 
-use ami_from_instance::pace::{self, Promise};
+use ami_from_instance::pace::{self, Promise, Seen};
 
 use super::shape::Snapshot;
+
+/// The time limit of a create, in seconds: more than any image takes.
+const LIMIT: u64 = 7_200;
 
 /// A way of waiting for an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// The handlers' own.
     Ours,
-    /// The handlers' own, but waiting half of the time that has passed while the progress is 0 %: what
-    /// an event that always comes would allow.
-    RelyingOnEvents,
+    /// The handlers' own, as if events never came.
+    CountingOnNoEvent,
+    /// The handlers' own, as if events always came.
+    CountingOnEveryEvent,
     /// A twentieth of the time that has passed.
     Twentieth,
     /// A tenth of the time that has passed.
@@ -51,14 +55,22 @@ impl Way {
     /// Those of others.
     pub const PEERS: [Self; 3] = [Self::Terraform, Self::AwsWait, Self::Packer];
     /// Ours, and those that were tried for it.
-    pub const TRIED: [Self; 6] =
-        [Self::Ours, Self::RelyingOnEvents, Self::Twentieth, Self::Tenth, Self::HalfOfThePromise, Self::WholePromise];
+    pub const TRIED: [Self; 7] = [
+        Self::Ours,
+        Self::CountingOnNoEvent,
+        Self::CountingOnEveryEvent,
+        Self::Twentieth,
+        Self::Tenth,
+        Self::HalfOfThePromise,
+        Self::WholePromise,
+    ];
 
     /// A few words.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "this project",
-            Self::RelyingOnEvents => "relying on events",
+            Self::CountingOnNoEvent => "counting on no event",
+            Self::CountingOnEveryEvent => "counting on every event",
             Self::Twentieth => "a 20th of the time passed",
             Self::Tenth => "a 10th of the time passed",
             Self::HalfOfThePromise => "half of the promise",
@@ -96,8 +108,15 @@ impl Way {
 }
 
 impl Pace {
-    /// Seconds until the next look, with so many images under way; none to give up.
-    pub(super) fn wait(&mut self, elapsed: u64, snapshots: &[Snapshot], under_way: u64) -> Option<u64> {
+    /// Seconds until the next look, with so many images under way, where events come or do not; none to
+    /// give up.
+    pub(super) fn wait(
+        &mut self,
+        elapsed: u64,
+        snapshots: &[Snapshot],
+        under_way: u64,
+        events_come: bool,
+    ) -> Option<u64> {
         let looks = self.looks;
         self.looks += 1;
         match self.way {
@@ -108,20 +127,25 @@ impl Pace {
             _ if looks == 0 => return Some(pace::FIRST_LOOK),
             _ => {}
         }
-        let slowest = snapshots.iter().map(|snapshot| snapshot.percent).min();
+        let percent = snapshots.iter().map(|snapshot| snapshot.percent).min();
         Some(match self.way {
             Way::Twentieth => (elapsed / 20).max(5),
             Way::Tenth => (elapsed / 10).max(5),
             Way::HalfOfThePromise => half_of_the_promise(elapsed, snapshots),
-            Way::WholePromise => match slowest {
+            Way::WholePromise => match percent {
                 Some(percent @ 1..) => (100 * elapsed).div_ceil(u64::from(percent)).saturating_sub(elapsed).max(1),
                 _ => (elapsed / 10).max(5),
             },
             _ => {
                 let wait;
-                (wait, self.promise) = pace::next_look(elapsed, slowest, under_way, self.promise);
-                let is_silent = slowest == Some(0) && self.way == Way::RelyingOnEvents;
-                if is_silent { wait.max(elapsed / 2) } else { wait }
+                let events_come = match self.way {
+                    Way::CountingOnNoEvent => false,
+                    Way::CountingOnEveryEvent => true,
+                    _ => events_come,
+                };
+                (wait, self.promise) =
+                    pace::next_look(Seen { elapsed, percent, under_way, left: LIMIT, events_come }, self.promise);
+                wait
             }
         })
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{on_aws, unique};
 
 /// Makes a machine and gives its ARN.
-async fn machine(aws: &Deployment, definition: Value) -> String {
+pub(crate) async fn machine(aws: &Deployment, definition: Value) -> String {
     let mut definition = definition;
     definition["QueryLanguage"] = json!("JSONata");
     let request =
