@@ -77,8 +77,8 @@ fn every_operation() -> Vec<Plan> {
 
 /// Whether a fault at this call would be like one before: the looks after the first ones make the same
 /// calls, and so does the event of an image's end when it comes once more.
-fn is_like_one_before(caller: &str, before: usize, looks: usize) -> bool {
-    before >= if caller == "ami-from-instance-wake" { 1 } else { looks }
+fn is_like_one_before(caller: &str, before: usize) -> bool {
+    before >= if caller == "ami-from-instance-wake" { 1 } else { 4 }
 }
 
 /// Every fault at every call of EC2 that a run has made.
@@ -90,7 +90,7 @@ fn faults_of_ec2(plan: &Plan, calls: &[ec2::Call]) -> Vec<Trouble> {
         let mut fault = |kind, times| {
             troubles.push(Trouble::OwnCall { action: call.action.clone(), kind, times, after: *after });
         };
-        if !is_like_one_before(&call.caller, *after, 3) {
+        if !is_like_one_before(&call.caller, *after) {
             fault(FaultKind::LostResponse, 1);
             // More than the client's own three tries.
             fault(FaultKind::LostResponseAs(500), 4);
@@ -111,7 +111,7 @@ fn faults_of_step_functions(plan: &Plan, calls: &[step_functions::Call]) -> Vec<
     let mut troubles = vec![];
     for call in calls.iter().filter(|call| plan.is_about(call)) {
         let after = seen.entry(&call.action).or_default();
-        if !is_like_one_before(&call.caller, *after, 4) {
+        if !is_like_one_before(&call.caller, *after) {
             let fault = |(kind, times)| Trouble::OwnStepFunctionsCall {
                 caller: call.caller.clone(),
                 action: call.action.clone(),

@@ -84,6 +84,6 @@ fn whether_events_come_is_asked_for_five_seconds_at_the_most() {
         let start = Instant::now();
         let trust = Trust::handed_on(&aws_sdk_sfn::Client::from_conf(config.build()), "arn").await;
         assert_eq!(trust, Trust::default());
-        assert!((4..8).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        assert!((4..15).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     });
 }
