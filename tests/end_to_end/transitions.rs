@@ -1,0 +1,23 @@
+//! What Step Functions counts.
+
+use local_aws::execution::states;
+use performance::cost;
+use serde_json::json;
+
+use crate::{ends::succeeded, execute, new_create, on_aws};
+
+#[test]
+fn a_create_enters_nine_states_and_three_more_for_each_look() {
+    on_aws(async |aws| {
+        let (_, input) = new_create(aws, json!({"snapshotWithoutReboot": true}));
+        let (run, outcome) = execute(aws, &input).await;
+        succeeded(&outcome);
+        let client = aws.step_functions();
+        let operations = aws.output("OperationMachineArn").replace(":stateMachine:", ":execution:");
+        let mut entered = states(&client, &run.arn).await.unwrap();
+        entered.extend(states(&client, &format!("{operations}:{}-create", run.name())).await.unwrap());
+        let looks = entered.iter().filter(|one| one.state == "Look again").count();
+        let expected = cost::STATES_OF_A_CREATE + cost::STATES_OF_A_LOOK * looks as f64;
+        assert_eq!(entered.len() as f64, expected, "{entered:?}");
+    });
+}

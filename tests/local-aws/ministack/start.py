@@ -1,0 +1,348 @@
+"""Starts MiniStack, made to behave like AWS where the machines rely on it.
+
+Each function here replaces one of MiniStack's; its docstring says what AWS documents. A test of
+each one is in tests/end_to_end/ministack.rs, or where that says.
+
+Three more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
+call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; standard input brings
+the events of EC2, a line each, and when it closes MiniStack ends with every process it started, so
+that nothing outlives a runner that was killed; and SPEED (a number) scales the time limits of Tasks
+that wait and the rates of schedules as SFN_WAIT_SCALE scales the waits.
+"""
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import threading
+import time
+import uuid
+
+from jsonata.timebox import Timebox
+from ministack.services import eventbridge, lambda_svc, scheduler
+from ministack.services import stepfunctions as sfn
+
+SPEED = float(os.environ.get("SPEED", "1"))
+STARTED_BY = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
+
+execute_task = sfn._execute_task
+invoke_with_callback = sfn._invoke_with_callback
+apply_output_path = sfn._apply_output_path
+run_execution = sfn._run_execution
+start_execution = sfn._start_execution
+stop_execution = sfn._stop_execution
+fail_execution = sfn._fail_execution
+parse_rate_seconds = eventbridge._parse_rate_seconds
+handle_request = sfn.handle_request
+execute_function = lambda_svc._execute_function_provided_warm
+invoke_target = eventbridge._invoke_target
+
+
+def execute_task_with_computed_timeout(state, raw_input, execution, ctx):
+    """TimeoutSeconds of a Task may be a JSONata expression ("Task workflow state", AWS Step
+    Functions Developer Guide)."""
+    if "TimeoutSeconds" in state:
+        seconds = sfn._jsonata_state_field(state, "TimeoutSeconds", "number", raw_input, ctx)
+        resource = state.get("Resource", "")
+        waits = "states:startExecution" in resource or resource.endswith(".waitForTaskToken")
+        state = {**state, "TimeoutSeconds": seconds / SPEED if waits else seconds}
+    task.execution = execution
+    return execute_task(state, raw_input, execution, ctx)
+
+
+# The execution whose Task a thread executes.
+task = threading.local()
+
+
+def invoke_with_callback_and_history(resource, arguments, token, state):
+    """The history has a Task's arguments, and says when it waits ("TaskScheduledEventDetails" and
+    "TaskSubmittedEventDetails", API Reference)."""
+    details = task.execution["events"][-1]["taskScheduledEventDetails"]
+    details["parameters"] = json.dumps(arguments)
+    sfn._add_event(task.execution, "TaskSubmitted", {"taskSubmittedEventDetails": details})
+    return invoke_with_callback(resource, arguments, token, state)
+
+
+# How many functions run at once: each that finds no idle process starts one.
+places = threading.BoundedSemaphore(64)
+
+
+def execute_function_in_turn(function, event, request_id):
+    """An account runs a thousand functions at once ("Lambda quotas"), which is more than a computer can
+    start: those that find no place wait for one, and their time limits begin when they have it."""
+    with places:
+        return execute_function(function, event, request_id)
+
+
+def own_milliseconds():
+    """An expression may take a second to evaluate: of its own, not of the other executions that go on
+    in this process."""
+    return round(time.thread_time() * 1000)
+
+
+def apply_output(state, data, ctx=None):
+    """A Succeed state may have an Output ("Succeed workflow state")."""
+    if state.get("Type") == "Succeed" and sfn._state_query_language(state, ctx) == "JSONata":
+        return sfn._apply_jsonata_output(state, data, ctx, default=data)
+    return apply_output_path(state, data, ctx)
+
+
+def start_child_and_wait(resource, arguments):
+    """A child that does not succeed gives its parent States.TaskFailed, with the child's
+    DescribeExecution document as the Cause; a child's name can be used once ("Integrate AWS Step
+    Functions", startExecution.sync:2)."""
+    request = sfn._nested_start_execution_request(arguments)
+    machine = sfn._state_machines.get(request["stateMachineArn"])
+    if machine and "name" in request:
+        arn = request["stateMachineArn"].replace(":stateMachine:", ":execution:") + ":" + request["name"]
+        if arn in sfn._executions:
+            raise sfn._ExecutionError(
+                "StepFunctions.ExecutionAlreadyExistsException", f"Execution Already Exists: '{arn}'")
+    status, _, body = sfn._start_sync_execution(request)
+    child = json.loads(body)
+    if status >= 400:
+        raise sfn._ExecutionError("StepFunctions." + child.get("__type", "AWSStepFunctionsException"), child.get("message", ""))
+    described = {
+        "ExecutionArn": child["executionArn"],
+        "Input": child["input"],
+        "InputDetails": {"Included": True},
+        "Name": child["name"],
+        "StartDate": child["startDate"],
+        "StateMachineArn": child["stateMachineArn"],
+        "Status": child["status"],
+        "StopDate": child["stopDate"],
+    }
+    if child["status"] == "SUCCEEDED":
+        return {**described, "Output": json.loads(child["output"]), "OutputDetails": {"Included": True}}
+    execution = sfn._executions[child["executionArn"]]
+    for key in ("error", "cause"):
+        if execution.get(key):
+            described[key.capitalize()] = execution[key]
+    raise sfn._ExecutionError("States.TaskFailed", json.dumps(described))
+
+
+def start_execution_once(data):
+    """StartExecution with the name and the input of a running execution returns that execution
+    ("StartExecution", API Reference)."""
+    machine = data.get("stateMachineArn", "")
+    arn = machine.replace(":stateMachine:", ":execution:") + ":" + (data.get("name") or "")
+    running = sfn._executions.get(arn)
+    if running and running["status"] == "RUNNING" and running["input"] == data.get("input", "{}"):
+        return sfn.json_response({"executionArn": arn, "startDate": running["startDate"]})
+    return start_execution(data)
+
+
+def stop_execution_and_children(data):
+    """Stopping an execution stops the child executions its .sync Tasks wait for, on a best effort
+    ("Run a job (.sync)")."""
+    stopped = sfn._executions.get(data.get("executionArn"))
+    if not stopped or stopped["status"] != "RUNNING":
+        return stop_execution(data)
+    response = stop_execution(data)
+    for arn, execution in list(sfn._executions.items()):
+        try:
+            parent = json.loads(execution["input"]).get(STARTED_BY)
+        except (ValueError, AttributeError):
+            continue
+        if parent == data.get("executionArn") and execution["status"] == "RUNNING":
+            stop_execution_and_children({"executionArn": arn, "error": "States.TaskAborted"})
+    return response
+
+
+def fail_running_execution(execution, error, cause):
+    """An execution that was stopped, or has timed out, stays so."""
+    if execution["status"] == "RUNNING":
+        fail_execution(execution, error, cause)
+
+
+def run_execution_with_timeout(arn):
+    """A machine's own TimeoutSeconds ends an execution with the status TIMED_OUT ("State machine
+    structure")."""
+    execution = sfn._executions.get(arn)
+    machine = execution and sfn._state_machines.get(execution["stateMachineArn"])
+    seconds = machine and json.loads(machine["definition"]).get("TimeoutSeconds")
+    if not seconds:
+        return run_execution(arn)
+
+    def time_out():
+        if execution["status"] == "RUNNING":
+            execution.update(status="TIMED_OUT", stopDate=sfn.now_iso(), error="States.Timeout")
+            sfn._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {"error": "States.Timeout"}})
+            sfn._emit_execution_status_event(execution)
+
+    timer = threading.Timer(seconds / SPEED, time_out)
+    timer.daemon = True
+    timer.start()
+    try:
+        return run_execution(arn)
+    finally:
+        timer.cancel()
+
+
+class FunctionsCalls:
+    """What the functions call of Step Functions, written down in TMPDIR as CloudTrail would, and what
+    goes wrong with it, as another file there says: a line for each fault, and null where all before it
+    are dropped."""
+
+    def __init__(self, folder):
+        self.log = os.path.join(folder, "step-functions-calls")
+        self.rules = os.path.join(folder, "step-functions-faults")
+        self.read = 0
+        self.faults = []
+
+    def strike(self, caller, action, body):
+        """What goes wrong with a call, if anything; counts it."""
+        size = os.path.getsize(self.rules) if os.path.exists(self.rules) else 0
+        if size > self.read:
+            with open(self.rules) as file:
+                file.seek(self.read)
+                for fault in map(json.loads, file.read(size - self.read).splitlines()):
+                    self.faults = self.faults + [fault] if fault else []
+            self.read = size
+        for fault in self.faults:
+            met = fault["caller"] in ("", caller) and fault["action"] == action and fault["mentioning"] in body
+            if fault["times"] and met:
+                if fault["after"]:
+                    fault["after"] -= 1
+                    return None
+                fault["times"] -= 1
+                return fault["kind"]
+        return None
+
+    def note(self, caller, action, body, fault):
+        with open(self.log, "a") as file:
+            file.write(json.dumps({"caller": caller, "action": action, "body": body, "fault": fault}) + "\n")
+
+
+calls = FunctionsCalls(os.environ["TMPDIR"])
+
+
+def answer(status, code):
+    return status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps({"__type": code, "message": code}).encode()
+
+
+async def handle_request_of_function(method, path, headers, body, query_params):
+    """Calls of the functions are written down, and go wrong on demand. The SDK tells the caller's
+    application id in its user agent."""
+    headers = {name.lower(): value for name, value in headers.items()}
+    caller = re.search(r"\bapp/(\S+)", headers.get("x-amz-user-agent", headers.get("user-agent", "")))
+    if not caller:
+        return await handle_request(method, path, headers, body, query_params)
+    text = body.decode()
+    action = headers.get("x-amz-target", "").split(".")[-1]
+    fault = calls.strike(caller.group(1), action, text)
+    calls.note(caller.group(1), action, text, fault)
+    if fault == "Throttled":
+        return answer(400, "ThrottlingException")
+    if fault == "Unavailable":
+        return answer(503, "ServiceUnavailable")
+    if fault == "Refused":
+        return answer(400, "AccessDeniedException")
+    done = await handle_request(method, path, headers, body, query_params)
+    return answer(500, "InternalFailure") if fault == "LostResponse" else done
+
+
+def scaled_rate_seconds(expression):
+    """The seconds of a rate(…), in the local time."""
+    seconds = parse_rate_seconds(expression)
+    return seconds and seconds / SPEED
+
+
+def invoke_target_of_schedule(target, event, rule, view=None):
+    """Scheduler replaces its keywords in an Input, and calls any action of the AWS SDK ("Adding
+    context attributes" and "Using universal targets", EventBridge Scheduler User Guide). It
+    delivers at least once: here always twice."""
+    if not target["Arn"].endswith(":scheduler:::aws-sdk:sfn:startExecution"):
+        return invoke_target(target, event, rule, view)
+    request = json.loads(target["Input"].replace("<aws.scheduler.execution-id>", event["EventId"].replace("-", "")[:16]))
+    for _ in range(2):
+        sfn._start_execution({name[0].lower() + name[1:]: value for name, value in request.items()})
+
+
+def children():
+    """The processes that this one started."""
+    for path in glob.glob("/proc/self/task/*/children"):
+        # A thread may have ended since.
+        with contextlib.suppress(OSError), open(path) as file:
+            yield from map(int, file.read().split())
+
+
+def tell(event):
+    """EventBridge delivers at least once ("Event retry", EventBridge User Guide): here always twice, a
+    second apart. PutEvents takes no events of AWS's own services, and no time in the past."""
+    record = {
+        **event,
+        "EventId": str(uuid.uuid4()),
+        "Detail": json.dumps(event["Detail"]),
+        "EventBusName": "default",
+        "Account": sfn.get_account_id(),
+        "Region": sfn.get_region(),
+    }
+    deliver(record)
+    again = threading.Timer(1, deliver, [record])
+    again.daemon = True
+    again.start()
+
+
+deliveries = threading.Lock()
+
+
+def deliver(record):
+    """One after the other: each call that finds no idle process of the function starts one."""
+    with deliveries:
+        eventbridge._dispatch_event(record)
+        time.sleep(0.025)
+
+
+def read_standard_input():
+    """Takes in the events of EC2; once the runner is gone, ends the process group, functions included,
+    and removes TMPDIR."""
+    try:
+        for line in sys.stdin.buffer:
+            tell(json.loads(line))
+    finally:
+        end()
+
+
+def end():
+    try:
+        # Not the whole group at once: where nothing reaps orphans, they would stay as zombies.
+        for child in children():
+            # MiniStack may have noticed its end first.
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+    finally:
+        os.killpg(0, signal.SIGKILL)
+
+
+def main():
+    Timebox.current_milli_time = staticmethod(own_milliseconds)
+    sfn._execute_task = execute_task_with_computed_timeout
+    sfn._invoke_with_callback = invoke_with_callback_and_history
+    sfn._apply_output_path = apply_output
+    sfn._invoke_nested_start_execution_sync = start_child_and_wait
+    sfn._start_execution = start_execution_once
+    sfn._stop_execution = stop_execution_and_children
+    sfn._fail_execution = fail_running_execution
+    sfn._run_execution = run_execution_with_timeout
+    lambda_svc._execute_function_provided_warm = execute_function_in_turn
+    sfn.handle_request = handle_request_of_function
+    eventbridge._parse_rate_seconds = scaled_rate_seconds
+    eventbridge._invoke_target = invoke_target_of_schedule
+    scheduler._SCHEDULE_TICK_INTERVAL /= SPEED
+    threading.Thread(target=read_standard_input, daemon=True).start()
+
+    from ministack.app import main as serve
+
+    sys.argv = sys.argv[:1]
+    serve()
+
+
+if __name__ == "__main__":
+    main()

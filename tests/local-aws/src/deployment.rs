@@ -1,0 +1,210 @@
+//! The local AWS with the application deployed on it.
+
+use std::{collections::BTreeMap, process::Command, time::Duration};
+
+use ami_from_instance::{aws::http_client, run::RUN_TAG};
+use anyhow::{Context, Result};
+use aws_config::BehaviorVersion;
+use local_ec2::{Ec2, Fate, InstanceSpec, Settings};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::{
+    execution::Execution,
+    ministack::{self, EventBus, MiniStack},
+    prepare::{self, quietly},
+    step_functions,
+};
+
+/// An image that an earlier run made, there from the start.
+pub const MANAGED_IMAGE: &str = "ami-0123456789abcdef0";
+/// An image that no run made, there from the start.
+pub const UNMANAGED_IMAGE: &str = "ami-0fedcba9876543210";
+
+/// What can be chosen about a local AWS.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many times faster than real its time runs.
+    pub speed: f64,
+    /// MiniStack's port; 0 for a free one.
+    pub port: u16,
+    /// The local EC2's port; 0 for a free one.
+    pub ec2_port: u16,
+    /// Parameters of the template, as `Key=Value`.
+    pub parameters: Vec<String>,
+}
+
+/// How often the local EC2 is asked for its events.
+const EVENTS_EVERY: Duration = Duration::from_millis(20);
+
+/// Carries EC2's events to EventBridge until it is dropped.
+#[derive(Debug)]
+struct Events(JoinHandle<()>);
+
+impl Events {
+    fn carry(ec2: Ec2, event_bus: EventBus) -> Self {
+        Self(tokio::spawn(async move {
+            // Should MiniStack have ended, there is nobody to be told.
+            while ec2.take_events().iter().all(|event| event_bus.send(event).is_ok()) {
+                tokio::time::sleep(EVENTS_EVERY).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A running local AWS with the application deployed on it; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The local EC2.
+    pub ec2: Ec2,
+    _events: Events,
+    ministack: MiniStack,
+    outputs: BTreeMap<String, String>,
+    speed: f64,
+}
+
+impl Deployment {
+    /// Prepares what is missing, starts the local AWS, and deploys `template.yaml` on it.
+    pub async fn start(options: &Options, say: &dyn Fn(&str)) -> Result<Self> {
+        let python = prepare::python(say)?;
+        let handlers = prepare::handlers(say)?;
+        say("starting the local AWS");
+        let settings = Settings { speed: options.speed, port: options.ec2_port, ..Settings::default() };
+        let ec2 = Ec2::start(settings).await.with_context(|| {
+            format!("the local EC2 cannot listen on port {}: choose another one, or 0 for a free one", options.ec2_port)
+        })?;
+        let ministack = MiniStack::start(&python, options.port, &ec2.endpoint(), options.speed)?;
+        say("deploying template.yaml with CloudFormation");
+        let mut deploy = Command::new(&python);
+        deploy
+            .arg(prepare::ministack().join("deploy.py"))
+            .arg(prepare::root().join("template.yaml"))
+            .arg(handlers)
+            .arg(ministack.folder())
+            .args(&options.parameters)
+            .envs(ministack::credentials())
+            .env("AWS_ENDPOINT_URL", ministack.endpoint());
+        let outputs = serde_json::from_slice(&quietly(&mut deploy)?)?;
+        let events = Events::carry(ec2.clone(), ministack.event_bus());
+        let deployment = Self { ec2, _events: events, ministack, outputs, speed: options.speed };
+        deployment.seed();
+        Ok(deployment)
+    }
+
+    /// Adds the images that the files in `events/` name.
+    fn seed(&self) {
+        self.ec2.add_image_of_id(MANAGED_IMAGE, "web-seed", &[(RUN_TAG, &self.past_run()), ("Team", "web")]);
+        self.ec2.add_image_of_id(UNMANAGED_IMAGE, "golden", &[("Team", "platform")]);
+    }
+
+    /// A run of this deployment that Step Functions no longer knows.
+    pub fn past_run(&self) -> String {
+        format!("{}:past", self.lifecycle_machine_arn().replace(":stateMachine:", ":execution:"))
+    }
+
+    /// An output of the stack.
+    pub fn output(&self, key: &str) -> &str {
+        self.outputs.get(key).map_or("", String::as_str)
+    }
+
+    /// ARN of the machine that users start.
+    pub fn lifecycle_machine_arn(&self) -> &str {
+        self.output("LifecycleMachineArn")
+    }
+
+    /// How many times faster than real its time runs.
+    pub fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    /// What the functions have called of Step Functions so far.
+    pub fn step_functions_calls(&self) -> Result<Vec<step_functions::Call>> {
+        step_functions::calls(self.ministack.folder())
+    }
+
+    /// Says what goes wrong with the functions' calls of Step Functions.
+    pub fn inject(&self, fault: &step_functions::Fault) -> Result<()> {
+        step_functions::inject(self.ministack.folder(), fault)
+    }
+
+    /// Drops all rules of what goes wrong, with EC2 too.
+    pub fn clear_faults(&self) -> Result<()> {
+        self.ec2.clear_faults();
+        step_functions::clear_faults(self.ministack.folder())
+    }
+
+    /// The name of the function that the template calls so.
+    pub fn function(&self, logical_id: &str) -> Result<String> {
+        let names =
+            self.aws_cli(&["lambda", "list-functions", "--query", "Functions[].FunctionName", "--output", "text"])?;
+        let name = names.split_whitespace().find(|name| name.contains(&format!("-{logical_id}-")));
+        Ok(name.with_context(|| format!("no function is called {logical_id}"))?.to_owned())
+    }
+
+    /// How many calls of functions have taken longer than they may.
+    pub fn functions_timed_out(&self) -> Result<usize> {
+        let log = std::fs::read_to_string(self.ministack.folder().join("log"))?;
+        Ok(log.lines().filter(|line| line.contains("Task timed out after")).count())
+    }
+
+    /// The process ids of the functions that run.
+    pub fn functions(&self) -> Vec<u32> {
+        self.ministack.functions()
+    }
+
+    /// Runs an AWS CLI command on it; gives what it printed.
+    pub fn aws_cli(&self, arguments: &[&str]) -> Result<String> {
+        let mut aws = Command::new(prepare::kept().join("venv/bin/aws"));
+        let output = quietly(aws.args(arguments).envs(self.environment()))?;
+        Ok(String::from_utf8_lossy(&output).into_owned())
+    }
+
+    /// The environment that points any AWS client to it.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("AWS_ENDPOINT_URL", self.ministack.endpoint()),
+            ("AWS_ENDPOINT_URL_EC2", self.ec2.endpoint()),
+            ("LIFECYCLE_MACHINE_ARN", self.lifecycle_machine_arn().to_owned()),
+        ];
+        variables.extend(ministack::credentials().map(|(name, value)| (name, value.to_owned())));
+        variables
+    }
+
+    /// Starts the create of an image that takes so long, by itself and as of a run of this name; gives the
+    /// run. It is told that thousands of images are under way, so that after the first look, at 20 seconds,
+    /// it waits for five minutes: an image that takes less is seen in time only by its event, which may be
+    /// lost.
+    pub async fn create_in_a_crowd(&self, name: &str, takes: Duration, lost: bool) -> Result<(String, Execution)> {
+        let instance = self.ec2.add_instance(InstanceSpec::default());
+        if lost {
+            self.ec2.lose_event(&instance);
+        }
+        self.ec2.next_image(&instance, Fate::Takes(takes));
+        let run = self.past_run().replace(":past", &format!(":{name}"));
+        let request = json!({"name": name, "sourceInstanceId": instance, "snapshotWithoutReboot": true});
+        let input = json!({"operation": "create", "run": run, "request": request, "underWay": 3_000, "trust": 2});
+        let (client, name) = (self.step_functions(), format!("{name}-create"));
+        let operation =
+            Execution::start(&client, self.output("OperationMachineArn"), Some(&name), &input.to_string()).await?;
+        Ok((run, operation))
+    }
+
+    /// A Step Functions client for it.
+    pub fn step_functions(&self) -> aws_sdk_sfn::Client {
+        let credentials = aws_sdk_sfn::config::Credentials::new("test", "test", None, None, "local");
+        let config = aws_sdk_sfn::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(http_client())
+            .region(aws_sdk_sfn::config::Region::new(ministack::REGION))
+            .credentials_provider(credentials)
+            .endpoint_url(self.ministack.endpoint())
+            .build();
+        aws_sdk_sfn::Client::from_conf(config)
+    }
+}

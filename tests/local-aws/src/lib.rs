@@ -1,0 +1,10 @@
+//! A local AWS for ami-from-instance: the local EC2, MiniStack for the rest, and what deploys the
+//! application on them and runs it.
+
+pub mod campaign;
+pub mod deployment;
+pub mod execution;
+pub mod ministack;
+pub mod picture;
+pub mod prepare;
+pub mod step_functions;

@@ -1,0 +1,99 @@
+//! The actions: what each is called, whether it changes anything, and how often it may be called.
+
+use super::{
+    api_error::ApiError,
+    buckets::{CHANGING, LOOKING, Rate},
+    images::{
+        create_image, deregister_image, describe_image_attribute, describe_image_references, describe_images,
+        disable_image, disable_image_deprecation, disable_image_deregistration_protection, enable_image,
+        enable_image_deprecation, enable_image_deregistration_protection, modify_image_attribute,
+    },
+    instances::{
+        describe_instance_status, describe_instances, reboot_instances, run_instances, start_instances, stop_instances,
+        terminate_instances,
+    },
+    query::{Parameters, Query},
+    snapshots::{delete_snapshot, describe_snapshots, lock_snapshot},
+    tags::{create_tags, delete_tags, describe_tags},
+    world::World,
+    xml::Xml,
+};
+
+/// Does the work of an action.
+pub(crate) type Handler = fn(&mut World, &mut Query) -> Result<Xml, ApiError>;
+
+/// An action of the API.
+pub(crate) struct Action {
+    pub(crate) name: &'static str,
+    pub(crate) mutating: bool,
+    limit: Limit,
+    pub(crate) handler: Handler,
+}
+
+enum Limit {
+    Always(Rate),
+    /// Less is allowed without a filter and without pages.
+    Describing {
+        narrow: Rate,
+        wide: Rate,
+    },
+}
+
+const LOOKS: Limit = Limit::Always(LOOKING);
+const LOOKS_WIDE: Limit = Limit::Describing { narrow: LOOKING, wide: Rate::new(50, 10) };
+const CHANGES: Limit = Limit::Always(CHANGING);
+const REMOVALS: Limit = Limit::Always(Rate::new(100, 5));
+const TAGGING: Limit = Limit::Always(Rate::new(100, 10));
+
+const fn look(name: &'static str, limit: Limit, handler: Handler) -> Action {
+    Action { name, mutating: false, limit, handler }
+}
+
+const fn change(name: &'static str, limit: Limit, handler: Handler) -> Action {
+    Action { name, mutating: true, limit, handler }
+}
+
+static ACTIONS: &[Action] = &[
+    change("CreateImage", CHANGES, create_image),
+    change("CreateTags", TAGGING, create_tags),
+    change("DeleteSnapshot", REMOVALS, delete_snapshot),
+    change("DeleteTags", TAGGING, delete_tags),
+    change("DeregisterImage", REMOVALS, deregister_image),
+    look("DescribeImageAttribute", LOOKS, describe_image_attribute),
+    look("DescribeImageReferences", LOOKS, describe_image_references),
+    look("DescribeImages", LOOKS, describe_images),
+    look("DescribeInstanceStatus", LOOKS, describe_instance_status),
+    look("DescribeInstances", LOOKS_WIDE, describe_instances),
+    look("DescribeSnapshots", LOOKS_WIDE, describe_snapshots),
+    look("DescribeTags", LOOKS, describe_tags),
+    change("DisableImage", CHANGES, disable_image),
+    change("DisableImageDeprecation", CHANGES, disable_image_deprecation),
+    change("DisableImageDeregistrationProtection", CHANGES, disable_image_deregistration_protection),
+    change("EnableImage", CHANGES, enable_image),
+    change("EnableImageDeprecation", CHANGES, enable_image_deprecation),
+    change("EnableImageDeregistrationProtection", CHANGES, enable_image_deregistration_protection),
+    change("LockSnapshot", CHANGES, lock_snapshot),
+    change("ModifyImageAttribute", REMOVALS, modify_image_attribute),
+    change("RebootInstances", CHANGES, reboot_instances),
+    change("RunInstances", CHANGES, run_instances),
+    change("StartInstances", CHANGES, start_instances),
+    change("StopInstances", CHANGES, stop_instances),
+    change("TerminateInstances", CHANGES, terminate_instances),
+];
+
+impl Action {
+    pub(crate) fn find(name: &str) -> Option<&'static Self> {
+        ACTIONS.iter().find(|action| action.name == name)
+    }
+
+    /// The rate that a call with these parameters counts against.
+    pub(crate) fn rate(&self, parameters: &Parameters) -> Rate {
+        match self.limit {
+            Limit::Always(rate) => rate,
+            Limit::Describing { narrow, wide } => {
+                let is_narrow = parameters.keys().any(|name| name.starts_with("Filter.") || name == "MaxResults");
+                if is_narrow { narrow } else { wide }
+            }
+        }
+    }
+}

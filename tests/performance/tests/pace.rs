@@ -1,0 +1,84 @@
+//! How often the handlers look and how late they see an image's end, over thousands of simulated
+//! images: what `cargo pace` prints, held to the figures it reached.
+
+use performance::waits::{Shape, Way, figures, scale::load};
+
+/// Without a single event.
+const NONE: f64 = 1.0;
+/// With all events.
+const ALL: f64 = 0.0;
+
+#[test]
+fn with_events_nine_looks_see_the_end_two_and_a_half_seconds_late_whatever_the_progress() {
+    for shape in Shape::ALL {
+        let figures = figures(Way::Ours, shape, ALL);
+        assert!(figures.looks <= 9.0 && figures.lag <= 2.5, "{shape:?}: {figures:?}");
+        assert!(figures.images <= 5.0 && figures.calls <= 13.0, "{shape:?}: {figures:?}");
+    }
+}
+
+#[test]
+fn where_the_progress_tells_the_end_an_eighth_of_terraforms_looks_do_without_events() {
+    let terraform = figures(Way::Terraform, Shape::Linear, NONE);
+    for shape in [Shape::Linear, Shape::Volumes] {
+        let ours = figures(Way::Ours, shape, NONE);
+        assert!(ours.looks * 8.0 <= terraform.looks && ours.lag * 4.0 <= terraform.lag, "{shape:?}: {ours:?}");
+    }
+}
+
+#[test]
+fn whatever_part_of_the_events_is_lost_the_mean_lag_is_below_a_twentieth_of_the_time() {
+    for shape in Shape::ALL {
+        for tenths in 0..=10 {
+            let figures = figures(Way::Ours, shape, f64::from(tenths) / 10.0);
+            assert!(figures.lag_share <= 0.05, "{tenths} tenths, {shape:?}: {figures:?}");
+            assert!(figures.looks <= 19.0 && figures.calls <= 24.5, "{tenths} tenths, {shape:?}: {figures:?}");
+        }
+    }
+}
+
+#[test]
+fn the_lag_is_the_shortest_where_all_events_come() {
+    for shape in Shape::ALL {
+        let lag = figures(Way::Ours, shape, ALL).lag;
+        for lost in [0.1, 0.5, NONE] {
+            assert!(lag <= figures(Way::Ours, shape, lost).lag, "{shape:?}, {lost}");
+        }
+    }
+}
+
+#[test]
+fn the_others_are_simulated_as_they_are_known() {
+    let terraform = figures(Way::Terraform, Shape::Linear, NONE);
+    assert!((42.0..46.0).contains(&terraform.looks) && (4.8..5.2).contains(&terraform.lag), "{terraform:?}");
+    let aws_wait = figures(Way::AwsWait, Shape::Linear, NONE);
+    assert!((0.19..0.21).contains(&aws_wait.given_up), "{aws_wait:?}");
+    let packer = figures(Way::Packer, Shape::Linear, NONE);
+    assert!((27.0..30.0).contains(&packer.looks) && (7.3..7.7).contains(&packer.lag), "{packer:?}");
+}
+
+#[test]
+fn a_thousand_images_at_once_are_not_throttled_with_and_without_events() {
+    for shape in Shape::ALL {
+        for lost in [ALL, NONE] {
+            let load = load(Way::Ours, shape, lost, 1_000);
+            assert_eq!(load.throttled, 0, "{shape:?}: {load:?}");
+        }
+    }
+}
+
+#[test]
+fn looks_grow_more_slowly_than_images() {
+    for shape in Shape::ALL {
+        let looks = [100, 1_000, 10_000].map(|images| load(Way::Ours, shape, ALL, images).looks);
+        assert!(looks[0] > looks[1] && looks[1] > looks[2], "{shape:?}: {looks:?}");
+    }
+}
+
+#[test]
+fn ten_thousand_images_are_not_throttled_with_events() {
+    for shape in Shape::ALL {
+        let load = load(Way::Ours, shape, ALL, 10_000);
+        assert!(load.throttled == 0 && load.lag <= 2.5, "{shape:?}: {load:?}");
+    }
+}
