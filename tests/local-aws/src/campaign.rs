@@ -5,16 +5,11 @@ mod check;
 mod plan;
 mod report;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::Command,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, process::Command, sync::Arc, time::Duration};
 
 use ami_from_instance::run::RUN_TAG;
 use anyhow::Result;
-use aws_sdk_ec2::types::{ImageState, InstanceStateName};
+use aws_sdk_ec2::types::ImageState;
 use local_ec2::{Fate, Fault, InstanceSpec};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -263,17 +258,4 @@ async fn entered(aws: &Deployment, execution: &Execution) -> Result<BTreeSet<Str
         names.extend(states(&aws.step_functions(), &arn).await?.into_iter().map(|entered| entered.state));
     }
     Ok(names)
-}
-
-/// How often each thing was seen.
-type Counts = BTreeMap<String, usize>;
-
-/// An instance's power state, as far as it stays by itself.
-fn settled(state: &InstanceStateName) -> InstanceStateName {
-    match state {
-        InstanceStateName::Pending => InstanceStateName::Running,
-        InstanceStateName::Stopping => InstanceStateName::Stopped,
-        InstanceStateName::ShuttingDown => InstanceStateName::Terminated,
-        state => state.clone(),
-    }
 }

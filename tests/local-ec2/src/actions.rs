@@ -1,20 +1,33 @@
 //! The actions: what each is called, whether it changes anything, and how often it may be called.
 
-use super::{
-    api_error::ApiError,
-    buckets::{CHANGING, LOOKING, Rate},
+mod images;
+mod instances;
+mod snapshots;
+mod tags;
+
+use self::{
     images::{
-        create_image, deregister_image, describe_image_attribute, describe_image_references, describe_images,
-        disable_image, disable_image_deprecation, disable_image_deregistration_protection, enable_image,
-        enable_image_deprecation, enable_image_deregistration_protection, modify_image_attribute,
+        attributes::{describe_image_attribute, modify_image_attribute},
+        create::create_image,
+        deprecation::{disable_image_deprecation, enable_image_deprecation},
+        deregister::deregister_image,
+        describe::describe_images,
+        disable::{disable_image, enable_image},
+        protection::{disable_image_deregistration_protection, enable_image_deregistration_protection},
+        references::describe_image_references,
     },
     instances::{
-        describe_instance_status, describe_instances, reboot_instances, run_instances, start_instances, stop_instances,
-        terminate_instances,
+        describe::{describe_instance_status, describe_instances},
+        power::{reboot_instances, start_instances, stop_instances, terminate_instances},
+        run::run_instances,
     },
-    query::{Parameters, Query},
-    snapshots::{delete_snapshot, describe_snapshots, lock_snapshot},
+    snapshots::{delete::delete_snapshot, describe::describe_snapshots, lock::lock_snapshot},
     tags::{create_tags, delete_tags, describe_tags},
+};
+use crate::{
+    api_error::ApiError,
+    buckets::{CHANGING, LOOKING, Rate},
+    query::{Parameters, Query},
     world::World,
     xml::Xml,
 };

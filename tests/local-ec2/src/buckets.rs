@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, time::SystemTime};
 
-use super::clock::between;
+use crate::clock::between;
 
 /// The size of a bucket, and how many requests a second it regains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

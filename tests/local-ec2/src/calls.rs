@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, time::SystemTime};
 
-use axum::http::HeaderMap;
-
-use super::{faults::FaultKind, query::Parameters};
+use crate::{faults::FaultKind, query::Parameters};
 
 /// A call and how it went.
 #[derive(Clone, Debug)]
@@ -34,13 +32,4 @@ impl Call {
     pub fn mentions(&self, text: &str) -> bool {
         self.parameters.values().chain(&self.concerns).any(|value| value.contains(text))
     }
-}
-
-/// Who calls, as far as the headers tell.
-pub(crate) fn caller(headers: &HeaderMap) -> String {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let agent = header("x-amz-user-agent").or_else(|| header("user-agent")).unwrap_or_default();
-    let product = |name: &str| agent.split(' ').find_map(|product| product.strip_prefix(name));
-    let known = product("app/").or_else(|| product("exec-env/")).or_else(|| agent.split(' ').next());
-    known.unwrap_or_default().to_owned()
 }

@@ -1,26 +1,51 @@
 //! Simulated time.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
-/// A clock that runs faster or slower than the wall's, or stands still and is moved by hand.
+/// Gives the time, such as that of a simulation that the local EC2 is a part of.
+#[derive(Clone)]
+pub struct TimeSource(Arc<dyn Fn() -> SystemTime + Send + Sync>);
+
+impl TimeSource {
+    /// One that asks `now` whenever the time matters. It may stand still; it must not go back.
+    pub fn new(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The wall's time now, and from then on `speed` simulated seconds a second.
+    fn from_now(speed: f64) -> Self {
+        let (start, started) = (SystemTime::now(), Instant::now());
+        // A speed that makes no sense (negative, infinite) stops the clock.
+        let elapsed = move || Duration::try_from_secs_f64(started.elapsed().as_secs_f64() * speed).unwrap_or_default();
+        Self::new(move || start + elapsed())
+    }
+}
+
+impl fmt::Debug for TimeSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TimeSource").field(&(self.0)()).finish()
+    }
+}
+
+/// A clock that runs as its source does, and is moved by hand besides.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    start: SystemTime,
-    started: Instant,
-    speed: f64,
+    source: TimeSource,
     jumped: Duration,
 }
 
 impl Clock {
-    /// A clock that shows the wall's time now and runs at `speed` simulated seconds a second.
-    pub(crate) fn new(speed: f64) -> Self {
-        Self { start: SystemTime::now(), started: Instant::now(), speed, jumped: Duration::ZERO }
+    /// A clock that shows what a source gives, or without one runs at `speed` simulated seconds a second.
+    pub(crate) fn new(source: Option<TimeSource>, speed: f64) -> Self {
+        Self { source: source.unwrap_or_else(|| TimeSource::from_now(speed)), jumped: Duration::ZERO }
     }
 
     pub(crate) fn now(&self) -> SystemTime {
-        // A speed that makes no sense (negative, infinite) stops the clock.
-        let run = Duration::try_from_secs_f64(self.started.elapsed().as_secs_f64() * self.speed).unwrap_or_default();
-        self.start + run + self.jumped
+        (self.source.0)() + self.jumped
     }
 
     pub(crate) fn advance(&mut self, by: Duration) {

@@ -6,7 +6,7 @@ use aws_sdk_ec2::types::ImageState;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{REGION, clock::between, world::World};
+use crate::{account::REGION, clock::between, world::World};
 
 /// An `EC2 AMI State Change` (EC2 User Guide, monitor AMI events), with the fields of PutEvents.
 #[derive(Clone, Debug, Serialize)]

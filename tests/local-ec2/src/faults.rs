@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::query::Parameters;
+use crate::query::Parameters;
 
 /// What goes wrong with a call.
 #[derive(Clone, Debug, PartialEq, Eq)]

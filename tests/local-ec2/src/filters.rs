@@ -1,6 +1,6 @@
 //! `Filter.N` of the Describe actions.
 
-use super::{api_error::ApiError, query::Query, tags::Tags};
+use crate::{api_error::ApiError, query::Query, tags::Tags};
 
 /// Filters. A resource must pass each of them, and passes one by matching any of its values.
 #[derive(Debug)]

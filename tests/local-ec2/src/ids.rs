@@ -1,6 +1,6 @@
 //! Ids: made up, and checked.
 
-use super::api_error::ApiError;
+use crate::api_error::ApiError;
 
 /// Makes ids that look random and are the same for the same seed (SplitMix64).
 #[derive(Debug)]

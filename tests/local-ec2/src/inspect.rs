@@ -4,7 +4,12 @@ use std::time::SystemTime;
 
 use aws_sdk_ec2::types::{ImageState, InstanceStateName, SnapshotState};
 
-use super::{ACCOUNT, images::Image, instances::Instance, snapshots::Snapshot, tags::Tags, world::World};
+use crate::{
+    account::ACCOUNT,
+    resources::{image::Image, instance::Instance, snapshot::Snapshot},
+    tags::Tags,
+    world::World,
+};
 
 /// A registered image of this account.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Lists given out page by page.
 
-use super::{api_error::ApiError, query::Query};
+use crate::{api_error::ApiError, query::Query};
 
 const LARGEST: usize = 1000;
 const TOKEN: &str = "after:";

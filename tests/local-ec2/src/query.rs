@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use super::api_error::ApiError;
+use crate::api_error::ApiError;
 
 /// The parameters as sent, such as `Tag.1.Key` → `Name`, without the action and the version.
 pub type Parameters = BTreeMap<String, String>;

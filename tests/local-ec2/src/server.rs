@@ -1,5 +1,7 @@
 //! The HTTP server.
 
+mod connection;
+
 use std::io;
 
 use axum::{
@@ -10,64 +12,48 @@ use axum::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{
-    SharedWorld,
-    calls::caller,
-    connection::{CuttableListener, Cutter},
-    faults::FaultKind,
-    query::Parameters,
-    world::{Reply, Request},
-};
+use self::connection::{CuttableListener, Cutter};
+use crate::service::{Reply, Request, SharedService};
 
-/// What every request carries besides its action's parameters.
-const COMMON: &[&str] = &[
-    "AWSAccessKeyId",
-    "Expires",
-    "SecurityToken",
-    "Signature",
-    "SignatureMethod",
-    "SignatureVersion",
-    "Timestamp",
-    "Version",
-];
+/// Serves until it is dropped.
+pub(crate) struct Server(JoinHandle<io::Result<()>>);
 
-/// Serves the world until the task is aborted.
-pub(crate) fn serve(listener: TcpListener, world: SharedWorld) -> JoinHandle<io::Result<()>> {
-    let service = Router::new().fallback(answer).with_state(world).into_make_service_with_connect_info::<Cutter>();
-    tokio::spawn(async { axum::serve(CuttableListener(listener), service).await })
+impl Server {
+    pub(crate) fn start(listener: TcpListener, service: SharedService) -> Self {
+        let router = Router::new().fallback(answer).with_state(service);
+        let router = router.into_make_service_with_connect_info::<Cutter>();
+        Self(tokio::spawn(async { axum::serve(CuttableListener(listener), router).await }))
+    }
 }
 
-fn read(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Request {
-    let in_uri = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let mut parameters: Parameters = in_uri.into_owned().chain(form_urlencoded::parse(body).into_owned()).collect();
-    parameters.retain(|name, _| !COMMON.contains(&name.as_str()) && !name.starts_with("X-Amz-"));
-    let action = parameters.remove("Action").unwrap_or_default();
-    Request { action, parameters, caller: caller(headers) }
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 async fn answer(
-    State(world): State<SharedWorld>,
+    State(service): State<SharedService>,
     ConnectInfo(cutter): ConnectInfo<Cutter>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let request = read(&uri, &headers, &body);
-    let fault = world.lock().strike(&request);
-    let slow = if let Some(FaultKind::Slow(duration)) = fault { Some(duration) } else { None };
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let user_agent = header("x-amz-user-agent").or_else(|| header("user-agent")).unwrap_or_default();
+    let request = Request::read(uri.query().unwrap_or_default(), &body, user_agent);
     let action = request.action.clone();
-    let reply = world.lock().handle(request, fault);
-    // The work is done whether or not the caller waits for the answer.
-    if let Some(duration) = slow {
-        tokio::time::sleep(duration).await;
-    }
-    match reply {
+    match service.answer(request) {
         Reply::Reset => {
             tracing::debug!(action, "the connection is reset");
             cutter.cut();
             Response::new(Body::empty())
         }
-        Reply::Answer { status, body, request_id } => {
+        Reply::Answer { status, body, request_id, delay } => {
+            // The work is done whether or not the caller waits for the answer.
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
             tracing::debug!(action, status, "answered");
             let response = Response::builder()
                 .status(status)

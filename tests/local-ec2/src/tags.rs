@@ -1,8 +1,8 @@
-//! Tags, and the actions upon them.
+//! Tags.
 
 use std::collections::BTreeMap;
 
-use super::{api_error::ApiError, filters::Filters, pages::Page, query::Query, world::World, xml::Xml};
+use crate::{api_error::ApiError, query::Query, xml::Xml};
 
 /// The tags of one resource.
 pub type Tags = BTreeMap<String, String>;
@@ -34,14 +34,16 @@ fn check(key: &str, value: &str) -> Result<(), ApiError> {
     Err(ApiError::invalid_value(problem))
 }
 
-fn check_number(tags: usize) -> Result<(), ApiError> {
+/// Refuses more tags than a resource may have.
+pub(crate) fn check_number(tags: usize) -> Result<(), ApiError> {
     if tags <= MOST {
         return Ok(());
     }
     Err(ApiError::new("TagLimitExceeded", format!("The maximum number of Tags for a resource is {MOST}.")))
 }
 
-fn take_tags(query: &mut Query) -> Result<Tags, ApiError> {
+/// Takes `Tag.N`.
+pub(crate) fn take_tags(query: &mut Query) -> Result<Tags, ApiError> {
     let mut tags = Tags::new();
     for mut tag in query.structures("Tag") {
         let (key, value) = (tag.text("Key").unwrap_or_default(), tag.text("Value").unwrap_or_default());
@@ -72,74 +74,4 @@ pub(crate) fn take_specifications(query: &mut Query, allowed: &[&str]) -> Result
         }
     }
     Ok(specifications)
-}
-
-pub(crate) fn create_tags(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
-    let resources = query.required_list("ResourceId")?;
-    let tags = take_tags(query)?;
-    query.finish()?;
-    if tags.is_empty() {
-        return Err(ApiError::missing("Tag"));
-    }
-    // All or nothing: first every resource is looked at, then every one is tagged.
-    for resource in &resources {
-        let present = world.tags_of(resource)?;
-        check_number(present.keys().filter(|key| !tags.contains_key(*key)).count() + tags.len())?;
-    }
-    for resource in &resources {
-        world.tags_of(resource)?.extend(tags.clone());
-    }
-    Ok(Xml::done())
-}
-
-pub(crate) fn delete_tags(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
-    let resources = query.required_list("ResourceId")?;
-    let mut unwanted = Vec::new();
-    for mut tag in query.structures("Tag") {
-        unwanted.push((tag.required("Key")?, tag.text("Value")));
-        tag.finish()?;
-    }
-    query.finish()?;
-    for resource in &resources {
-        world.tags_of(resource)?;
-    }
-    for resource in &resources {
-        world.tags_of(resource)?.retain(|key, value| {
-            let is_unwanted =
-                |(name, only): &(String, Option<String>)| name == key && only.as_ref().is_none_or(|only| only == value);
-            // Without any tag named, all of a user's go.
-            !(unwanted.is_empty() || unwanted.iter().any(is_unwanted))
-        });
-    }
-    Ok(Xml::done())
-}
-
-pub(crate) fn describe_tags(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
-    let filters = Filters::take(query, &["key", "value", "resource-id", "resource-type"])?;
-    let page = Page::take(query, 5)?;
-    query.finish()?;
-    let rows = world.tagged_resources().into_iter().flat_map(|(resource_type, id, tags)| {
-        tags.into_iter().map(move |(key, value)| (resource_type, id.clone(), key, value))
-    });
-    let admitted = rows.filter(|(resource_type, id, key, value)| {
-        filters.admit(&Tags::from([(key.clone(), value.clone())]), |name| {
-            let value = match name {
-                "key" => key,
-                "value" => value,
-                "resource-id" => id,
-                _ => *resource_type,
-            };
-            vec![value.to_owned()]
-        })
-    });
-    let (rows, next) = page.cut(admitted, |(_, id, key, _)| format!("{id}/{key}"));
-    let mut xml = Xml::default();
-    xml.list("tagSet", rows, |xml, (resource_type, id, key, value)| {
-        xml.text("resourceId", id);
-        xml.text("resourceType", resource_type);
-        xml.text("key", key);
-        xml.text("value", value);
-    });
-    xml.maybe("nextToken", next);
-    Ok(xml)
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use quick_xml::escape::escape;
 
-use super::api_error::ApiError;
+use crate::api_error::ApiError;
 
 const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";

@@ -2,7 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_ec2::{
     Client,
@@ -15,7 +21,9 @@ use aws_sdk_ec2::{
         InstanceType, LockMode, ResourceType, Snapshot, SnapshotState, SummaryStatus, Tag, TagSpecification,
     },
 };
-use local_ec2::{Ec2, Fate, Fault, FaultKind, InstanceSpec, Lags, Progress, SEED_INSTANCE, Settings};
+use local_ec2::{
+    Ec2, Fate, Fault, FaultKind, InstanceSpec, Lags, Progress, Reply, Request, SEED_INSTANCE, Settings, TimeSource,
+};
 
 /// Both volumes of the first instance, 8 and 100 GiB: the set is complete with the larger one.
 const MADE_AFTER: u64 = 220;
@@ -752,4 +760,23 @@ async fn time_runs_at_the_speed_it_is_told_to() {
     while image(&client, &id).await.state() != Some(&ImageState::Available) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+#[test]
+fn a_request_is_answered_without_a_server_in_the_time_of_whoever_asks() {
+    let seconds = Arc::new(AtomicU64::new(0));
+    let told = Arc::clone(&seconds);
+    let time = TimeSource::new(move || SystemTime::UNIX_EPOCH + Duration::from_secs(told.load(Ordering::Relaxed)));
+    let ec2 = Ec2::new(&Settings { time: Some(time), ..Settings::default() });
+    let answer = |body: &str| ec2.answer(Request::read("", body.as_bytes(), "app/test"));
+    ec2.inject(Fault::on("DescribeImages", FaultKind::ConnectionReset).times(1));
+    assert_eq!(answer("Action=DescribeImages&Version=2016-11-15"), Reply::Reset);
+    let create = format!("Action=CreateImage&Version=2016-11-15&InstanceId={SEED_INSTANCE}&Name=web-1");
+    assert!(matches!(answer(&create), Reply::Answer { status: 200, delay: Duration::ZERO, .. }));
+    let state = || ec2.images()[0].state.clone();
+    assert_eq!(state(), ImageState::Pending);
+    seconds.store(MADE_AFTER, Ordering::Relaxed);
+    assert_eq!(state(), ImageState::Available);
+    let call = &ec2.calls_of("CreateImage")[0];
+    assert_eq!((call.at, call.caller.as_str()), (SystemTime::UNIX_EPOCH, "test"));
 }

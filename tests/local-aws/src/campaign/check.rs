@@ -7,10 +7,7 @@ use aws_sdk_ec2::types::{ImageState, InstanceStateName};
 use local_ec2::{ImageInfo, InstanceInfo, InstanceSpec, SnapshotInfo};
 use serde_json::json;
 
-use super::{
-    plan::{Operation, Plan},
-    settled,
-};
+use super::plan::{Operation, Plan};
 use crate::{deployment::Deployment, execution::Outcome};
 
 /// The invariants, by name.
@@ -194,4 +191,14 @@ fn wrong_success(aws: &Deployment, run: &Ended, output: &serde_json::Value) -> O
         && shown == snapshots.iter().map(|snapshot| snapshot.id.clone()).collect()
         && snapshots.iter().all(|snapshot| snapshot.tags == image.tags);
     (!right).then(|| format!("{image:?} and {snapshots:?} for {output}"))
+}
+
+/// An instance's power state, as far as it stays by itself.
+fn settled(state: &InstanceStateName) -> InstanceStateName {
+    match state {
+        InstanceStateName::Pending => InstanceStateName::Running,
+        InstanceStateName::Stopping => InstanceStateName::Stopped,
+        InstanceStateName::ShuttingDown => InstanceStateName::Terminated,
+        state => state.clone(),
+    }
 }

@@ -1,16 +1,18 @@
 //! A campaign's table.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use anyhow::Result;
 use local_ec2::{Call, FaultKind};
 
 use super::{
-    Counts,
     check::{Ended, INVARIANTS, Violation},
     plan::Trouble,
 };
 use crate::{deployment::Deployment, execution::Outcome, step_functions};
+
+/// How often each thing was seen.
+type Counts = BTreeMap<String, usize>;
 
 /// What a campaign has seen.
 #[derive(Debug)]

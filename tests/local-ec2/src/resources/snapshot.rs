@@ -1,18 +1,10 @@
 //! Snapshots.
 
-mod delete;
-mod describe;
-mod lock;
-
 use std::time::{Duration, SystemTime};
-
-pub(crate) use delete::delete_snapshot;
-pub(crate) use describe::describe_snapshots;
-pub(crate) use lock::{Lock, lock_snapshot};
 
 use aws_sdk_ec2::types::SnapshotState;
 
-use super::{api_error::ApiError, clock::between, ids, tags::Tags, world::World};
+use crate::{clock::between, lags::Lags, resources::lock::Lock, tags::Tags};
 
 /// Seconds that the smallest snapshot takes, before its size counts.
 const BASE_SECONDS: u64 = 20;
@@ -79,24 +71,9 @@ impl Snapshot {
         }
     }
 
-    fn is_listed(&self, world: &World) -> bool {
-        between(self.begun, world.now()) >= world.lags.snapshot_appears
+    pub(crate) fn is_listed(&self, now: SystemTime, lags: &Lags) -> bool {
+        between(self.begun, now) >= lags.snapshot_appears
     }
-}
-
-impl World {
-    /// The snapshot of an id, if EC2 shows it.
-    pub(crate) fn snapshot(&mut self, id: &str) -> Result<&mut Snapshot, ApiError> {
-        ids::check(id, "snap", "InvalidSnapshotID.Malformed")?;
-        if !self.snapshots.get(id).is_some_and(|snapshot| snapshot.is_listed(self)) {
-            return Err(not_found(id));
-        }
-        self.snapshots.get_mut(id).ok_or_else(|| not_found(id))
-    }
-}
-
-fn not_found(id: &str) -> ApiError {
-    ApiError::new("InvalidSnapshot.NotFound", format!("The snapshot '{id}' does not exist."))
 }
 
 #[cfg(test)]

@@ -1,27 +1,13 @@
 //! LockSnapshot.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use crate::{api_error::ApiError, clock::timestamp, query::Query, world::World, xml::Xml};
+use crate::{api_error::ApiError, clock::timestamp, query::Query, resources::lock::Lock, world::World, xml::Xml};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
 /// The longest lock is about a hundred years.
 const MOST_DAYS: u32 = 36_500;
 const MOST_COOL_OFF_HOURS: u32 = 72;
-
-/// A lock on a snapshot.
-#[derive(Clone, Debug)]
-pub(crate) struct Lock {
-    pub(crate) created: SystemTime,
-    pub(crate) expires: SystemTime,
-}
-
-impl Lock {
-    pub(crate) fn new(created: SystemTime, days: u32) -> Self {
-        Self { created, expires: created + DAY * days }
-    }
-}
 
 pub(crate) fn lock_snapshot(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
     let id = query.required("SnapshotId")?;

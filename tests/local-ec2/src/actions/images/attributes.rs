@@ -1,9 +1,7 @@
 //! DescribeImageAttribute and ModifyImageAttribute.
 
-use super::create::check_description;
-use crate::{
-    api_error::ApiError, clock::timestamp, images::describe::write_devices, query::Query, world::World, xml::Xml,
-};
+use super::{create::check_description, describe::write_devices};
+use crate::{api_error::ApiError, clock::timestamp, query::Query, world::World, xml::Xml};
 
 pub(crate) fn describe_image_attribute(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
     let id = query.required("ImageId")?;

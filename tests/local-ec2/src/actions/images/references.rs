@@ -2,7 +2,14 @@
 
 use aws_sdk_ec2::types::InstanceStateName;
 
-use crate::{ACCOUNT, REGION, api_error::ApiError, pages::Page, query::Query, world::World, xml::Xml};
+use crate::{
+    account::{ACCOUNT, REGION},
+    api_error::ApiError,
+    pages::Page,
+    query::Query,
+    world::World,
+    xml::Xml,
+};
 
 const INSTANCE: &str = "ec2:Instance";
 

@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
-use super::{Device, Image, Making, Protection};
 use crate::{
-    ACCOUNT,
+    account::{ACCOUNT, AMAZON},
     lags::Lagging,
-    machine::Machine,
-    snapshots::{Progress, Snapshot},
+    resources::{
+        fate::Making,
+        image::{Device, Image},
+        machine::Machine,
+        protection::Protection,
+        snapshot::{Progress, Snapshot},
+    },
     tags::Tags,
     world::World,
 };
 
 /// The public image that the first instances were launched from; Amazon owns it.
 pub const BASE_IMAGE: &str = "ami-0ba5e1a9e00000001";
-/// The account of Amazon's Linux images.
-const AMAZON: &str = "137112412989";
 const AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl World {
@@ -90,9 +92,4 @@ fn root_device(snapshot_id: String) -> Device {
         kind: "gp3".to_owned(),
         delete_on_termination: true,
     }
-}
-
-/// Whether an image is Amazon's.
-pub(crate) fn is_amazons(image: &Image) -> bool {
-    image.owner == AMAZON
 }

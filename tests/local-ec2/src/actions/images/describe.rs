@@ -4,10 +4,18 @@ use std::time::SystemTime;
 
 use aws_sdk_ec2::types::ImageState;
 
-use super::{Device, Image, Presence, foreign::is_amazons, not_found};
 use crate::{
-    ACCOUNT, REGION, api_error::ApiError, clock::timestamp, filters::Filters, ids, pages::Page, query::Query, tags,
-    world::World, xml::Xml,
+    account::{ACCOUNT, REGION},
+    api_error::ApiError,
+    clock::timestamp,
+    filters::Filters,
+    ids,
+    pages::Page,
+    query::Query,
+    resources::image::{Device, Image, Presence, not_found},
+    tags,
+    world::World,
+    xml::Xml,
 };
 
 const FILTERS: &[&str] = &[
@@ -50,7 +58,7 @@ fn filter_values(image: &Image, now: SystemTime, name: &str) -> Vec<String> {
         "hypervisor" => Some("xen".to_owned()),
         "image-id" => Some(image.id.clone()),
         "image-type" => Some("machine".to_owned()),
-        "is-public" => Some(is_amazons(image).to_string()),
+        "is-public" => Some(image.is_amazons().to_string()),
         "name" => Some(image.name.clone()),
         "owner-id" => Some(image.owner.to_owned()),
         "platform-details" => Some("Linux/UNIX".to_owned()),
@@ -64,13 +72,13 @@ fn filter_values(image: &Image, now: SystemTime, name: &str) -> Vec<String> {
 }
 
 fn owner_alias(image: &Image) -> Option<&'static str> {
-    is_amazons(image).then_some("amazon")
+    image.is_amazons().then_some("amazon")
 }
 
 fn is_owned_by(image: &Image, owner: &str) -> bool {
     match owner {
         "self" => image.owner == ACCOUNT,
-        "amazon" => is_amazons(image),
+        "amazon" => image.is_amazons(),
         account => image.owner == account,
     }
 }
@@ -88,7 +96,8 @@ fn check_ids(world: &World, ids: &[String]) -> Result<(), ApiError> {
     for id in ids {
         ids::check(id, "ami", "InvalidAMIID.Malformed")?;
     }
-    let presence = |id: &str| world.images.get(id).map_or(Presence::None, |image| image.presence(world));
+    let now = world.now();
+    let presence = |id: &str| world.images.get(id).map_or(Presence::None, |image| image.presence(now, &world.lags));
     let missing: Vec<_> = ids.iter().map(String::as_str).filter(|id| presence(id) == Presence::None).collect();
     if missing.is_empty() { Ok(()) } else { Err(not_found(&missing)) }
 }
@@ -111,7 +120,7 @@ pub(crate) fn describe_images(world: &mut World, query: &mut Query) -> Result<Xm
     let admitted = world
         .images
         .values()
-        .filter(|image| image.presence(world) == Presence::Listed)
+        .filter(|image| image.presence(now, &world.lags) == Presence::Listed)
         .filter(|image| ids.is_empty() || ids.contains(&image.id))
         .filter(|image| owners.is_empty() || owners.iter().any(|owner| is_owned_by(image, owner)))
         .filter(|image| include_disabled || image.state(now) != ImageState::Disabled)
@@ -131,7 +140,7 @@ fn write_image(xml: &mut Xml, image: &Image, now: SystemTime) {
     xml.text("imageOwnerId", image.owner);
     xml.maybe("imageOwnerAlias", owner_alias(image));
     xml.text("creationDate", timestamp(image.created));
-    xml.text("isPublic", is_amazons(image));
+    xml.text("isPublic", image.is_amazons());
     xml.text("imageType", "machine");
     xml.text("name", &image.name);
     xml.maybe("description", image.description.shown(now).as_ref());

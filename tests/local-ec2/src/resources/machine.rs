@@ -1,6 +1,6 @@
 //! What an image and its instances have in common.
 
-use super::xml::Xml;
+use crate::xml::Xml;
 
 /// The kind of machine.
 #[derive(Clone, Debug)]

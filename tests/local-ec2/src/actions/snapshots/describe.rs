@@ -2,10 +2,9 @@
 
 use std::time::SystemTime;
 
-use super::Snapshot;
 use crate::{
-    ACCOUNT, api_error::ApiError, clock::timestamp, filters::Filters, pages::Page, query::Query, tags, world::World,
-    xml::Xml,
+    account::ACCOUNT, api_error::ApiError, clock::timestamp, filters::Filters, pages::Page, query::Query,
+    resources::snapshot::Snapshot, tags, world::World, xml::Xml,
 };
 
 const FILTERS: &[&str] = &[
@@ -54,7 +53,7 @@ pub(crate) fn describe_snapshots(world: &mut World, query: &mut Query) -> Result
     let admitted = world
         .snapshots
         .values()
-        .filter(|snapshot| snapshot.is_listed(world))
+        .filter(|snapshot| snapshot.is_listed(now, &world.lags))
         .filter(|snapshot| ids.is_empty() || ids.contains(&snapshot.id))
         .filter(|_| owners.is_empty() || owners.iter().any(|owner| owner == "self" || owner == ACCOUNT))
         .filter(|snapshot| filters.admit(&snapshot.tags, |name| filter_values(snapshot, now, name)));

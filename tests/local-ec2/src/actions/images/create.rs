@@ -7,15 +7,20 @@ use std::{
 
 use aws_sdk_ec2::types::{InstanceStateName, SnapshotState};
 
-use super::{Device, Fate, Image, Making, Protection, Source, StateReason};
 use crate::{
-    ACCOUNT,
+    account::ACCOUNT,
     api_error::ApiError,
     clock::between,
-    instances::{Instance, Move, Volume},
     lags::Lagging,
     query::Query,
-    snapshots::{Snapshot, usual_duration},
+    resources::{
+        fate::{Fate, Making, StateReason},
+        image::{Device, Image, Source},
+        instance::{Instance, Volume},
+        power::Move,
+        protection::Protection,
+        snapshot::{Snapshot, usual_duration},
+    },
     tags::{self, Tags},
     world::World,
     xml::Xml,
@@ -146,33 +151,31 @@ fn chosen_volumes(request: &Request, instance: &Instance) -> Result<Vec<(Volume,
     Ok(chosen.collect())
 }
 
-impl World {
-    fn check_name_is_free(&self, name: &str) -> Result<(), ApiError> {
-        let now = self.now();
-        let holds = |image: &&Image| {
-            let held = image.deregistered.is_none_or(|at| between(at, now) < self.lags.name_held);
-            held && image.owner == ACCOUNT && image.name == name
-        };
-        match self.images.values().find(holds) {
-            None => Ok(()),
-            Some(image) => {
-                let problem = format!("AMI name {name} is already in use by AMI {}", image.id);
-                Err(ApiError::new("InvalidAMIName.Duplicate", problem))
-            }
+fn check_name_is_free(world: &World, name: &str) -> Result<(), ApiError> {
+    let now = world.now();
+    let holds = |image: &&Image| {
+        let held = image.deregistered.is_none_or(|at| between(at, now) < world.lags.name_held);
+        held && image.owner == ACCOUNT && image.name == name
+    };
+    match world.images.values().find(holds) {
+        None => Ok(()),
+        Some(image) => {
+            let problem = format!("AMI name {name} is already in use by AMI {}", image.id);
+            Err(ApiError::new("InvalidAMIName.Duplicate", problem))
         }
     }
+}
 
-    fn check_concurrent_snapshots(&self, volume: &Volume) -> Result<(), ApiError> {
-        let most = if matches!(volume.kind.as_str(), "st1" | "sc1") { 1 } else { 5 };
-        let now = self.now();
-        let pending =
-            |snapshot: &&Snapshot| snapshot.volume_id == volume.id && snapshot.state(now) == SnapshotState::Pending;
-        if self.snapshots.values().filter(pending).count() < most {
-            return Ok(());
-        }
-        let problem = format!("Maximum allowed in-progress snapshots ({most}) for the volume {} exceeded.", volume.id);
-        Err(ApiError::new("ConcurrentSnapshotLimitExceeded", problem))
+fn check_concurrent_snapshots(world: &World, volume: &Volume) -> Result<(), ApiError> {
+    let most = if matches!(volume.kind.as_str(), "st1" | "sc1") { 1 } else { 5 };
+    let now = world.now();
+    let pending =
+        |snapshot: &&Snapshot| snapshot.volume_id == volume.id && snapshot.state(now) == SnapshotState::Pending;
+    if world.snapshots.values().filter(pending).count() < most {
+        return Ok(());
     }
+    let problem = format!("Maximum allowed in-progress snapshots ({most}) for the volume {} exceeded.", volume.id);
+    Err(ApiError::new("ConcurrentSnapshotLimitExceeded", problem))
 }
 
 pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
@@ -181,9 +184,9 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
     let instance = world.instance(&request.instance_id)?.clone();
     check_instance(&instance, now)?;
     let volumes = chosen_volumes(&request, &instance)?;
-    world.check_name_is_free(&request.name)?;
+    check_name_is_free(world, &request.name)?;
     for (volume, _) in &volumes {
-        world.check_concurrent_snapshots(volume)?;
+        check_concurrent_snapshots(world, volume)?;
     }
 
     if !request.no_reboot && instance.state(now) == InstanceStateName::Running {

@@ -1,6 +1,6 @@
 //! DeregisterImage.
 
-use crate::{api_error::ApiError, query::Query, world::World, xml::Xml};
+use crate::{actions::snapshots::delete::delete_associated, api_error::ApiError, query::Query, world::World, xml::Xml};
 
 /// One snapshot in so many seems to be in use for a while after its image is deregistered.
 const UNLUCKY: u64 = 5;
@@ -21,7 +21,7 @@ pub(crate) fn deregister_image(world: &mut World, query: &mut Query) -> Result<X
     let mut xml = Xml::done();
     if with_snapshots {
         xml.list("deleteSnapshotResultSet", snapshots, |xml, snapshot_id| {
-            let return_code = world.delete_associated(&snapshot_id);
+            let return_code = delete_associated(world, &snapshot_id);
             xml.text("snapshotId", snapshot_id);
             xml.text("returnCode", return_code);
         });

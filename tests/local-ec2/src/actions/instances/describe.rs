@@ -4,10 +4,18 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use aws_sdk_ec2::types::InstanceStateName;
 
-use super::{Instance, power::write_state};
+use super::state::{code, write_state};
 use crate::{
-    ACCOUNT, ZONE, api_error::ApiError, clock::timestamp, filters::Filters, pages::Page, query::Query, tags,
-    world::World, xml::Xml,
+    account::{ACCOUNT, ZONE},
+    api_error::ApiError,
+    clock::timestamp,
+    filters::Filters,
+    pages::Page,
+    query::Query,
+    resources::instance::Instance,
+    tags,
+    world::World,
+    xml::Xml,
 };
 
 const FILTERS: &[&str] = &[
@@ -38,7 +46,7 @@ fn filter_values(instance: &Instance, now: SystemTime, name: &str) -> Vec<String
         "availability-zone" => ZONE.to_owned(),
         "image-id" => instance.image_id.clone(),
         "instance-id" => instance.id.clone(),
-        "instance-state-code" => super::power::code(&state).to_string(),
+        "instance-state-code" => code(&state).to_string(),
         "instance-state-name" => state.as_str().to_owned(),
         "instance-type" => instance.instance_type.clone(),
         "owner-id" => ACCOUNT.to_owned(),

@@ -1,0 +1,5 @@
+//! The actions upon snapshots.
+
+pub(crate) mod delete;
+pub(crate) mod describe;
+pub(crate) mod lock;

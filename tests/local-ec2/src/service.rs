@@ -1,0 +1,206 @@
+//! The service: takes a request, lets it go wrong, limits it, has its action done, and writes it down.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    actions::Action,
+    api_error::ApiError,
+    buckets::Buckets,
+    calls::Call,
+    faults::FaultKind,
+    ids::Ids,
+    query::{Parameters, Query},
+    seed,
+    settings::Settings,
+    world::World,
+    xml::{self, Xml},
+};
+
+/// What every request carries besides its action's parameters.
+const COMMON: &[&str] = &[
+    "AWSAccessKeyId",
+    "Expires",
+    "SecurityToken",
+    "Signature",
+    "SignatureMethod",
+    "SignatureVersion",
+    "Timestamp",
+    "Version",
+];
+
+/// A call as it comes in.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(crate) action: String,
+    parameters: Parameters,
+    caller: String,
+}
+
+impl Request {
+    /// Reads the query of the URI and the body of an HTTP request. `user_agent` is its
+    /// `x-amz-user-agent`, or else its `user-agent`.
+    pub fn read(query: &str, body: &[u8], user_agent: &str) -> Self {
+        let in_query = form_urlencoded::parse(query.as_bytes());
+        let mut parameters: Parameters =
+            in_query.into_owned().chain(form_urlencoded::parse(body).into_owned()).collect();
+        parameters.retain(|name, _| !COMMON.contains(&name.as_str()) && !name.starts_with("X-Amz-"));
+        let action = parameters.remove("Action").unwrap_or_default();
+        Self { action, parameters, caller: caller(user_agent) }
+    }
+}
+
+/// Who calls, as far as the user agent tells.
+fn caller(user_agent: &str) -> String {
+    let product = |name: &str| user_agent.split(' ').find_map(|product| product.strip_prefix(name));
+    let known = product("app/").or_else(|| product("exec-env/")).or_else(|| user_agent.split(' ').next());
+    known.unwrap_or_default().to_owned()
+}
+
+/// What goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// An answer, in XML.
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// The XML.
+        body: String,
+        /// What `x-amzn-requestid` says.
+        request_id: String,
+        /// For how much of the wall's time it is held back.
+        delay: Duration,
+    },
+    /// The connection is reset.
+    Reset,
+}
+
+/// The service's state, for everybody who calls it or looks into it.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedService(Arc<Mutex<Service>>);
+
+impl SharedService {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self(Arc::new(Mutex::new(Service::new(settings))))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Service> {
+        // An action that panicked has answered nothing; the others go on.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn answer(&self, request: Request) -> Reply {
+        self.lock().answer(request)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) world: World,
+    pub(crate) calls: Vec<Call>,
+    buckets: Option<Buckets>,
+    request_ids: Ids,
+}
+
+impl Service {
+    fn new(settings: &Settings) -> Self {
+        let mut world = World::new(settings);
+        seed::add_all(&mut world);
+        Self {
+            world,
+            calls: Vec::new(),
+            buckets: settings.request_buckets.then(Buckets::default),
+            // Of their own, so that the ids of resources do not depend on how often somebody looks.
+            request_ids: Ids::new(!settings.seed),
+        }
+    }
+
+    /// Answers a call, and writes it down.
+    fn answer(&mut self, request: Request) -> Reply {
+        let at = self.world.now();
+        let action = Action::find(&request.action);
+        let concerns = concerns(&self.world, &request.parameters);
+        let fault = self.strike(&request, &concerns);
+        let done = match &fault {
+            Some(FaultKind::Throttle) => Err(ApiError::throttled()),
+            Some(FaultKind::ServerError(status)) => Err(ApiError::server(*status)),
+            Some(FaultKind::Refused { code, message }) => Err(ApiError::new(code.clone(), message)),
+            Some(FaultKind::ConnectionReset) => Err(ApiError::new("ConnectionReset", "")),
+            Some(FaultKind::LostResponse | FaultKind::LostResponseAs(_) | FaultKind::Slow(_)) | None => {
+                self.perform(&request, action)
+            }
+        };
+        self.calls.push(Call {
+            action: request.action.clone(),
+            parameters: request.parameters,
+            concerns,
+            caller: request.caller,
+            outcome: done.as_ref().map(|_| ()).map_err(|error| error.code.clone().into_owned()),
+            fault: fault.clone(),
+            answered: !matches!(
+                fault,
+                Some(FaultKind::ConnectionReset | FaultKind::LostResponse | FaultKind::LostResponseAs(_))
+            ),
+            mutating: action.is_some_and(|action| action.mutating),
+            at,
+        });
+        let delay = if let Some(FaultKind::Slow(delay)) = fault { delay } else { Duration::ZERO };
+        let answer = match fault {
+            Some(FaultKind::ConnectionReset | FaultKind::LostResponse) => return Reply::Reset,
+            Some(FaultKind::LostResponseAs(status)) => Err(ApiError::server(status)),
+            _ => done,
+        };
+        let request_id = self.request_ids.request();
+        let (status, body) = match answer {
+            Ok(answer) => (200, answer.answer(&request.action, &request_id)),
+            Err(error) => (error.status(), xml::error(&error, &request_id)),
+        };
+        Reply::Answer { status, body, request_id, delay }
+    }
+
+    /// What goes wrong with a call, if anything. A rule that mentions an image's name or a tag's value
+    /// strikes the calls that name the image, or a resource with that tag.
+    fn strike(&mut self, request: &Request, concerns: &BTreeSet<String>) -> Option<FaultKind> {
+        let mut parameters = request.parameters.clone();
+        parameters.extend(concerns.iter().map(|value| (format!("({value})"), value.clone())));
+        self.world.faults.strike(&request.action, &parameters)
+    }
+
+    fn perform(&mut self, request: &Request, action: Option<&'static Action>) -> Result<Xml, ApiError> {
+        let Some(action) = action else {
+            return Err(match request.action.as_str() {
+                "" => ApiError::new("MissingAction", "The request must contain the parameter Action."),
+                name => ApiError::invalid_action(name),
+            });
+        };
+        let now = self.world.now();
+        if let Some(buckets) = &mut self.buckets
+            && !buckets.take(action.name, action.rate(&request.parameters), now)
+        {
+            return Err(ApiError::throttled());
+        }
+        let mut query = Query::new(request.parameters.clone());
+        if query.flag("DryRun")?.unwrap_or(false) {
+            let message = "Request would have succeeded, but DryRun flag is set.";
+            return Err(ApiError::new("DryRunOperation", message));
+        }
+        (action.handler)(&mut self.world, &mut query)
+    }
+}
+
+/// The names of all images that a call names, and the values of the tags of all resources.
+fn concerns(world: &World, parameters: &Parameters) -> BTreeSet<String> {
+    let mut concerns = BTreeSet::new();
+    for id in parameters.values() {
+        let image = world.images.get(id);
+        let tags = image.map(|image| &image.tags);
+        let tags = tags.or_else(|| world.snapshots.get(id).map(|snapshot| &snapshot.tags));
+        let tags = tags.or_else(|| world.instances.get(id).map(|instance| &instance.tags));
+        concerns.extend(image.map(|image| image.name.clone()));
+        concerns.extend(tags.into_iter().flat_map(|tags| tags.values().cloned()));
+    }
+    concerns
+}
