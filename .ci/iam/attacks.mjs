@@ -1,0 +1,109 @@
+// What nobody may do. The calls that were seen give more of them, see expectations.mjs.
+
+import { STACK, arns, madeBy, own } from "./arns.mjs";
+
+const other = arns("other");
+const longer = arns(STACK + "-lifecycle");
+const elsewhere = arns(STACK, "999999999999");
+const managed = { AllowUnmanagedImages: false };
+const topic = { NotificationEmail: true, NotificationTopicArn: false };
+const creating = (action) => ({ "ec2:CreateAction": action });
+const attack = (what, principal, action, resource, context = {}, given = {}) => ({
+  what, principal, action, resources: [resource], context, given,
+});
+const everyone = "*";
+
+export default [
+  attack("an image of another deployment", "CleanupFunction", "ec2:DeregisterImage", own.image, madeBy(other.run), managed),
+  attack("an image of a deployment whose name begins alike", "CleanupFunction", "ec2:DeregisterImage", own.image, madeBy(longer.run), managed),
+  attack("an image of another account's deployment", "CleanupFunction", "ec2:DeregisterImage", own.image, madeBy(elsewhere.run), managed),
+  attack("an image with the tag of an operation", "CleanupFunction", "ec2:DeregisterImage", own.image, madeBy(own.operationOfRun), managed),
+  attack("an image with another tag", "CleanupFunction", "ec2:DeregisterImage", own.image, { "aws:ResourceTag/Run": own.run }, managed),
+  attack("an untagged image", "CleanupFunction", "ec2:DeregisterImage", own.image, {}, managed),
+  attack("a snapshot of another deployment", "CleanupFunction", "ec2:DeleteSnapshot", own.snapshot, madeBy(other.run), managed),
+  attack("an untagged snapshot", "CleanupFunction", "ec2:DeleteSnapshot", own.snapshot, {}, managed),
+  attack("stops a run", "CleanupFunction", "states:StopExecution", own.run),
+  attack("stops another deployment's operation", "CleanupFunction", "states:StopExecution", other.operationOfRun),
+  attack("asks about another deployment's run", "CleanupFunction", "states:DescribeExecution", other.run),
+  attack("tags an image that is there", "StartCreateFunction", "ec2:CreateTags", own.image),
+  attack("tags an image of its own that is there", "StartCreateFunction", "ec2:CreateTags", own.image, madeBy(own.run)),
+  attack("tags an image by CopyImage", "StartCreateFunction", "ec2:CreateTags", own.image, creating("CopyImage")),
+  attack("tags a snapshot by CreateSnapshot", "StartCreateFunction", "ec2:CreateTags", own.snapshot, creating("CreateSnapshot")),
+  attack("tags the instance", "StartCreateFunction", "ec2:CreateTags", own.instance, creating("CreateImage")),
+  attack("makes a snapshot by itself", "StartCreateFunction", "ec2:CreateSnapshot", own.volume),
+  attack("tags an instance", "StartUpdateFunction", "ec2:CreateTags", own.instance, madeBy(own.run)),
+  attack("untags a volume", "StartUpdateFunction", "ec2:DeleteTags", own.volume, madeBy(own.run)),
+  ...["ec2:CreateTags", "ec2:DeleteTags", "ec2:ModifyImageAttribute", "ec2:EnableImageDeprecation", "ec2:DisableImageDeprecation"].flatMap(
+    (action) => [
+      attack("changes another deployment's image", "StartUpdateFunction", action, own.image, madeBy(other.run), managed),
+      attack("changes an untagged image", "StartUpdateFunction", action, own.image, {}, managed),
+    ],
+  ),
+  attack("shares a snapshot", "StartUpdateFunction", "ec2:ModifySnapshotAttribute", own.snapshot, madeBy(own.run)),
+  attack("reads another deployment's history", "WakeFunction", "states:GetExecutionHistory", other.operationOfRun),
+  attack("reads the history of a run", "WakeFunction", "states:GetExecutionHistory", own.run),
+  attack("fails a Task", "WakeFunction", "states:SendTaskFailure", "*"),
+  attack("starts a run", "StartRollbackFunction", "states:StartExecution", own.lifecycle),
+  attack("starts another deployment's operation", "StartRollbackFunction", "states:StartExecution", other.operation),
+  attack("lists another deployment's runs", "StartRollbackFunction", "states:ListExecutions", other.lifecycle),
+  attack("starts a run from a run", "LifecycleMachine", "states:StartExecution", own.lifecycle),
+  attack("starts another deployment's operation", "LifecycleMachine", "states:StartExecution", other.operation),
+  attack("stops a run", "LifecycleMachine", "states:StopExecution", own.run),
+  attack("changes a rule that is not Step Functions'", "LifecycleMachine", "events:PutTargets", own.ruleOf("WakeFunctionImageEnded")),
+  ...["StartCreateFunction", "CheckStatusFunction", "WakeFunction", "StartUpdateFunction", "CleanupFunction", "StartRollbackFunction"].map(
+    (name) => attack(`invokes ${name}`, "LifecycleMachine", "lambda:InvokeFunction", own.function(name)),
+  ),
+  ...["ReadRequestFunction", "WakeFunction", "StartRollbackFunction"].map(
+    (name) => attack(`invokes ${name}`, "OperationMachine", "lambda:InvokeFunction", own.function(name)),
+  ),
+  attack("puts an event of EC2", "OperationMachine", "events:PutEvents", own.bus, { "events:source": ["aws.ec2"] }),
+  attack("puts an event of somebody's", "OperationMachine", "events:PutEvents", own.bus, { "events:source": ["orders"] }),
+  attack("puts an event of no source", "OperationMachine", "events:PutEvents", own.bus),
+  attack("puts an event on another bus", "OperationMachine", "events:PutEvents", own.bus.replace("default", "orders"), { "events:source": [STACK] }),
+  attack("starts an operation", "ScheduleRole", "states:StartExecution", own.operation),
+  attack("starts another deployment's run", "ScheduleRole", "states:StartExecution", other.lifecycle),
+  attack("sends to another queue", "ScheduleRole", "sqs:SendMessage", other.queue("ScheduleDeadLetterQueue")),
+  attack("reads the dead-letter queue", "ScheduleRole", "sqs:ReceiveMessage", own.queue("ScheduleDeadLetterQueue")),
+  attack("uses another key", "ScheduleRole", "kms:Decrypt", own.key.replace("of-the-user", "another")),
+  attack("uses the key of its own accord", "ScheduleRole", "kms:Encrypt", own.key),
+  attack("invokes another function", "StartRollbackFunctionSweep", "lambda:InvokeFunction", own.function("CleanupFunction")),
+  attack("a schedule of another account", "scheduler.amazonaws.com", "sts:AssumeRole", own.role("ScheduleRole"), { "aws:SourceAccount": elsewhere.account }),
+  attack("a schedule of nobody's", "scheduler.amazonaws.com", "sts:AssumeRole", own.role("ScheduleRole")),
+  attack("another rule", "events.amazonaws.com", "lambda:InvokeFunction", own.function("WakeFunction"), { "aws:SourceArn": own.ruleOf("StartRollbackFunctionRunEndedBadly") }),
+  attack("another account's rule", "events.amazonaws.com", "lambda:InvokeFunction", own.function("StartRollbackFunction"), { "aws:SourceArn": elsewhere.ruleOf("StartRollbackFunctionRunEndedBadly") }),
+  attack("a rule changes a function", "events.amazonaws.com", "lambda:UpdateFunctionCode", own.function("WakeFunction"), { "aws:SourceArn": own.ruleOf("WakeFunctionImageEnded") }),
+  attack("a rule changes a function", "events.amazonaws.com", "lambda:UpdateFunctionCode", own.function("StartRollbackFunction"), { "aws:SourceArn": own.ruleOf("StartRollbackFunctionRunEndedBadly") }),
+  attack("a rule without a permission", "events.amazonaws.com", "lambda:InvokeFunction", own.function("CleanupFunction"), { "aws:SourceArn": own.ruleOf("WakeFunctionImageEnded") }),
+  attack("another service invokes a function", "s3.amazonaws.com", "lambda:InvokeFunction", own.function("WakeFunction"), { "aws:SourceArn": own.ruleOf("WakeFunctionImageEnded") }),
+  attack("another service invokes a function", "s3.amazonaws.com", "lambda:InvokeFunction", own.function("StartRollbackFunction"), { "aws:SourceArn": own.ruleOf("StartRollbackFunctionRunEndedBadly") }),
+  attack("another account's alarm", "cloudwatch.amazonaws.com", "sns:Publish", own.topic("NotificationTopic"), { "aws:SourceAccount": elsewhere.account }, topic),
+  attack("another service publishes", "s3.amazonaws.com", "sns:Publish", own.topic("NotificationTopic"), { "aws:SourceAccount": own.account }, topic),
+  attack("an alarm subscribes", "cloudwatch.amazonaws.com", "sns:Subscribe", own.topic("NotificationTopic"), { "aws:SourceAccount": own.account }, topic),
+  attack("a rule subscribes", "events.amazonaws.com", "sns:Subscribe", own.topic("NotificationTopic"), {}, topic),
+
+  attack("passes a role", everyone, "iam:PassRole", own.role("CleanupFunctionRole")),
+  attack("takes another role", everyone, "sts:AssumeRole", own.role("CleanupFunctionRole")),
+  attack("changes a role", everyone, "iam:PutRolePolicy", own.role("CleanupFunctionRole")),
+  attack("terminates an instance", everyone, "ec2:TerminateInstances", own.instance),
+  attack("stops an instance", everyone, "ec2:StopInstances", own.instance),
+  attack("deletes a volume", everyone, "ec2:DeleteVolume", own.volume),
+  attack("runs an instance", everyone, "ec2:RunInstances", own.instance),
+  attack("disables an image", everyone, "ec2:DisableImage", own.image, madeBy(own.run)),
+  attack("reads user data", everyone, "ec2:DescribeInstanceAttribute", own.instance),
+  attack("invokes another stack's function", everyone, "lambda:InvokeFunction", other.function("CleanupFunction")),
+  ...["ReadRequestFunction", "StartCreateFunction", "CheckStatusFunction", "StartUpdateFunction", "CleanupFunction", "StartRollbackFunction"].map(
+    (name) => attack(`changes ${name}`, everyone, "lambda:UpdateFunctionCode", own.function(name)),
+  ),
+  attack("changes the lifecycle machine", everyone, "states:UpdateStateMachine", own.lifecycle),
+  attack("deletes the operation machine", everyone, "states:DeleteStateMachine", own.operation),
+  attack("starts a run again", everyone, "states:RedriveExecution", own.run),
+  attack("starts an operation again", everyone, "states:RedriveExecution", own.operationOfRun),
+  attack("deletes the managed rule", everyone, "events:DeleteRule", own.rule("StepFunctionsGetEventsForStepFunctionsExecutionRule")),
+  attack("deletes a rule", everyone, "events:DeleteRule", own.ruleOf("WakeFunctionImageEnded")),
+  attack("deletes the bus", everyone, "events:DeleteEventBus", own.bus, {}),
+  attack("deletes a schedule", everyone, "scheduler:DeleteSchedule", `arn:aws:scheduler:us-east-1:${own.account}:schedule/default/Schedule`),
+  attack("deletes the logs", everyone, "logs:DeleteLogGroup", own.logs.replace(":log-stream:any", "")),
+  attack("empties the dead-letter queue", everyone, "sqs:PurgeQueue", own.queue("ScheduleDeadLetterQueue")),
+  attack("deletes the key", everyone, "kms:ScheduleKeyDeletion", own.key),
+  attack("reads a secret", everyone, "secretsmanager:GetSecretValue", `arn:aws:secretsmanager:us-east-1:${own.account}:secret:any`),
+];
