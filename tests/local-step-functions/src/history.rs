@@ -1,0 +1,178 @@
+//! The events of an execution's history.
+
+use serde_json::{Value, json};
+
+/// One event, as GetExecutionHistory gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryEvent {
+    /// Counted from 1.
+    pub id: u64,
+    /// The event before it on the same path; 0 for the first state's first event and for what comes from outside.
+    pub previous_event_id: u64,
+    /// In milliseconds since 1970.
+    pub timestamp_millis: i64,
+    /// Such as `TaskStateEntered`.
+    pub event_type: String,
+    /// Such as `{"name": …, "input": …}`; null where the type has none.
+    pub details: Value,
+}
+
+impl HistoryEvent {
+    /// The event as the API writes it: the time in seconds, the details under the name of their kind.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        #[expect(clippy::cast_precision_loss, reason = "a time in milliseconds fits a float")]
+        let seconds = self.timestamp_millis as f64 / 1000.0;
+        let mut event = json!({
+            "id": self.id,
+            "previousEventId": self.previous_event_id,
+            "timestamp": seconds,
+            "type": self.event_type,
+        });
+        if !self.details.is_null() {
+            event[self.details_name()] = self.details.clone();
+        }
+        event
+    }
+
+    /// The field of the event that holds the details, such as `stateEnteredEventDetails`.
+    fn details_name(&self) -> String {
+        // The details of all states are alike.
+        let name = match self.event_type.split_once("State") {
+            Some((_, rest @ ("Entered" | "Exited"))) => format!("state{rest}"),
+            _ => {
+                let (first, rest) = self.event_type.split_at(1);
+                first.to_lowercase() + rest
+            }
+        };
+        name + "EventDetails"
+    }
+}
+
+/// What happens in an execution.
+#[derive(Clone, Debug)]
+pub(crate) enum Event<'a> {
+    ExecutionStarted { input: &'a str },
+    ExecutionSucceeded { output: &'a Value },
+    ExecutionFailed { error: &'a str, cause: Option<&'a str> },
+    ExecutionAborted { error: Option<&'a str>, cause: Option<&'a str> },
+    ExecutionTimedOut,
+    StateEntered { kind: &'static str, name: &'a str, input: &'a Value },
+    StateExited { kind: &'static str, name: &'a str, output: &'a Value, assigned: &'a [(String, Value)] },
+    TaskScheduled { resource: Names, region: &'a str, parameters: &'a Value, timeout_seconds: Option<u64> },
+    TaskStarted { resource: Names },
+    TaskSubmitted { resource: Names, output: &'a Value },
+    TaskSucceeded { resource: Names, output: &'a Value },
+    TaskFailed { resource: Names, error: &'a str, cause: Option<&'a str> },
+    TaskTimedOut { resource: Names },
+    EvaluationFailed { state: &'a str, error: &'a str, cause: &'a str, location: &'a str },
+}
+
+/// The type of a resource and the resource, such as `lambda` and `invoke`.
+pub(crate) type Names = (&'static str, &'static str);
+
+impl Event<'_> {
+    /// Whether the event comes from outside of the execution's path.
+    pub(crate) fn comes_from_outside(&self) -> bool {
+        matches!(self, Self::ExecutionAborted { .. } | Self::ExecutionTimedOut)
+    }
+
+    /// Whether it ends the execution.
+    pub(crate) fn is_the_last(&self) -> bool {
+        matches!(
+            self,
+            Self::ExecutionSucceeded { .. }
+                | Self::ExecutionFailed { .. }
+                | Self::ExecutionAborted { .. }
+                | Self::ExecutionTimedOut
+        )
+    }
+
+    /// Its type's name.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::ExecutionStarted { .. } => "ExecutionStarted",
+            Self::ExecutionSucceeded { .. } => "ExecutionSucceeded",
+            Self::ExecutionFailed { .. } => "ExecutionFailed",
+            Self::ExecutionAborted { .. } => "ExecutionAborted",
+            Self::ExecutionTimedOut => "ExecutionTimedOut",
+            Self::StateEntered { kind, .. } => return format!("{kind}StateEntered"),
+            Self::StateExited { kind, .. } => return format!("{kind}StateExited"),
+            Self::TaskScheduled { .. } => "TaskScheduled",
+            Self::TaskStarted { .. } => "TaskStarted",
+            Self::TaskSubmitted { .. } => "TaskSubmitted",
+            Self::TaskSucceeded { .. } => "TaskSucceeded",
+            Self::TaskFailed { .. } => "TaskFailed",
+            Self::TaskTimedOut { .. } => "TaskTimedOut",
+            Self::EvaluationFailed { .. } => "EvaluationFailed",
+        }
+        .to_owned()
+    }
+
+    /// Its details. Documents stand in them as texts.
+    pub(crate) fn details(&self) -> Value {
+        let whole = json!({"truncated": false});
+        match self {
+            Self::ExecutionStarted { input } => {
+                json!({"input": input, "inputDetails": whole, "roleArn": "arn:aws:iam::123456789012:role/machine"})
+            }
+            Self::ExecutionSucceeded { output } => json!({"output": output.to_string(), "outputDetails": whole}),
+            Self::ExecutionFailed { error, cause } => failure(Some(error), *cause),
+            Self::ExecutionAborted { error, cause } => failure(*error, *cause),
+            Self::ExecutionTimedOut => failure(Some("States.Timeout"), None),
+            Self::StateEntered { name, input, .. } => {
+                json!({"name": name, "input": input.to_string(), "inputDetails": whole})
+            }
+            Self::StateExited { name, output, assigned, .. } => {
+                let mut details = json!({"name": name, "output": output.to_string(), "outputDetails": whole});
+                if !assigned.is_empty() {
+                    let texts = assigned.iter().map(|(name, value)| (name.clone(), value.to_string().into()));
+                    details["assignedVariables"] = Value::Object(texts.collect());
+                    details["assignedVariablesDetails"] = whole;
+                }
+                details
+            }
+            Self::TaskScheduled { resource, region, parameters, timeout_seconds } => {
+                let mut details = of_resource(resource);
+                details["region"] = (*region).into();
+                details["parameters"] = parameters.to_string().into();
+                if let Some(seconds) = timeout_seconds {
+                    details["timeoutInSeconds"] = (*seconds).into();
+                }
+                details
+            }
+            Self::TaskStarted { resource } => of_resource(resource),
+            Self::TaskSubmitted { resource, output } | Self::TaskSucceeded { resource, output } => {
+                let mut details = of_resource(resource);
+                details["output"] = output.to_string().into();
+                details["outputDetails"] = whole;
+                details
+            }
+            Self::TaskFailed { resource, error, cause } => {
+                let mut details = of_resource(resource);
+                details["error"] = (*error).into();
+                if let Some(cause) = cause {
+                    details["cause"] = (*cause).into();
+                }
+                details
+            }
+            Self::TaskTimedOut { resource } => {
+                let mut details = of_resource(resource);
+                details["error"] = "States.Timeout".into();
+                details
+            }
+            Self::EvaluationFailed { state, error, cause, location } => {
+                json!({"state": state, "error": error, "cause": cause, "location": location})
+            }
+        }
+    }
+}
+
+fn of_resource((kind, name): &Names) -> Value {
+    json!({"resourceType": kind, "resource": name})
+}
+
+fn failure(error: Option<&str>, cause: Option<&str>) -> Value {
+    let fields = [("error", error), ("cause", cause)].into_iter().filter_map(|(name, value)| Some((name, value?)));
+    Value::Object(fields.map(|(name, value)| (name.to_owned(), value.into())).collect())
+}

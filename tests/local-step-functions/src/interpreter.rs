@@ -1,0 +1,139 @@
+//! Runs an execution, state by state.
+
+mod task;
+mod visit;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+
+use self::visit::Visit;
+use crate::{
+    clock::iso8601,
+    definition::{Next, State},
+    execution::Execution,
+    history::Event,
+    service::{Ended, Ending, Machine, Shared},
+};
+
+/// Why a state does not go on.
+#[derive(Debug)]
+enum Stop {
+    /// The execution has ended meanwhile.
+    Ended,
+    Failed(Failure),
+}
+
+/// An error, before Retry and Catch.
+#[derive(Clone, Debug)]
+struct Failure {
+    error: String,
+    cause: Option<String>,
+}
+
+impl Failure {
+    fn new(error: &str, cause: impl Into<String>) -> Self {
+        Self { error: error.to_owned(), cause: Some(cause.into()) }
+    }
+}
+
+impl From<Ended> for Stop {
+    fn from(_: Ended) -> Self {
+        Self::Ended
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// With what a state is left.
+struct Exit {
+    output: Value,
+    assigned: Vec<(String, Value)>,
+    next: Next,
+}
+
+/// An execution that runs.
+struct Run {
+    shared: Arc<Shared>,
+    machine: Arc<Machine>,
+    execution: Execution,
+    input: Value,
+}
+
+/// Runs an execution to its end.
+pub(crate) async fn run(shared: Arc<Shared>, machine: Arc<Machine>, execution: Execution, input: Value) {
+    let run = Run { shared, machine, execution, input };
+    let ending = match run.machine.definition.timeout_seconds {
+        None => run.states().await,
+        Some(seconds) => {
+            let states = run.states();
+            tokio::time::timeout(Duration::from_secs(seconds), states).await.unwrap_or(Ok(Ending::TimedOut))
+        }
+    };
+    let ending = match ending {
+        Ok(ending) => ending,
+        Err(Stop::Failed(failure)) => Ending::failed(failure.error, failure.cause),
+        Err(Stop::Ended) => return,
+    };
+    Shared::end(&run.shared, &run.execution.arn, ending);
+}
+
+impl Run {
+    async fn states(&self) -> Result<Ending, Stop> {
+        let mut variables = BTreeMap::new();
+        let mut name = &self.machine.definition.start_at;
+        let mut input = self.input.clone();
+        loop {
+            let (name_of_state, state) = self.state(name)?;
+            self.shared.step().await;
+            let kind = state.kind.name();
+            let entered = self.record(&Event::StateEntered { kind, name: name_of_state, input: &input })?;
+            let visit = Visit {
+                run: self,
+                state,
+                name: name_of_state,
+                entered,
+                entered_time: iso8601(self.shared.now_millis()),
+                input: &input,
+                variables: &variables,
+            };
+            let exit = visit.pass_through().await?;
+            let Exit { output, assigned, next } = exit;
+            self.record(&Event::StateExited { kind, name: name_of_state, output: &output, assigned: &assigned })?;
+            variables.extend(assigned);
+            match next {
+                Next::End => return Ok(Ending::Succeeded(output)),
+                Next::State(next) => {
+                    name = self.state(&next)?.0;
+                    input = output;
+                }
+            }
+        }
+    }
+
+    fn state(&self, name: &str) -> Result<(&String, &State), Stop> {
+        let found = self.machine.definition.states.get_key_value(name);
+        found.ok_or_else(|| Failure::new("States.Runtime", format!("there is no state '{name}'")).into())
+    }
+
+    fn record(&self, event: &Event<'_>) -> Result<u64, Ended> {
+        self.shared.record(&self.execution.arn, event)
+    }
+
+    /// `$states.context`, without what belongs to the state.
+    fn context(&self) -> Value {
+        json!({
+            "Execution": {
+                "Id": self.execution.arn,
+                "Name": self.execution.name,
+                "StartTime": iso8601(self.execution.start_millis),
+                "Input": self.input,
+            },
+            "StateMachine": {"Id": self.machine.arn, "Name": self.machine.name},
+        })
+    }
+}

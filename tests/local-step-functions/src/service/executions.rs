@@ -1,0 +1,271 @@
+//! How executions start, end and are looked up.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{Page, ServiceError, Shared};
+use crate::{
+    execution::{Execution, Record, Status, numbered_uuid},
+    history::{Event, HistoryEvent},
+    interpreter, limits,
+};
+
+/// How an execution ends.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    Succeeded(Value),
+    Failed { error: String, cause: Option<String> },
+    Aborted { error: Option<String>, cause: Option<String> },
+    TimedOut,
+}
+
+impl Ending {
+    pub(crate) fn failed(error: impl Into<String>, cause: Option<String>) -> Self {
+        Self::Failed { error: error.into(), cause }
+    }
+
+    /// What is too long is cut off.
+    fn cut(self) -> Self {
+        let cut_error = |error: String| limits::cut(error, limits::ERROR_CHARACTERS);
+        let cut_cause = |cause: Option<String>| cause.map(|cause| limits::cut(cause, limits::CAUSE_CHARACTERS));
+        match self {
+            Self::Failed { error, cause } => Self::Failed { error: cut_error(error), cause: cut_cause(cause) },
+            Self::Aborted { error, cause } => Self::Aborted { error: error.map(cut_error), cause: cut_cause(cause) },
+            other => other,
+        }
+    }
+
+    fn status(&self) -> Status {
+        match self {
+            Self::Succeeded(_) => Status::Succeeded,
+            Self::Failed { .. } => Status::Failed,
+            Self::Aborted { .. } => Status::Aborted,
+            Self::TimedOut => Status::TimedOut,
+        }
+    }
+
+    fn event(&self) -> Event<'_> {
+        match self {
+            Self::Succeeded(output) => Event::ExecutionSucceeded { output },
+            Self::Failed { error, cause } => Event::ExecutionFailed { error, cause: cause.as_deref() },
+            Self::Aborted { error, cause } => {
+                Event::ExecutionAborted { error: error.as_deref(), cause: cause.as_deref() }
+            }
+            Self::TimedOut => Event::ExecutionTimedOut,
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn start_execution(
+        shared: &Arc<Self>,
+        machine: &str,
+        name: Option<&str>,
+        input: &str,
+    ) -> Result<Execution, ServiceError> {
+        let now = shared.now_millis();
+        let document: Value = serde_json::from_str(input).map_err(|_| ServiceError::InvalidExecutionInput)?;
+        if input.len() > limits::PAYLOAD_BYTES {
+            return Err(ServiceError::InvalidExecutionInput);
+        }
+        let (machine, described) = {
+            let mut state = shared.state();
+            let Some(found) = state.machines.get(machine).cloned() else {
+                return Err(ServiceError::StateMachineDoesNotExist(machine.to_owned()));
+            };
+            let name = match name {
+                Some(name) if limits::is_execution_name(name) => name.to_owned(),
+                Some(name) => return Err(ServiceError::InvalidName(name.to_owned())),
+                None => {
+                    state.names_given += 1;
+                    numbered_uuid(2, state.names_given)
+                }
+            };
+            let arn = format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1));
+            if let Some(record) = state.executions.get(&arn).filter(|record| !record.is_forgotten(now)) {
+                let known = &record.described;
+                return if known.status == Status::Running && known.input == input {
+                    Ok(known.clone())
+                } else {
+                    Err(ServiceError::ExecutionAlreadyExists(arn))
+                };
+            }
+            let described = Execution {
+                arn: arn.clone(),
+                name,
+                machine: machine.to_owned(),
+                status: Status::Running,
+                start_millis: now,
+                stop_millis: None,
+                input: input.to_owned(),
+                output: None,
+                error: None,
+                cause: None,
+            };
+            let started = state.next_in_order();
+            let mut record = Record {
+                described: described.clone(),
+                history: Vec::new(),
+                started,
+                ended: 0,
+                child: None,
+                interpreter: None,
+                end: watch::Sender::new(false),
+            };
+            record.add(&Event::ExecutionStarted { input }, now);
+            state.executions.insert(arn, record);
+            (found, described)
+        };
+        shared.announce(&described.arn);
+        let running = tokio::spawn(interpreter::run(Arc::clone(shared), machine, described.clone(), document));
+        if let Some(record) = shared.state().running(&described.arn) {
+            record.interpreter = Some(running.abort_handle());
+        }
+        let (watcher, arn) = (Arc::clone(shared), described.arn.clone());
+        tokio::spawn(async move {
+            if running.await.is_err_and(|error| error.is_panic()) {
+                let cause = "the interpreter of the state machine has panicked".to_owned();
+                Self::end(&watcher, &arn, Ending::failed("Interpreter.Panicked", Some(cause)));
+            }
+        });
+        Ok(described)
+    }
+
+    /// Ends an execution, unless it has ended. A child that it waits for may be stopped.
+    pub(crate) fn end(shared: &Arc<Self>, arn: &str, ending: Ending) {
+        let ending = ending.cut();
+        let now = shared.now_millis();
+        let child = {
+            let mut state = shared.state();
+            let ended = state.order + 1;
+            let Some(record) = state.running(arn) else { return };
+            record.add(&ending.event(), now);
+            record.ended = ended;
+            record.described.status = ending.status();
+            record.described.stop_millis = Some(now);
+            match ending {
+                Ending::Succeeded(output) => record.described.output = Some(output.to_string()),
+                Ending::Failed { error, cause } => {
+                    (record.described.error, record.described.cause) = (Some(error), cause);
+                }
+                Ending::Aborted { error, cause } => {
+                    (record.described.error, record.described.cause) = (error, cause);
+                }
+                Ending::TimedOut => {}
+            }
+            record.end.send_replace(true);
+            let child = record.child.take();
+            state.order = ended;
+            child
+        };
+        shared.announce(arn);
+        if let Some(child) = child {
+            Self::perhaps_stop(shared, child);
+        }
+    }
+
+    /// What Step Functions does with an execution when the Task that waits for it ends before: it tries to stop it.
+    pub(crate) fn perhaps_stop(shared: &Arc<Self>, child: String) {
+        if let Some(delay) = shared.draw_stop_of_child() {
+            let shared = Arc::clone(shared);
+            tokio::spawn(async move {
+                tokio::time::sleep(delay).await;
+                // It may be forgotten by then.
+                let _ = Self::stop_execution(&shared, &child, None, None);
+            });
+        }
+    }
+
+    pub(super) fn stop_execution(
+        shared: &Arc<Self>,
+        arn: &str,
+        error: Option<&str>,
+        cause: Option<&str>,
+    ) -> Result<Execution, ServiceError> {
+        shared.describe_execution(arn)?;
+        let interpreter = shared.state().running(arn).and_then(|record| record.interpreter.take());
+        Self::end(shared, arn, Ending::Aborted { error: error.map(str::to_owned), cause: cause.map(str::to_owned) });
+        if let Some(interpreter) = interpreter {
+            interpreter.abort();
+        }
+        shared.describe_execution(arn)
+    }
+
+    pub(crate) fn describe_execution(&self, arn: &str) -> Result<Execution, ServiceError> {
+        self.look_up(arn, |record| record.described.clone())
+    }
+
+    pub(crate) async fn wait_for_end(&self, arn: &str) -> Result<Execution, ServiceError> {
+        let mut end = self.look_up(arn, |record| record.end.subscribe())?;
+        // The sender lives as long as the execution is known.
+        let _ = end.wait_for(|ended| *ended).await;
+        self.describe_execution(arn)
+    }
+
+    /// Keeps in mind which execution a Task waits for.
+    pub(crate) fn set_child(&self, arn: &str, child: Option<&str>) {
+        if let Some(record) = self.state().running(arn) {
+            record.child = child.map(str::to_owned);
+        }
+    }
+
+    /// The execution that a Task waited for.
+    pub(crate) fn take_child(&self, arn: &str) -> Option<String> {
+        self.state().running(arn).and_then(|record| record.child.take())
+    }
+
+    pub(super) fn list_executions(
+        &self,
+        machine: &str,
+        status: Option<Status>,
+        max_results: Option<usize>,
+        next_token: Option<&str>,
+    ) -> Result<Page<Execution>, ServiceError> {
+        let (now, state) = (self.now_millis(), self.state());
+        if !state.machines.contains_key(machine) {
+            return Err(ServiceError::StateMachineDoesNotExist(machine.to_owned()));
+        }
+        let listed = |record: &&Record| {
+            record.described.machine == machine
+                && status.is_none_or(|status| status == record.described.status)
+                && !record.is_forgotten(now)
+        };
+        let mark = |record: &Record| if record.ended > 0 { record.ended } else { record.started };
+        let mut found: Vec<(u64, &Record)> =
+            state.executions.values().filter(listed).map(|record| (mark(record), record)).collect();
+        found.sort_by_key(|(mark, _)| Reverse(*mark));
+        let found = found.into_iter().map(|(mark, record)| (mark, record.described.clone()));
+        Page::of(found, max_results, next_token, |mark, last| mark < last)
+    }
+
+    pub(super) fn history(
+        &self,
+        arn: &str,
+        reverse_order: bool,
+        max_results: Option<usize>,
+        next_token: Option<&str>,
+    ) -> Result<Page<HistoryEvent>, ServiceError> {
+        self.look_up(arn, |record| {
+            let events = record.history.iter().map(|event| (event.id, event));
+            let page = if reverse_order {
+                Page::of(events.rev(), max_results, next_token, |mark, last| mark < last)
+            } else {
+                Page::of(events, max_results, next_token, |mark, last| mark > last)
+            }?;
+            Ok(Page { items: page.items.into_iter().cloned().collect(), next_token: page.next_token })
+        })?
+    }
+
+    fn look_up<T>(&self, arn: &str, read: impl FnOnce(&Record) -> T) -> Result<T, ServiceError> {
+        let now = self.now_millis();
+        if !arn.contains(":execution:") {
+            return Err(ServiceError::InvalidArn(arn.to_owned()));
+        }
+        match self.state().executions.get(arn).filter(|record| !record.is_forgotten(now)) {
+            Some(record) => Ok(read(record)),
+            None => Err(ServiceError::ExecutionDoesNotExist(arn.to_owned())),
+        }
+    }
+}
