@@ -1,7 +1,10 @@
-//! The one list of error names: what a function raises, what the machines match in Retry and
-//! Catch, and what an execution ends with.
+//! The one list of error names: what a function answers or raises, and what an execution ends with.
+//!
+//! A function raises only what the machines are to retry, [`Error::is_to_be_retried`]; everything else it
+//! answers, as a [`Failure`].
 
 use lambda_runtime::Diagnostic;
+use serde::{Deserialize, Serialize};
 
 /// Why a function could not do its work. The variant's name is the error's name in Amazon States
 /// Language and in the execution's `Error`; the text is its `Cause`.
@@ -12,7 +15,15 @@ pub enum Error {
     InvalidRequest {
         /// The path of the field in the input, such as `timeouts.create`.
         field: String,
-        /// What is wrong with it and what is allowed.
+        /// What it must be.
+        problem: String,
+    },
+    /// The deployment gives the function a setting it cannot use; nothing was touched.
+    #[error("{setting}: {problem}; deploy with a right value of the template's parameter")]
+    InvalidSetting {
+        /// The environment variable, such as `DEFAULT_TAGS`.
+        setting: String,
+        /// What it must be.
         problem: String,
     },
     /// Another image of this account and Region has the name.
@@ -53,6 +64,14 @@ pub enum Error {
         /// The image asked for.
         image_id: String,
     },
+    /// Somebody else changed the image while an update did.
+    #[error("{image_id} has shown the new {fields}, and somebody has changed it since: the update leaves that")]
+    ImageChangedMeanwhile {
+        /// The image.
+        image_id: String,
+        /// The request's fields.
+        fields: String,
+    },
     /// Deregistration protection keeps the image.
     #[error("{image_id} is protected from deregistration and stays: {reason}")]
     ImageProtected {
@@ -61,8 +80,8 @@ pub enum Error {
         /// What EC2 says of the protection.
         reason: String,
     },
-    /// No run of this deployment made the image.
-    #[error("{image_id} was made by no run of this deployment: {remedy}")]
+    /// The image is not one that this deployment may change or delete.
+    #[error("no run of this deployment made {image_id}: {remedy}")]
     ImageNotManaged {
         /// The image asked for.
         image_id: String,
@@ -111,13 +130,37 @@ pub enum Error {
         /// AWS's code and words.
         message: String,
     },
-    /// A rollback was asked for a run that goes on or has succeeded; nothing was touched.
-    #[error("{run} is {status}: what it made is kept")]
+    /// An operation took longer than its timeout.
+    #[error("the {operation} took longer than its timeout of {seconds} seconds (timeouts.{operation}): {reason}")]
+    TimedOut {
+        /// The operation.
+        operation: String,
+        /// Its timeout.
+        seconds: u64,
+        /// What it was waiting for.
+        reason: String,
+    },
+    /// Somebody stopped an operation's execution.
+    #[error("the execution {execution} was stopped: {reason}; start a new execution to try again")]
+    OperationStopped {
+        /// The execution's ARN.
+        execution: String,
+        /// What it was waiting for.
+        reason: String,
+    },
+    /// An operation failed with an error of Step Functions itself.
+    #[error("the execution {execution} failed: {reason}")]
+    OperationFailed {
+        /// The execution's ARN.
+        execution: String,
+        /// Step Functions' error and its words.
+        reason: String,
+    },
+    /// A rollback was asked for a run that goes on; nothing was touched.
+    #[error("{run} still runs: what it makes is kept")]
     RunKept {
         /// The run's execution ARN.
         run: String,
-        /// Its status.
-        status: String,
     },
     /// Something could not be removed; the text names each by id, and why it stays.
     #[error("{leftovers}")]
@@ -128,17 +171,54 @@ pub enum Error {
 }
 
 impl Error {
-    /// Every name a function may raise, in the order of the list above.
+    /// Every name, in the order of the list above.
     pub const NAMES: &'static [&'static str] = <Error as strum::VariantNames>::VARIANTS;
 
-    /// The error's name, as the machines match it.
+    /// The error's name, as an execution shows it.
     pub fn name(&self) -> &'static str {
         self.into()
     }
 
-    /// A field of the request that is not what it may be.
+    /// Whether the same call may go well later: a function raises it, and the machines retry.
+    pub fn is_to_be_retried(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::ServiceUnavailable { .. })
+    }
+
+    /// A field of the request that is not what it must be.
     pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::InvalidRequest { field: field.into(), problem: problem.into() }
+    }
+
+    /// A setting that is not what it must be.
+    pub(crate) fn setting(setting: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::InvalidSetting { setting: setting.into(), problem: problem.into() }
+    }
+
+    /// The error of a field that is a setting's.
+    pub(crate) fn of_setting(self) -> Self {
+        match self {
+            Self::InvalidRequest { field, problem } => Self::setting(field, problem),
+            other => other,
+        }
+    }
+}
+
+/// Why something failed, in the form of an execution's Error and Cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// One of [`Error::NAMES`], or a name of the machines.
+    pub name: String,
+    /// Sentences.
+    pub message: String,
+}
+
+/// How many characters a message may have: Step Functions takes causes of 32,768, and a run's cause has the
+/// rollback's in it.
+const LONGEST_MESSAGE: usize = 24_000;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { name: error.name().to_owned(), message: error.to_string().chars().take(LONGEST_MESSAGE).collect() }
     }
 }
 

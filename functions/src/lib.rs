@@ -1,38 +1,27 @@
-//! The domain of ami-from-instance: what each Lambda function of the application does.
+//! ami-from-instance: makes, changes, replaces and deletes an AMI of an EC2 instance.
 //!
-//! A *run* is one execution of the lifecycle machine. It reads the request ([`read_request`]) and
-//! hands every operation to a child execution of the operation machine, a loop that calls two
-//! functions: one to begin ([`start_create`], [`start_update`], [`cleanup`]) and one to look again
-//! ([`check_status`], or the same one, where beginning twice is harmless). Each answer is a
-//! [`step::Step`]: it is merged into the loop's document and comes back with the next call.
+//! A *run* is one execution of the lifecycle machine. The way through it:
 //!
-//! [`wake`] makes a look come sooner when an event tells of an image's end, and [`start_rollback`]
-//! starts a rollback for runs that ended without one.
+//! 1. [`plan`] reads the request once and lays out a plan of operations, each with its arguments and timeout.
+//! 2. The lifecycle machine hands each operation of the plan to a child execution of the operation machine,
+//!    a loop that knows operations by name only: it begins, waits and looks.
+//! 3. Each call of that loop ([`machine::call`]) is answered ([`machine::answer`]) by the operation's room in
+//!    [`operations`].
+//! 4. If an operation fails, [`operations::rollback`] undoes what the run's operations did, and says why the
+//!    run failed.
+//!
+//! Beside the machines stand [`events`]: [`events::wake`] brings a look sooner, [`events::ended_run`] and
+//! [`events::sweep`] start rollbacks for runs that ended without one.
+//!
+//! [`model`] has what all of these speak of, [`aws`] how they call AWS, and [`lambda`] what runs them.
 
-pub mod attributes;
+pub mod app;
 pub mod aws;
-pub mod aws_error;
-pub mod check_status;
-pub mod cleanup;
-pub mod ec2;
 pub mod error;
-pub mod event;
-pub mod ids;
-mod image_name;
-pub mod image_state;
+pub mod events;
 pub mod lambda;
-pub mod limits;
-mod metrics;
-pub mod pace;
-pub mod read_request;
-pub mod request;
-pub mod run;
+pub mod machine;
+pub mod model;
+pub mod operations;
+pub mod plan;
 pub mod settings;
-pub mod source_instance;
-pub mod start_create;
-pub mod start_rollback;
-pub mod start_update;
-pub mod step;
-pub mod tags;
-pub mod trust;
-pub mod wake;

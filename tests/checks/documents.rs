@@ -2,14 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{fs, path::Path};
 
-use ami_from_instance::error::Error;
-use local_aws::{picture, prepare::root};
+use ami_from_instance::{
+    error::Error,
+    settings::{DEFAULT_TAGS, Settings},
+};
+use local_aws::{diagram, prepare::root};
+use proptest::{prop_assert, proptest, string::string_regex};
 use serde_json::Value;
 
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn json(path: &str) -> Value {
+    serde_json::from_str(&read(path)).unwrap()
 }
 
 fn names(folder: &str) -> Vec<String> {
@@ -18,66 +26,100 @@ fn names(folder: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_readme_explains_every_error() {
-    let readme = read("README.md");
-    for name in Error::NAMES {
-        assert!(readme.contains(&format!("\n| `{name}` |")), "{name}");
+fn every_error_is_explained_with_an_example_of_its_cause() {
+    let errors = read("docs/errors.md");
+    for name in Error::NAMES.iter().chain(&["FunctionFailed"]) {
+        assert!(errors.contains(&format!("\n| [`{name}`](#{}) |", name.to_lowercase())), "{name}");
+        assert!(errors.contains(&format!("\n## {name}\n\n```\n")), "{name}");
     }
 }
 
 #[test]
-fn the_readme_names_every_parameter_of_the_template() {
-    let (readme, template) = (read("README.md"), read("template.yaml"));
-    let parameters = template.split("\nParameters:\n").nth(1).unwrap().split("\nConditions:").next().unwrap();
-    let parameters: Vec<_> = parameters
-        .lines()
-        .filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':'))
-        .filter(|name| !name.starts_with(' '))
-        .collect();
-    assert!(parameters.len() > 3);
-    for parameter in parameters {
-        assert!(readme.contains(&format!("`{parameter}`")), "{parameter}");
+fn every_parameter_and_output_of_the_template_is_explained() {
+    let (page, template) = (read("docs/parameters.md"), read("template.yaml"));
+    for section in ["\nParameters:\n", "\nOutputs:\n"] {
+        let section = template.split(section).nth(1).unwrap().split("\nConditions:").next().unwrap();
+        let names = section.lines().filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':'));
+        let names: Vec<_> = names.filter(|name| !name.starts_with(' ')).collect();
+        assert!(names.len() > 3);
+        for name in names {
+            assert!(page.contains(&format!("\n| `{name}` | ")), "{name}");
+        }
+    }
+}
+
+/// A parameter's AllowedPattern, which is on a line of its own.
+fn pattern(parameter: &str) -> String {
+    let template = read("template.yaml");
+    let parameter = template.split(&format!("\n  {parameter}:\n")).nth(1).unwrap();
+    let mut lines = parameter.lines().skip_while(|line| !line.contains("AllowedPattern: ")).skip(1);
+    lines.next().unwrap().trim().to_owned()
+}
+
+#[test]
+fn the_functions_can_use_every_value_that_the_template_admits() {
+    let timeouts = string_regex(&pattern("CreateTimeout")).unwrap();
+    // What the tests' library of regular expressions does not know: reserved keys are refused.
+    let tags = pattern("DefaultTags").replace("(?![Aa][Ww][Ss]:|ami-from-instance:)", "");
+    proptest!(|(timeout in timeouts, tags in string_regex(&tags).unwrap())| {
+        let text = |name: &str| Some(if name == DEFAULT_TAGS { &tags } else { &timeout }.clone());
+        let settings = Settings::from(text);
+        prop_assert!(settings.timeouts.is_ok(), "{:?}", settings.timeouts);
+        prop_assert!(settings.default_tags.is_ok(), "{:?}", settings.default_tags);
+    });
+}
+
+#[test]
+fn every_statement_of_the_templates_policies_is_in_the_documents() {
+    let (page, template) = (read("docs/permissions.md"), read("template.yaml"));
+    let sids = template.lines().filter_map(|line| line.split_once("Sid: ")).map(|(_, sid)| sid);
+    let actions = template.split(|c: char| !c.is_alphanumeric() && c != ':');
+    let actions = actions.map(|word| word.trim_end_matches(':'));
+    let actions = actions.filter(|word| word.starts_with("ec2:") || word.starts_with("states:"));
+    for word in sids.chain(actions.filter(|action| action.contains(char::is_uppercase))) {
+        assert!(page.contains(word), "{word}");
     }
 }
 
 #[test]
-fn the_picture_shows_the_machines_as_they_are() {
-    assert!(read(picture::FILE) == picture::draw().unwrap(), "draw it again: cargo local picture");
+fn the_diagrams_show_the_machines_as_they_are() {
+    assert!(read(diagram::FILE) == diagram::draw().unwrap(), "write them again: cargo local picture");
+}
+
+#[test]
+fn every_state_is_in_its_machines_diagram_and_table() {
+    let page = read(diagram::FILE);
+    for machine in ["lifecycle", "operation"] {
+        let section = page.split("\n## ").find(|section| section.starts_with(machine)).unwrap();
+        let (diagram, table) = section.split_once("\n| state |").unwrap();
+        let states = json(&format!("state-machine/{machine}.asl.json"))["States"].take();
+        for (name, state) in states.as_object().unwrap() {
+            assert!(diagram.contains(&format!("\"{name}\"")), "{machine}: {name}");
+            assert!(
+                table.contains(&format!("\n| {name} | {} |", state["Type"].as_str().unwrap())),
+                "{machine}: {name}"
+            );
+        }
+    }
 }
 
 #[test]
 fn every_event_is_used_by_a_test() {
     let tests: String = names("tests/end_to_end").iter().map(|name| read(format!("tests/end_to_end/{name}"))).collect();
-    for event in [names("events"), names("events/functions")].concat() {
-        assert!(event == "functions" || tests.contains(&format!("\"{event}\"")), "{event}");
+    for event in ["requests", "functions", "schedules"].map(|folder| names(&format!("events/{folder}"))).concat() {
+        assert!(tests.contains(&event), "{event}");
     }
 }
 
 #[test]
-fn each_function_has_a_payload_with_the_fields_that_the_machines_send() {
-    let json = |path: String| serde_json::from_str::<Value>(&read(path)).unwrap();
-    let lifecycle = json("state-machine/lifecycle.asl.json".to_owned());
-    let payloads: Vec<_> = names("functions/src/bin").iter().map(|name| name.replace(".rs", "")).collect();
-    assert_eq!(names("events/functions").len(), payloads.len());
-    // What EventBridge sends is not the machines'.
-    for (function, state) in [
-        ("read-request", "Read the request"),
-        ("start-create", "Create the image"),
-        ("check-status", "Create the image"),
-        ("start-update", "Update the image"),
-        ("cleanup", "Roll back"),
-    ] {
-        let payload = json(format!("events/functions/{function}.json"));
-        let arguments = &lifecycle["States"][state]["Arguments"];
-        let sent = arguments["Payload"].as_object().or(arguments["Input"].as_object()).unwrap();
-        let mut fields: BTreeSet<_> = sent.keys().map(String::as_str).collect();
-        if function != "read-request" {
-            fields.insert("execution");
-        }
-        let found: BTreeSet<_> = payload.as_object().unwrap().keys().map(String::as_str).collect();
-        // A look has the last answer besides.
-        assert!(if function == "check-status" { found.is_superset(&fields) } else { found == fields }, "{function}");
+fn each_function_has_an_event_and_the_requests_reader_has_what_its_state_sends() {
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for function in names("functions/src/bin") {
+        read(format!("events/functions/{}", function.replace(".rs", ".json")));
     }
+    let lifecycle = json("state-machine/lifecycle.asl.json");
+    let sent = &lifecycle["States"]["Read the request"]["Arguments"]["Payload"];
+    assert_eq!(keys(&json("events/functions/read-request.json")), keys(sent));
 }
 
 #[test]

@@ -4,8 +4,11 @@ use std::{collections::BTreeSet, fs};
 
 use ami_from_instance::{
     error::Error,
-    limits,
-    run::{Operation, RUN_TAG},
+    model::{
+        run::{RUN_TAG, Run},
+        timeouts,
+    },
+    operations,
 };
 use local_aws::prepare::root;
 use serde_json::{Map, Value};
@@ -22,7 +25,7 @@ const LAMBDA_ERRORS: [&str; 5] = [
 ];
 
 /// Names that only the machines give, for what no function can say.
-const MACHINE_ERRORS: [&str; 4] = ["TimedOut", "FunctionFailed", "OperationFailed", "OperationStopped"];
+const MACHINE_ERRORS: [&str; 1] = ["FunctionFailed"];
 
 fn text(machine: &str) -> String {
     fs::read_to_string(root().join(format!("state-machine/{machine}.asl.json"))).expect(machine)
@@ -85,7 +88,7 @@ fn every_machine_and_state_says_why_it_is_there() {
 }
 
 #[test]
-fn every_task_has_a_time_limit_and_retries_what_goes_away_by_itself() {
+fn every_task_has_a_timeout_and_retries_what_goes_away_by_itself() {
     for (name, state) in all_states().into_iter().filter(|(_, state)| state["Type"] == "Task") {
         assert!(!state["TimeoutSeconds"].is_null(), "{name}");
         assert!(!list(&state, "Catch").is_empty(), "{name}");
@@ -118,8 +121,8 @@ fn catching_everything_stands_alone_and_last() {
 
 #[test]
 fn the_machines_name_no_error_that_nothing_gives() {
-    // AWS's names have a dot; the Lambda runtime gives the type of an error it raises itself.
-    let aws = |error: &str| error.contains('.') || error.contains("::");
+    // AWS's names have a dot.
+    let aws = |error: &str| error.contains('.');
     for (name, state) in all_states() {
         for error in names(list(&state, "Retry")).union(&names(list(&state, "Catch"))) {
             assert!(aws(error) || Error::NAMES.contains(error), "{name} names {error}");
@@ -137,39 +140,78 @@ fn the_machines_name_no_error_that_nothing_gives() {
 
 #[test]
 fn a_child_is_named_as_the_functions_look_it_up_and_linked_to_its_run() {
+    const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:m";
+    let run = Run::new("arn:aws:states:eu-west-1:123456789012:execution:m:run");
+    let suffix = |arn: String| arn.rsplit(':').next().unwrap().replace("run", "");
+    assert_eq!(
+        (suffix(run.operation(MACHINE, 3)), suffix(run.rollback(MACHINE))),
+        ("-3".to_owned(), "-undo".to_owned())
+    );
     let lifecycle = machine("lifecycle");
-    let mut suffixes = BTreeSet::new();
-    for (name, state) in states(&lifecycle) {
-        if state["Resource"] != "arn:${Partition}:states:::states:startExecution.sync:2" {
-            continue;
-        }
-        let arguments = &state["Arguments"];
-        let operation: Operation = serde_json::from_value(arguments["Input"]["operation"].clone()).unwrap();
-        let expected = format!("{{% $states.context.Execution.Name & '{}' %}}", operation.suffix());
-        assert_eq!(arguments["Name"], expected, "{name}");
-        let parent = "{% $states.context.Execution.Id %}";
-        assert_eq!(arguments["Input"]["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"], parent, "{name}");
-        assert!(state["TimeoutSeconds"].as_str().is_some_and(|limit| limit.contains("limits.")), "{name}");
-        suffixes.insert(operation.suffix());
+    for (state, name, timeout) in [
+        (
+            "Run the next operation",
+            "'-' & $string($states.input.done + 1)",
+            "operations[$states.input.done].timeoutSeconds",
+        ),
+        ("Roll back", "'-undo'", "rollbackTimeoutSeconds"),
+    ] {
+        let state = &states(&lifecycle)[state];
+        assert_eq!(state["Arguments"]["Name"], format!("{{% $states.context.Execution.Name & {name} %}}"));
+        assert_eq!(state["TimeoutSeconds"], format!("{{% $states.input.{timeout} %}}"));
+        let input = state["Arguments"]["Input"].to_string();
+        assert!(input.contains("AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"), "{input}");
     }
-    assert_eq!(suffixes, BTreeSet::from(["-create", "-delete", "-undo", "-update"]));
 }
 
 #[test]
-fn a_wait_to_be_told_ends_in_a_look_whether_or_not_anybody_tells() {
+fn the_table_of_functions_has_every_operation() {
     let operation = machine("operation");
-    let wait = &states(&operation)["Wait to be told"];
-    assert_eq!(wait["TimeoutSeconds"], states(&operation)["Wait to look again"]["Seconds"]);
-    assert_eq!(wait["Next"], "Look again");
+    let table = states(&operation)["Choose the functions"]["Assign"]["functions"].as_object().unwrap();
+    let names: BTreeSet<_> = table.keys().map(String::as_str).collect();
+    assert_eq!(names, operations::names().collect());
+}
+
+#[test]
+fn the_lifecycle_machine_knows_no_operation_but_the_rollback_and_no_machine_takes_a_cause_apart() {
+    let lifecycle = text("lifecycle");
+    for name in operations::names().filter(|name| *name != "rollback") {
+        assert!(!lifecycle.contains(&format!("\"{name}\"")) && !lifecycle.contains(&format!("'{name}'")), "{name}");
+    }
+    for machine in MACHINES.map(text) {
+        for function in ["$parse", "$match", "$contains", "$eval", "$max"] {
+            assert!(!machine.contains(function), "{function}");
+        }
+    }
+}
+
+#[test]
+fn no_catch_needs_a_cause_that_may_be_missing_or_cut_off() {
+    // A timeout has no cause: what is joined to a text is left out, everything else is an error.
+    for (name, state) in all_states() {
+        for rule in list(&state, "Catch").iter().filter(|rule| names(&[(*rule).clone()]).contains("States.ALL")) {
+            for place in rule.to_string().split("$states.errorOutput.Cause").collect::<Vec<_>>().windows(2) {
+                assert!(place[0].trim_end().ends_with('&'), "{name}: {rule}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wait_for_an_event_ends_in_a_look_whether_or_not_one_comes() {
+    let operation = machine("operation");
+    let wait = &states(&operation)["Wait for the event"];
+    assert_eq!(wait["TimeoutSeconds"], states(&operation)["Wait"]["Seconds"]);
+    assert_eq!(wait["Next"], "Look");
     let catches: Vec<_> = list(wait, "Catch").iter().map(|rule| (&rule["ErrorEquals"][0], &rule["Next"])).collect();
     let (timeout, all) = (Value::from("States.Timeout"), Value::from("States.ALL"));
-    let (look, wait) = (Value::from("Look again"), Value::from("Wait to look again"));
+    let (look, wait) = (Value::from("Look"), Value::from("Wait"));
     assert_eq!(catches, [(&timeout, &look), (&all, &wait)]);
 }
 
 #[test]
-fn the_operation_machine_outlives_every_limit_a_user_may_set() {
-    assert!(machine("operation")["TimeoutSeconds"].as_u64().unwrap() > limits::LONGEST);
+fn the_operation_machine_outlives_every_timeout_a_user_may_set() {
+    assert!(machine("operation")["TimeoutSeconds"].as_u64().unwrap() > timeouts::LONGEST);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A delete: the image is gone with every snapshot, or it is named what stays and why.
 
-use ami_from_instance::run::RUN_TAG;
+use ami_from_instance::model::run::RUN_TAG;
 use local_aws::deployment::{Deployment, UNMANAGED_IMAGE};
 use local_ec2::{Fault, FaultKind};
 use serde_json::{Value, json};
@@ -34,12 +34,12 @@ fn the_image_and_every_snapshot_are_gone() {
     on_aws(async |aws| {
         let (image, snapshots) = made_image(aws).await;
         let (_, outcome) = execute(aws, &delete(&image)).await;
-        assert_eq!(succeeded(&outcome), &json!({"deletedImageId": image}));
+        assert_eq!(succeeded(&outcome), &json!({"deletedImageId": image, "wasThere": true}));
         assert_eq!(aws.ec2.image(&image), None);
         assert!(left(aws, &snapshots).is_empty());
 
         let (_, again) = execute(aws, &delete(&image)).await;
-        assert_eq!(succeeded(&again), &json!({"deletedImageId": image}));
+        assert_eq!(succeeded(&again), &json!({"deletedImageId": image, "wasThere": false}));
     });
 }
 

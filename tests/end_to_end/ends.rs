@@ -1,6 +1,6 @@
 //! How runs end, and what EC2 holds afterwards.
 
-use ami_from_instance::run::RUN_TAG;
+use ami_from_instance::model::run::RUN_TAG;
 use aws_sdk_sfn::types::ExecutionStatus;
 use local_aws::{
     deployment::Deployment,

@@ -1,10 +1,10 @@
 //! Exactly one image, whatever answer is lost.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use ami_from_instance::run::RUN_TAG;
+use ami_from_instance::model::run::RUN_TAG;
 use aws_sdk_ec2::types::InstanceStateName;
-use local_aws::{deployment::Deployment, execution::Execution};
+use local_aws::{deployment::Deployment, execution::Execution, prepare::root};
 use local_ec2::{Fault, FaultKind, InstanceSpec};
 use serde_json::json;
 
@@ -161,7 +161,7 @@ fn limits_out_of_range_are_refused_before_anything_starts() {
         let (run, outcome) = execute(aws, &input).await;
         let (error, cause) = failed(&outcome);
         assert_eq!(error, "InvalidRequest");
-        assert!(cause.starts_with("timeouts.create: from one minute"), "{cause}");
+        assert!(cause.starts_with("timeouts.create: must be from one minute"), "{cause}");
         assert!(aws.ec2.calls().iter().all(|call| !call.mentions(&instance)));
         assert_nothing_is_left(aws, &run).await;
     });
@@ -177,9 +177,9 @@ fn check_status_describes_an_image_by_its_id() {
             aws.aws_cli(&["lambda", "invoke", "--function-name", function, "--payload", &payload, &path]).unwrap();
             serde_json::from_slice::<serde_json::Value>(&std::fs::read(&path).unwrap()).unwrap()
         };
-        let shown = describe(event("describe.json", json!({})).to_string());
+        let shown = describe(fs::read_to_string(root().join("events/functions/describe.json")).unwrap());
         assert_eq!((&shown["id"], &shown["state"]), (&json!("ami-0123456789abcdef0"), &json!("available")));
         let missing = describe(json!({"imageId": "ami-0aaaaaaaaaaaaaaaa"}).to_string());
-        assert_eq!(missing["errorType"], "ImageNotFound");
+        assert_eq!((&missing["status"], &missing["error"]["name"]), (&json!("Failed"), &json!("ImageNotFound")));
     });
 }

@@ -69,9 +69,9 @@ fn unique(what: &str) -> String {
     format!("{what}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The input in a file of `events/`, with some fields changed.
+/// The request in a file of `events/requests/`, with some fields changed.
 fn event(file: &str, changes: Value) -> Value {
-    let text = fs::read_to_string(root().join("events").join(file)).expect(file);
+    let text = fs::read_to_string(root().join("events/requests").join(file)).expect(file);
     let mut event: Value = serde_json::from_str(&text).expect(file);
     if let (Value::Object(event), Value::Object(changes)) = (&mut event, changes) {
         event.extend(changes);

@@ -1,6 +1,6 @@
 //! A replace: a fresh image, and the old one gone.
 
-use ami_from_instance::run::RUN_TAG;
+use ami_from_instance::model::run::RUN_TAG;
 use aws_sdk_ec2::types::ImageState;
 use local_aws::deployment::Deployment;
 use local_ec2::Fate;
@@ -63,15 +63,18 @@ fn the_old_image_stays_if_the_fresh_one_fails() {
 }
 
 #[test]
-fn the_error_says_that_the_old_image_of_the_same_name_is_gone() {
+fn the_snapshots_of_the_old_image_of_the_same_name_stay_if_the_fresh_one_fails_and_the_error_names_them() {
     on_aws(async |aws| {
         let (old, instance, input) = replace(aws, "replace-same-name.json", true);
+        let snapshots = aws.ec2.image(&old).unwrap().snapshot_ids;
         aws.ec2.next_image(&instance, fails());
         let (run, outcome) = execute(aws, &input).await;
         let (error, cause) = failed(&outcome);
         assert_eq!(error, "ImageFailed");
-        assert!(cause.contains(&format!("{old} was deleted before")), "{cause}");
+        assert!(cause.contains(&format!("{old} was deregistered before")), "{cause}");
         assert_nothing_is_left(aws, &run).await;
+        // An image can be registered of them again.
+        assert!(snapshots.iter().all(|id| cause.contains(id) && aws.ec2.snapshot(id).is_some()), "{cause}");
     });
 }
 
@@ -98,5 +101,19 @@ fn the_fresh_image_stays_if_the_old_one_cannot_be_deleted_whole() {
         let fresh = aws.ec2.images_tagged(RUN_TAG, &run.arn);
         assert_eq!(fresh.len(), 1);
         assert!(cause.contains(&snapshot) && cause.contains(&fresh[0].id), "{cause}");
+    });
+}
+
+#[test]
+fn a_locked_snapshot_of_the_old_image_of_the_same_name_is_named_in_the_result() {
+    on_aws(async |aws| {
+        let (old, _, input) = replace(aws, "replace-same-name.json", true);
+        let snapshot = aws.ec2.image(&old).unwrap().snapshot_ids[0].clone();
+        aws.ec2.lock_snapshot(&snapshot);
+        let (run, outcome) = execute(aws, &input).await;
+        let output = succeeded(&outcome);
+        assert!(output["leftovers"].as_str().unwrap().contains(&snapshot), "{output}");
+        assert_eq!((&output["deletedImageId"], &output["wasThere"]), (&json!(old), &json!(true)));
+        assert_eq!(aws.ec2.images_tagged(RUN_TAG, &run.arn).len(), 1);
     });
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use ami_from_instance::run::RUN_TAG;
+use ami_from_instance::model::run::RUN_TAG;
 use local_aws::{deployment::Deployment, prepare::root};
 use local_ec2::InstanceSpec;
 use serde_json::{Value, json};
@@ -16,10 +16,10 @@ use crate::{
 /// The request of the template's schedule; with a quote and a backslash, which have to be escaped.
 pub(crate) const REQUEST: &str = r#"ScheduleInput={"name": "x{{date}}", "description": "a \"b\" \\ c"}"#;
 
-/// A file of `events/` for `aws scheduler create-schedule`, with this deployment's ARNs and one's
+/// A file of `events/schedules/` for `aws scheduler create-schedule`, with this deployment's ARNs and one's
 /// own name, rate and request.
 fn schedule(aws: &Deployment, file: &str, name: &str, request: &Value) -> Value {
-    let mut text = fs::read_to_string(root().join("events").join(file)).unwrap();
+    let mut text = fs::read_to_string(root().join("events/schedules").join(file)).unwrap();
     for output in ["ScheduleRoleArn", "LifecycleMachineArn", "ScheduleDeadLetterQueueArn"] {
         assert!(text.contains(output), "{output}");
         text = text.replace(output, aws.output(output));
@@ -51,7 +51,7 @@ fn each_run_of_a_schedule_makes_one_image_of_its_own_name() {
         let instance = aws.ec2.add_instance(InstanceSpec::default().tag("Name", "web: blue"));
         let request = event("create-scheduled.json", json!({"sourceInstanceId": instance}));
         let name = unique("schedule");
-        let schedule = schedule(aws, "schedule-nightly.json", &name, &request).to_string();
+        let schedule = schedule(aws, "nightly.json", &name, &request).to_string();
         cli(aws, &["scheduler", "create-schedule", "--cli-input-json", &schedule]);
         while runs(aws, &name).await.len() < 2 {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -92,9 +92,12 @@ fn a_name_whose_placeholders_cannot_be_replaced_is_refused() {
     on_aws(async |aws| {
         let nameless = aws.ec2.add_instance(InstanceSpec::default());
         for (name, start) in [
-            ("web-{{day}}", "name: unknown placeholder"),
-            ("{{instanceName}}", &format!("name: {nameless} has no Name tag") as &str),
-            (&format!("{}{{{{date}}}}", "x".repeat(119)), "name: 3 to 128"),
+            ("web-{{day}}", "name: has an unknown placeholder"),
+            (
+                "{{instanceName}}",
+                &format!("name: must have no {{{{instanceName}}}}: {nameless} has no Name tag") as &str,
+            ),
+            (&format!("{}{{{{date}}}}", "x".repeat(119)), "name: must have 3 to 128"),
         ] {
             let changes = json!({"name": name, "sourceInstanceId": nameless});
             let (_, outcome) = execute(aws, &event("create-scheduled.json", changes)).await;

@@ -33,7 +33,7 @@ fn a_run_that_fails_is_told_to_the_topic() {
         };
         assert_eq!((&told["error"], &told["cause"]), (&json!(error), &json!(cause)));
         assert_eq!(parsed(told["request"].as_str().unwrap())["name"], "{{day}}");
-        assert!(told["look"].as_str().unwrap().ends_with(&run.arn));
+        assert!(told["console"].as_str().unwrap().ends_with(&run.arn));
     });
 }
 

@@ -5,105 +5,134 @@
 use std::time::Duration;
 
 use ami_from_instance::{
-    aws::http_client,
-    check_status, cleanup,
+    app::App,
+    aws::clients::http_client,
     error::Error,
-    limits::Limits,
-    read_request,
-    run::RUN_TAG,
-    settings::Settings,
-    start_create, start_update,
-    step::{Document, Status, Step},
-    tags::Tags,
+    model::{run::RUN_TAG, tags::Tags, timeouts::Timeouts},
+    operations, plan,
+    settings::{Machines, Settings},
 };
 use aws_config::BehaviorVersion;
 use aws_sdk_ec2::types::ImageState;
-use local_ec2::{Ec2, Fate, Progress, SEED_INSTANCE};
+use local_ec2::{self as ec2, Ec2, Fate, Fault, FaultKind, SEED_INSTANCE};
 use serde_json::{Value, json};
 
 const RUN: &str = "arn:aws:states:us-east-1:000000000000:execution:ami-lifecycle:nightly";
 
 async fn ec2() -> Ec2 {
-    Ec2::start(local_ec2::Settings { speed: 0.0, ..local_ec2::Settings::default() }).await.unwrap()
+    Ec2::start(ec2::Settings { speed: 0.0, ..ec2::Settings::default() }).await.unwrap()
 }
 
 fn settings() -> Settings {
     Settings {
-        default_tags: Tags::from([("Team".into(), "platform".into()), ("Stage".into(), "test".into())]),
-        lifecycle_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-lifecycle".into(),
-        operation_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-operation".into(),
+        machines: Ok(Machines {
+            lifecycle: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-lifecycle".into(),
+            operation: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-operation".into(),
+        }),
+        default_tags: Ok(Tags::from([("Team".into(), "platform".into()), ("Stage".into(), "test".into())])),
         allow_unmanaged_images: false,
-        limits: Limits::default(),
+        timeouts: Ok(Timeouts::default()),
     }
 }
 
-/// Nothing listens where this client calls: what uses it does not ask Step Functions, or does without.
-fn no_step_functions() -> aws_sdk_sfn::Client {
+/// Nothing listens where its client of Step Functions calls: what these tests try asks it nothing.
+fn app_with(ec2: &Ec2, settings: Settings) -> App {
     let config = aws_sdk_sfn::Config::builder().behavior_version(BehaviorVersion::v2026_01_12());
-    let config = config.http_client(http_client());
-    aws_sdk_sfn::Client::from_conf(config.endpoint_url("http://127.0.0.1:9").build())
+    let config = config.http_client(http_client()).endpoint_url("http://127.0.0.1:9").build();
+    App { ec2: ec2.client(), step_functions: aws_sdk_sfn::Client::from_conf(config), settings }
+}
+
+fn app(ec2: &Ec2) -> App {
+    app_with(ec2, settings())
 }
 
 fn create_request() -> Value {
     json!({"name": "web", "sourceInstanceId": SEED_INSTANCE, "tags": {"Team": "web"}})
 }
 
-fn document(operation: &str, request: Value) -> Value {
-    json!({"operation": operation, "run": RUN, "request": request})
+/// The plan of a request, for a run of this name.
+async fn plan_of(app: &App, run: &str, request: Value) -> Result<Value, Error> {
+    let start = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let input = json!({"run": run, "startTime": start, "request": request});
+    Ok(serde_json::to_value(plan::handle(app, input).await?).unwrap())
+}
+
+/// The first operation of a request's plan, as the operation machine begins it.
+async fn first_operation(app: &App, run: &str, request: Value) -> Value {
+    let plan = plan_of(app, run, request).await.unwrap();
+    let mut document = plan["operations"][0].clone();
+    document["run"] = json!(run);
+    document["results"] = json!({});
+    document["execution"] = json!(format!("{run}-1").replace(":ami-lifecycle:", ":ami-operation:"));
+    document
 }
 
 /// The document with an answer merged over it, as the operation machine does.
-fn merged(mut document: Value, answer: &impl serde::Serialize) -> Value {
-    if let (Value::Object(document), Value::Object(answer)) = (&mut document, serde_json::to_value(answer).unwrap()) {
+fn merged(mut document: Value, answer: Value) -> Value {
+    if let (Value::Object(document), Value::Object(answer)) = (&mut document, answer) {
         document.extend(answer);
     }
     document
 }
 
-async fn start_create(ec2: &Ec2, document: Value) -> Result<Step, Error> {
-    start_create::handle(&ec2.client(), &settings(), Document::parse(document)?).await
+/// Calls the function of the document's operation; gives the document with the answer.
+async fn call(app: &App, step: &str, document: Value) -> Result<Value, Error> {
+    let mut call = document.clone();
+    call["step"] = json!(step);
+    Ok(merged(document, operations::answer(app, call).await?))
 }
 
-async fn look(ec2: &Ec2, document: Value) -> Result<Value, Error> {
-    let answer =
-        check_status::handle(&ec2.client(), &no_step_functions(), &settings(), check_status::Input::parse(document)?)
-            .await?;
-    Ok(serde_json::to_value(answer).unwrap())
+/// Begins a create; gives the document.
+async fn begin(ec2: &Ec2, request: Value) -> Value {
+    let app = app(ec2);
+    let document = first_operation(&app, RUN, request).await;
+    call(&app, "begin", document).await.unwrap()
 }
 
-async fn delete(ec2: &Ec2, settings: &Settings, document: Value) -> Result<Step, Error> {
-    cleanup::handle(&ec2.client(), &no_step_functions(), settings, Document::parse(document)?).await
+async fn look(ec2: &Ec2, document: Value) -> Value {
+    call(&app(ec2), "look", document).await.unwrap()
+}
+
+fn is_going_on(document: &Value) -> bool {
+    document["status"] == "Pending" || document["status"] == "NotStarted"
+}
+
+/// Lets the time pass that the last answer asks to wait.
+fn wait(ec2: &Ec2, document: &Value) {
+    ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap()));
 }
 
 /// Goes round as the operation machine does, until nothing is pending.
-async fn delete_whole(ec2: &Ec2, settings: &Settings, request: Value) -> Result<Step, Error> {
-    let mut document = document("delete", request);
-    loop {
-        let step = delete(ec2, settings, document.clone()).await?;
-        if step.status != Status::Pending {
-            return Ok(step);
-        }
-        ec2.advance(Duration::from_secs(step.wait_seconds));
-        document = merged(document, &step);
+async fn whole(ec2: &Ec2, app: &App, request: Value) -> Value {
+    let document = first_operation(app, RUN, request).await;
+    let mut document = call(app, "begin", document).await.unwrap();
+    while is_going_on(&document) {
+        wait(ec2, &document);
+        document = call(app, if document["status"] == "Pending" { "look" } else { "begin" }, document).await.unwrap();
     }
+    document
 }
 
 fn actions(ec2: &Ec2) -> Vec<String> {
     ec2.calls().into_iter().map(|call| call.action).collect()
 }
 
+fn image_id(document: &Value) -> &str {
+    document["memory"]["imageId"].as_str().unwrap()
+}
+
 #[tokio::test]
 async fn beginning_an_image_takes_two_calls() {
     let ec2 = ec2().await;
-    let step = start_create(&ec2, document("create", create_request())).await.unwrap();
-    assert_eq!(step.status, Status::Pending);
+    let begun = begin(&ec2, create_request()).await;
+    assert_eq!((&begun["status"], &begun["wake"]), (&json!("Pending"), &json!(true)));
     assert_eq!(actions(&ec2), ["DescribeInstances", "CreateImage"]);
 }
 
 #[tokio::test]
 async fn a_users_tags_lie_over_the_default_ones_and_the_run_tag_is_on_everything() {
     let ec2 = ec2().await;
-    start_create(&ec2, document("create", create_request())).await.unwrap();
+    begin(&ec2, create_request()).await;
     let expected =
         Tags::from([("Team".into(), "web".into()), ("Stage".into(), "test".into()), (RUN_TAG.into(), RUN.into())]);
     let snapshots = ec2.snapshots_tagged(RUN_TAG, RUN);
@@ -115,20 +144,18 @@ async fn a_users_tags_lie_over_the_default_ones_and_the_run_tag_is_on_everything
 #[tokio::test]
 async fn beginning_twice_makes_one_image() {
     let ec2 = ec2().await;
-    let first = start_create(&ec2, document("create", create_request())).await.unwrap();
+    let first = begin(&ec2, create_request()).await;
     ec2.advance(Duration::from_secs(5));
-    let second = start_create(&ec2, document("create", create_request())).await.unwrap();
-    assert_eq!(first.image_id, second.image_id);
-    assert_eq!(first.source_instance, second.source_instance);
+    let second = begin(&ec2, create_request()).await;
+    assert_eq!(first["memory"], second["memory"]);
     assert_eq!(ec2.images().len(), 1);
 }
 
 #[tokio::test]
 async fn an_image_that_does_not_show_yet_is_neither_adopted_nor_taken_for_somebody_elses() {
     let ec2 = ec2().await;
-    start_create(&ec2, document("create", create_request())).await.unwrap();
-    let again = start_create(&ec2, document("create", create_request())).await.unwrap();
-    assert_eq!(again.status, Status::NotStarted);
+    begin(&ec2, create_request()).await;
+    assert_eq!(begin(&ec2, create_request()).await["status"], "NotStarted");
 }
 
 #[tokio::test]
@@ -136,43 +163,65 @@ async fn the_image_of_another_run_is_not_adopted() {
     let ec2 = ec2().await;
     let neighbour = format!("{RUN}-2");
     let image = ec2.add_foreign_image("web", &[(RUN_TAG, &neighbour)]);
-    let error = start_create(&ec2, document("create", create_request())).await.unwrap_err();
-    assert_eq!(error, Error::NameTaken { name: "web".into(), holder: image });
+    let refused = begin(&ec2, create_request()).await;
+    assert_eq!((&refused["status"], &refused["error"]["name"]), (&json!("Failed"), &json!("NameTaken")));
+    assert!(refused["error"]["message"].as_str().unwrap().contains(&image), "{refused}");
     assert!(ec2.instance(SEED_INSTANCE).unwrap().reboots.is_empty());
 }
 
 #[tokio::test]
 async fn a_new_image_may_take_a_while_to_show() {
     let ec2 = ec2().await;
-    let document = document("create", create_request());
-    let document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
-    assert_eq!(look(&ec2, document.clone()).await.unwrap()["status"], "Pending");
+    let document = begin(&ec2, create_request()).await;
+    assert_eq!(look(&ec2, document.clone()).await["status"], "Pending");
     let mut gone = document;
-    gone["imageId"] = json!("ami-0aaaaaaaaaaaaaaaa");
-    gone["elapsedSeconds"] = json!(600);
-    assert_eq!(look(&ec2, gone).await.unwrap_err().name(), "ImageNotFound");
+    gone["memory"]["imageId"] = json!("ami-0aaaaaaaaaaaaaaaa");
+    (gone["waitedSeconds"], gone["woken"]) = (json!(600), json!(true));
+    assert_eq!(look(&ec2, gone).await["error"]["name"], "ImageNotFound");
 }
 
 #[tokio::test]
 async fn looking_ends_with_the_image_and_the_instance_back() {
     let ec2 = ec2().await;
-    let mut document = document("create", create_request());
-    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    let mut document = begin(&ec2, create_request()).await;
     let mut percents = vec![];
     while document["status"] == "Pending" {
-        ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap()));
-        document = merged(document.clone(), &look(&ec2, document).await.unwrap());
-        percents.extend(document["progressPercent"].as_u64());
+        wait(&ec2, &document);
+        document = look(&ec2, document).await;
+        percents.extend(document["memory"]["progressPercent"].as_u64());
     }
-    assert_eq!(document["status"], "Available");
+    assert_eq!(document["status"], "Succeeded");
     assert!(percents.is_sorted() && percents.len() > 2, "{percents:?}");
-    assert_eq!(document["image"]["tags"], json!({"Team": "web"}));
-    assert_eq!(document["image"]["tagsAll"]["Stage"], "test");
-    assert!(document["image"]["uefiData"].is_string());
-    assert_eq!(document["sourceInstance"]["stateAfter"], "running");
+    let result = &document["result"];
+    assert_eq!(result["tags"], json!({"Team": "web"}));
+    assert_eq!(result["tagsAll"]["Stage"], "test");
+    assert!(result["uefiData"].is_string());
+    assert_eq!(result["sourceInstance"]["stateAfter"], "running");
     // The status checks pass again half a minute after the reboot; the next look sees it.
-    let down = document["sourceInstance"]["downSeconds"].as_u64().unwrap();
+    let down = result["sourceInstance"]["downSeconds"].as_u64().unwrap();
     assert!((30..90).contains(&down), "{down}");
+}
+
+#[tokio::test]
+async fn a_look_that_is_throttled_is_pending_and_doubles_the_wait_up_to_half_of_what_is_left() {
+    let ec2 = ec2().await;
+    let mut document = begin(&ec2, create_request()).await;
+    (document["waitedSeconds"], document["waitSeconds"]) = (json!(1_000), json!(100));
+    ec2.inject(Fault::on_any(FaultKind::Throttle).for_ever());
+    let throttled = look(&ec2, document.clone()).await;
+    assert_eq!((&throttled["status"], &throttled["waitSeconds"]), (&json!("Pending"), &json!(200)));
+    assert_eq!(throttled["memory"], document["memory"]);
+    document["waitedSeconds"] = json!(2_250);
+    assert_eq!(look(&ec2, document).await["waitSeconds"], 25);
+}
+
+#[tokio::test]
+async fn a_begin_that_is_throttled_is_raised() {
+    let ec2 = ec2().await;
+    let app = app(&ec2);
+    let document = first_operation(&app, RUN, create_request()).await;
+    ec2.inject(Fault::on_any(FaultKind::Throttle).for_ever());
+    assert_eq!(call(&app, "begin", document).await.unwrap_err().name(), "Throttled");
 }
 
 #[tokio::test]
@@ -181,14 +230,14 @@ async fn an_image_that_no_run_made_goes_where_input_and_deployment_allow_it() {
         let ec2 = ec2().await;
         let image = ec2.add_foreign_image("golden", &[]);
         let request = json!({"action": "delete", "imageId": image, "manageEbsSnapshots": with_snapshots});
-        let allowed = Settings { allow_unmanaged_images: true, ..settings() };
+        let allowed = app_with(&ec2, Settings { allow_unmanaged_images: true, ..settings() });
 
-        let refused = delete(&ec2, &settings(), document("delete", request.clone())).await.unwrap_err();
-        assert_eq!(refused.name(), "ImageNotManaged");
+        let refused = whole(&ec2, &app(&ec2), request.clone()).await;
+        assert_eq!(refused["error"]["name"], "ImageNotManaged");
         assert_eq!(ec2.mutating_calls().len(), 0);
 
-        let step = delete_whole(&ec2, &allowed, request).await.unwrap();
-        assert_eq!(step.status, Status::Gone);
+        let deleted = whole(&ec2, &allowed, request).await;
+        assert_eq!(deleted["result"], json!({"deletedImageId": image, "wasThere": true}));
         assert_eq!(ec2.image(&image), None);
         assert_eq!(ec2.snapshots().is_empty(), with_snapshots);
     }
@@ -198,24 +247,40 @@ async fn an_image_that_no_run_made_goes_where_input_and_deployment_allow_it() {
 async fn an_image_that_no_run_made_is_not_deleted_unless_the_input_says_what_becomes_of_its_snapshots() {
     let ec2 = ec2().await;
     let image = ec2.add_foreign_image("golden", &[]);
-    let allowed = Settings { allow_unmanaged_images: true, ..settings() };
-    let request = json!({"action": "delete", "imageId": image});
-    let error = delete(&ec2, &allowed, document("delete", request)).await.unwrap_err();
-    assert!(error.to_string().contains("manageEbsSnapshots"), "{error}");
+    let allowed = app_with(&ec2, Settings { allow_unmanaged_images: true, ..settings() });
+    let refused = whole(&ec2, &allowed, json!({"action": "delete", "imageId": image})).await;
+    assert!(refused["error"]["message"].as_str().unwrap().contains("manageEbsSnapshots"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_snapshots_of_a_runs_own_image_stay_where_the_request_says_so() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+    let request = json!({"action": "delete", "imageId": image, "manageEbsSnapshots": false});
+    assert_eq!(whole(&ec2, &app(&ec2), request).await["status"], "Succeeded");
+    assert_eq!((ec2.image(&image), ec2.snapshots().len()), (None, 1));
+}
+
+#[tokio::test]
+async fn an_id_that_ec2_does_not_know_is_deleted_and_was_not_there() {
+    let ec2 = ec2().await;
+    let request = json!({"action": "delete", "imageId": "ami-0aaaaaaaaaaaaaaaa"});
+    let deleted = whole(&ec2, &app(&ec2), request).await;
+    assert_eq!(deleted["result"], json!({"deletedImageId": "ami-0aaaaaaaaaaaaaaaa", "wasThere": false}));
 }
 
 #[tokio::test]
 async fn snapshots_of_another_image_with_a_longer_id_are_not_taken_along() {
     let ec2 = ec2().await;
-    let document_of = |name: &str| {
+    let named = |name: &str| {
         let mut request = create_request();
         request["name"] = json!(name);
-        document("create", request)
+        request
     };
-    let first = start_create(&ec2, document_of("first")).await.unwrap().image_id.unwrap();
-    start_create(&ec2, document_of("second")).await.unwrap();
+    let first = begin(&ec2, named("first")).await;
+    begin(&ec2, named("second")).await;
     ec2.advance(Duration::from_secs(600));
-    delete_whole(&ec2, &settings(), json!({"action": "delete", "imageId": first.as_str()})).await.unwrap();
+    whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image_id(&first)})).await;
     assert_eq!(ec2.images().len(), 1);
     assert_eq!(ec2.snapshots().len(), 2);
 }
@@ -226,53 +291,39 @@ async fn an_update_that_changes_nothing_calls_nothing_that_changes() {
     let tags = [(RUN_TAG, RUN), ("Team", "web"), ("Stage", "test")];
     let image = ec2.add_foreign_image("web", &tags);
     let request = json!({"action": "update", "imageId": image, "tags": {"Team": "web"}, "description": ""});
-    let update = Document::parse(document("update", request)).unwrap();
-    let step = start_update::handle(&ec2.client(), &settings(), update).await.unwrap();
-    assert_eq!(step.status, Status::Available);
+    assert_eq!(whole(&ec2, &app(&ec2), request).await["status"], "Succeeded");
     assert_eq!(ec2.mutating_calls().len(), 0);
 }
 
 /// Goes round as the operation machine does, with every call made twice: the second answer counts.
-async fn twice(ec2: &Ec2, operation: &str, request: Value) -> Value {
-    let mut document = document(operation, request);
+async fn twice(ec2: &Ec2, request: Value) -> Value {
+    let app = app(ec2);
+    let mut document = first_operation(&app, RUN, request).await;
     loop {
-        let mut answers = vec![];
-        for _ in 0..2 {
-            let call = document.clone();
-            let begins = document["status"].is_null() || document["status"] == "NotStarted";
-            answers.push(match operation {
-                "create" if begins => serde_json::to_value(start_create(ec2, call).await.unwrap()).unwrap(),
-                "create" => look(ec2, call).await.unwrap(),
-                "update" => {
-                    let update = Document::parse(call).unwrap();
-                    let step = start_update::handle(&ec2.client(), &settings(), update).await.unwrap();
-                    serde_json::to_value(step).unwrap()
-                }
-                _ => serde_json::to_value(delete(ec2, &settings(), call).await.unwrap()).unwrap(),
-            });
+        let step = if document["status"] == "Pending" { "look" } else { "begin" };
+        call(&app, step, document.clone()).await.unwrap();
+        document = call(&app, step, document).await.unwrap();
+        if !is_going_on(&document) {
+            return document;
         }
-        document = merged(document, &answers.remove(1));
-        match document["status"].as_str().unwrap() {
-            "Pending" | "NotStarted" => ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap())),
-            _ => return document,
-        }
+        wait(ec2, &document);
     }
 }
 
 #[tokio::test]
 async fn every_call_of_every_operation_may_come_twice() {
     let ec2 = ec2().await;
-    let created = twice(&ec2, "create", create_request()).await;
-    assert_eq!(created["status"], "Available", "{created}");
+    let created = twice(&ec2, create_request()).await;
+    assert_eq!(created["status"], "Succeeded", "{created}");
     assert_eq!((ec2.images().len(), ec2.snapshots().len()), (1, 2));
 
-    let image = &created["imageId"];
+    let image = &created["result"]["id"];
     let request = json!({"action": "update", "imageId": image, "tags": {"Team": "audit"}, "description": "changed"});
-    let updated = twice(&ec2, "update", request).await;
-    assert_eq!((&updated["status"], &updated["image"]["description"]), (&json!("Available"), &json!("changed")));
+    let updated = twice(&ec2, request).await;
+    assert_eq!((&updated["status"], &updated["result"]["description"]), (&json!("Succeeded"), &json!("changed")));
 
-    let deleted = twice(&ec2, "delete", json!({"action": "delete", "imageId": image})).await;
-    assert_eq!(deleted["status"], "Gone", "{deleted}");
+    let deleted = twice(&ec2, json!({"action": "delete", "imageId": image})).await;
+    assert_eq!(deleted["status"], "Succeeded", "{deleted}");
     assert_eq!((ec2.images().len(), ec2.snapshots().len()), (0, 0));
 }
 
@@ -280,64 +331,47 @@ async fn every_call_of_every_operation_may_come_twice() {
 async fn calls_of_a_create(mut request: Value, no_reboot: bool) -> Vec<Vec<String>> {
     let ec2 = ec2().await;
     request["snapshotWithoutReboot"] = json!(no_reboot);
-    let mut document = document("create", request);
-    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    let mut document = begin(&ec2, request).await;
     let mut looks = vec![actions(&ec2)];
     while document["status"] == "Pending" {
-        ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap()));
+        wait(&ec2, &document);
         ec2.forget_calls();
-        document = merged(document.clone(), &look(&ec2, document).await.unwrap());
+        document = look(&ec2, document).await;
         looks.push(actions(&ec2));
     }
     looks
 }
 
 #[tokio::test]
-async fn a_create_calls_nothing_that_its_promises_do_not_need() {
+async fn a_create_calls_nothing_that_it_does_not_need() {
     // The snapshots of the seed instance grow evenly and take 220 seconds.
     let looks = calls_of_a_create(create_request(), true).await;
     assert_eq!(looks[0], ["DescribeInstances", "CreateImage"]);
     let pending = &looks[1..looks.len() - 1];
     assert!(pending.len() <= 6 && pending.iter().all(|calls| is_a_look(calls)), "{pending:?}");
-    let images = pending.iter().filter(|calls| calls.len() > 1).count();
-    assert!(images <= 3, "the image is asked for when the time has doubled: {pending:?}");
     // Whether the instance is as it was; and the variable store, of an image that boots by UEFI.
-    let last = ["DescribeSnapshots", "DescribeImages", "DescribeInstances", "DescribeImageAttribute"];
-    assert_eq!(looks[looks.len() - 1], last);
+    let last: Vec<_> = looks[looks.len() - 1].iter().filter(|call| *call != "DescribeSnapshots").collect();
+    assert_eq!(last, ["DescribeImages", "DescribeInstances", "DescribeImageAttribute"]);
 }
 
 #[tokio::test]
-async fn an_image_whose_end_is_told_is_asked_for_alone_and_at_once_again_if_it_does_not_show() {
+async fn an_image_whose_end_an_event_tells_is_asked_for_alone_and_shortly_again_if_it_does_not_show() {
     let ec2 = ec2().await;
-    let mut document = document("create", create_request());
-    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    let mut document = begin(&ec2, create_request()).await;
     ec2.advance(Duration::from_secs(100));
-    document["told"] = json!("2030-01-01T00:00:00Z");
+    document["woken"] = json!(true);
     ec2.forget_calls();
-    let early = merged(document.clone(), &look(&ec2, document.clone()).await.unwrap());
-    assert_eq!((&early["status"], &early["waitSeconds"], &early["told"]), (&json!("Pending"), &json!(5), &json!(null)));
+    let early = look(&ec2, document.clone()).await;
+    assert_eq!(
+        (&early["status"], &early["waitSeconds"], &early["wake"]),
+        (&json!("Pending"), &json!(5), &json!(false))
+    );
     assert_eq!(actions(&ec2), ["DescribeImages", "DescribeInstanceStatus"]);
 
     ec2.advance(Duration::from_secs(200));
     ec2.forget_calls();
-    assert_eq!(look(&ec2, document).await.unwrap()["status"], "Available");
+    assert_eq!(look(&ec2, document).await["status"], "Succeeded");
     assert!(!actions(&ec2).contains(&"DescribeSnapshots".to_owned()));
-}
-
-#[tokio::test]
-async fn a_wait_is_long_where_three_events_in_a_row_have_come_and_time_is_left() {
-    let ec2 = ec2().await;
-    ec2.set_progress(Progress::AtOnce);
-    let mut document = document("create", create_request());
-    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
-    ec2.advance(Duration::from_secs(200));
-    document["elapsedSeconds"] = json!(180);
-    for (trust, limit, wait) in [(3, "40m", 100), (3, "5m", 50), (3, "4m", 21), (2, "40m", 21), (0, "40m", 21)] {
-        document["trust"] = json!(trust);
-        document["request"]["timeouts"] = json!({"create": limit});
-        let step = look(&ec2, document.clone()).await.unwrap();
-        assert_eq!((&step["waitSeconds"], &step["trust"]), (&json!(wait), &json!(trust)), "{limit}");
-    }
 }
 
 #[tokio::test]
@@ -345,40 +379,33 @@ async fn an_image_that_fails_before_its_snapshots_are_made_is_found_when_the_tim
     let ec2 = ec2().await;
     let (code, message, after) = ("Client.InternalError".into(), "broken".into(), Duration::from_secs(40));
     ec2.next_image(SEED_INSTANCE, Fate::Fail { state: ImageState::Error, code, message, after });
-    let mut document = document("create", create_request());
-    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
+    let mut document = begin(&ec2, create_request()).await;
     while document["status"] == "Pending" {
-        ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap()));
-        document = merged(document.clone(), &look(&ec2, document).await.unwrap());
+        wait(&ec2, &document);
+        document = look(&ec2, document).await;
     }
     assert_eq!((&document["status"], &document["error"]["name"]), (&json!("Failed"), &json!("ImageFailed")));
-    let elapsed = document["elapsedSeconds"].as_u64().unwrap();
+    let elapsed = document["waitedSeconds"].as_u64().unwrap();
     assert!((40..100).contains(&elapsed), "{elapsed}");
     assert!(ec2.snapshots_tagged(RUN_TAG, RUN).iter().any(|snapshot| snapshot.percent < 100));
 }
 
 #[tokio::test]
-async fn a_look_counts_the_images_under_way_when_the_time_has_doubled() {
+async fn a_create_remembers_its_image_and_every_snapshot() {
     let ec2 = ec2().await;
-    let mut document = document("create", create_request());
-    document = merged(document.clone(), &start_create(&ec2, document).await.unwrap());
-    for number in 0..3 {
-        let mut request = create_request();
-        (request["name"], request["snapshotWithoutReboot"]) = (json!(format!("other-{number}")), json!(true));
-        let other = json!({"operation": "create", "run": format!("{RUN}-{number}"), "request": request});
-        start_create(&ec2, other).await.unwrap();
-    }
-    ec2.advance(Duration::from_secs(20));
-    document = merged(document.clone(), &look(&ec2, document).await.unwrap());
-    assert_eq!(document["underWay"], 0);
-    ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap()));
-    document = merged(document.clone(), &look(&ec2, document).await.unwrap());
-    assert_eq!((&document["underWay"], &document["status"]), (&json!(4), &json!("Pending")));
+    let mut document = begin(&ec2, create_request()).await;
+    wait(&ec2, &document);
+    document = look(&ec2, document).await;
+    let image = &ec2.images()[0];
+    assert_eq!(image_id(&document), image.id);
+    let mut snapshots = image.snapshot_ids.clone();
+    snapshots.sort();
+    assert_eq!(document["memory"]["snapshotIds"], json!(snapshots));
 }
 
 /// Whether these are the calls of a look that finds the image pending.
 fn is_a_look(calls: &[String]) -> bool {
-    calls == ["DescribeSnapshots"] || calls == ["DescribeSnapshots", "DescribeImages"]
+    calls == ["DescribeSnapshots"] || calls == ["DescribeImages"] || calls == ["DescribeSnapshots", "DescribeImages"]
 }
 
 #[tokio::test]
@@ -394,42 +421,78 @@ async fn a_create_that_reboots_asks_for_the_instances_checks_until_they_pass_aga
     assert!(rest.iter().all(|calls| is_a_look(calls)), "{looks:?}");
 }
 
-#[tokio::test]
-async fn an_update_calls_what_it_changes_and_looks_before_and_after() {
-    let ec2 = ec2().await;
+/// An image of a run, and the request of an update that changes everything about it.
+fn update(ec2: &Ec2) -> (String, Value) {
     let image = ec2.add_foreign_image("web", &[(RUN_TAG, RUN), ("Old", "tag")]);
     let request = json!({"action": "update", "imageId": image, "tags": {"Team": "web"}, "description": "new",
         "deprecationTime": "2031-01-01T00:00:00Z"});
-    let mut document = document("update", request);
+    (image, request)
+}
+
+#[tokio::test]
+async fn an_update_calls_what_it_changes_tags_last_and_looks_before_and_after() {
+    let ec2 = ec2().await;
+    let (_, request) = update(&ec2);
+    let app = app(&ec2);
+    let mut document = first_operation(&app, RUN, request).await;
     let mut calls = vec![];
-    while document["status"] != "Available" {
-        ec2.advance(Duration::from_secs(document["waitSeconds"].as_u64().unwrap_or(0)));
+    while document["status"] != "Succeeded" {
+        if document["status"] == "Pending" {
+            wait(&ec2, &document);
+        }
         ec2.forget_calls();
-        let update = Document::parse(document.clone()).unwrap();
-        let step = start_update::handle(&ec2.client(), &settings(), update).await.unwrap();
-        document = merged(document, &step);
+        document = call(&app, "look", document).await.unwrap();
         calls.push(actions(&ec2));
     }
     let look = ["DescribeImages", "DescribeSnapshots"];
-    let changes = ["DeleteTags", "CreateTags", "ModifyImageAttribute", "EnableImageDeprecation"];
+    let changes = ["ModifyImageAttribute", "EnableImageDeprecation", "DeleteTags", "CreateTags"];
     assert_eq!(calls[0], [look.as_slice(), &changes].concat());
     let last = &calls[calls.len() - 1];
     assert!(last.starts_with(&look.map(str::to_owned)) && !last.iter().any(|call| changes.contains(&call.as_str())));
 }
 
 #[tokio::test]
+async fn a_value_that_somebody_changes_after_it_was_shown_is_not_sent_again_and_named_after_three_looks() {
+    let ec2 = ec2().await;
+    let (_, request) = update(&ec2);
+    let app = app(&ec2);
+    let mut document = first_operation(&app, RUN, request).await;
+    document["memory"] = json!({"shown": ["description", "deprecationTime", "tags"]});
+    for _ in 0..2 {
+        document = call(&app, "look", document).await.unwrap();
+        assert_eq!(document["status"], "Pending");
+    }
+    document = call(&app, "look", document).await.unwrap();
+    assert_eq!(document["error"]["name"], "ImageChangedMeanwhile");
+    assert!(document["error"]["message"].as_str().unwrap().contains("description, deprecationTime, tags"));
+    assert!(ec2.mutating_calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_value_that_ec2_has_never_shown_is_sent_again() {
+    let ec2 = ec2().await;
+    let (_, request) = update(&ec2);
+    let app = app(&ec2);
+    let mut document = first_operation(&app, RUN, request).await;
+    document["memory"] = json!({"shown": ["description"], "changedBack": 2});
+    document = call(&app, "look", document).await.unwrap();
+    assert_eq!((&document["status"], &document["memory"]["changedBack"]), (&json!("Pending"), &json!(0)));
+    let sent: Vec<_> = ec2.mutating_calls().into_iter().map(|call| call.action).collect();
+    assert_eq!(sent, ["EnableImageDeprecation", "DeleteTags", "CreateTags"]);
+}
+
+#[tokio::test]
 async fn a_delete_calls_each_removal_once_unless_ec2_still_uses_the_snapshot() {
     let ec2 = ec2().await;
-    let created = start_create(&ec2, document("create", create_request())).await.unwrap();
+    let created = begin(&ec2, create_request()).await;
     ec2.advance(Duration::from_secs(600));
     ec2.forget_calls();
-    let image = created.image_id.unwrap();
-    delete_whole(&ec2, &settings(), json!({"action": "delete", "imageId": image.as_str()})).await.unwrap();
+    whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image_id(&created)})).await;
     assert_eq!(
         actions(&ec2)[..5],
         ["DescribeImages", "DescribeSnapshots", "DeregisterImage", "DeleteSnapshot", "DeleteSnapshot"]
     );
-    let removed = |call: &local_ec2::Call| call.mutating && call.outcome.is_ok();
+    let removed = |call: &ec2::Call| call.mutating && call.outcome.is_ok();
     assert_eq!(ec2.calls().iter().filter(|call| removed(call)).count(), 3);
 }
 
@@ -437,10 +500,10 @@ async fn a_delete_calls_each_removal_once_unless_ec2_still_uses_the_snapshot() {
 async fn reading_a_request_calls_nothing_but_for_a_replace_that_could_be_in_vain() {
     let ec2 = ec2().await;
     let image = ec2.add_foreign_image("old", &[(RUN_TAG, RUN)]);
+    let app = app(&ec2);
     let read = async |request: Value| {
-        let input = json!({"run": RUN, "request": request, "startTime": "2030-01-01T00:00:00Z"});
         ec2.forget_calls();
-        read_request::handle(&ec2.client(), &settings(), serde_json::from_value(input).unwrap()).await.unwrap();
+        plan_of(&app, RUN, request).await.unwrap();
         actions(&ec2)
     };
     assert!(read(create_request()).await.is_empty());
@@ -449,4 +512,38 @@ async fn reading_a_request_calls_nothing_but_for_a_replace_that_could_be_in_vain
     replace["action"] = json!("replace");
     replace["imageId"] = json!(image);
     assert_eq!(read(replace).await, ["DescribeImages", "DescribeInstances"]);
+}
+
+/// The operations of a plan with what each is to keep, and the timeouts.
+fn operations_of(plan: &Value) -> Vec<(&str, bool, u64)> {
+    let operations = plan["operations"].as_array().unwrap().iter();
+    operations
+        .map(|one| {
+            let (name, keeps) = (one["operation"].as_str().unwrap(), one["keepsImage"].as_bool().unwrap());
+            (name, keeps, one["timeoutSeconds"].as_u64().unwrap())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_plan_has_each_operation_with_its_timeout_and_says_when_the_image_stays() {
+    let ec2 = ec2().await;
+    let old = ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+    let app = app(&ec2);
+    let create = json!({"name": "new", "sourceInstanceId": SEED_INSTANCE, "deprecationTime": "2031-01-01T00:00:00Z"});
+    let replace = merged(create.clone(), json!({"action": "replace", "imageId": old, "timeouts": {"delete": "2h"}}));
+    let same_name = merged(replace.clone(), json!({"name": "web"}));
+    let of = async |request| plan_of(&app, RUN, request).await.unwrap();
+    let (create, replace, same_name) = (of(create).await, of(replace).await, of(same_name).await);
+    assert_eq!(operations_of(&create), [("create", false, 2400), ("update", false, 2400)]);
+    assert_eq!(operations_of(&replace), [("create", false, 2400), ("update", false, 2400), ("delete", true, 7200)]);
+    assert_eq!(
+        operations_of(&same_name),
+        [("delete", false, 7200), ("create", false, 2400), ("update", false, 2400), ("delete", true, 7200)]
+    );
+    assert_eq!((&create["rollbackTimeoutSeconds"], &replace["rollbackTimeoutSeconds"]), (&json!(5400), &json!(7200)));
+    assert_eq!(same_name["operations"][0]["arguments"]["snapshots"], "keep");
+    let snapshot = ec2.image(&old).unwrap().snapshot_ids[0].clone();
+    assert_eq!(same_name["operations"][3]["arguments"]["snapshots"], json!({"deleteAfterwards": [snapshot]}));
+    assert!(same_name["operations"][1]["note"].as_str().unwrap().contains(&snapshot));
 }

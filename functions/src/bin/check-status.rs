@@ -1,16 +1,18 @@
-//! Looks at an image.
+//! Looks at an image that is being made; asked with nothing but an `imageId`, gives the image's attributes.
 
 use ami_from_instance::{
-    aws,
-    check_status::{Input, handle},
-    lambda::serve,
-    settings::Settings,
+    app::App,
+    lambda,
+    operations::{answer, describe},
 };
+use serde_json::json;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let settings = Settings::from_env()?;
-    let ec2 = aws::ec2("check-status");
-    let step_functions = aws::step_functions("check-status");
-    serve(async |event| handle(&ec2, &step_functions, &settings, Input::parse(event)?).await).await
+    let app = App::from_env("check-status");
+    lambda::to_machines(async |event| match event.get("operation") {
+        Some(_) => answer(&app, event).await,
+        None => describe::handle(&app, &event).await.map(|attributes| json!(attributes)),
+    })
+    .await
 }

@@ -1,11 +1,9 @@
-//! Removes an image and its snapshots.
+//! Removes an image and its snapshots, for a delete or a rollback.
 
-use ami_from_instance::{aws, cleanup::handle, lambda::serve, settings::Settings, step::Document};
+use ami_from_instance::{app::App, lambda, operations};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let settings = Settings::from_env()?;
-    let ec2 = aws::ec2("cleanup");
-    let step_functions = aws::step_functions("cleanup");
-    serve(async |event| handle(&ec2, &step_functions, &settings, Document::parse(event)?).await).await
+    let app = App::from_env("cleanup");
+    lambda::to_machines(async |call| operations::answer(&app, call).await).await
 }

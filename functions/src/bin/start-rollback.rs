@@ -1,11 +1,9 @@
 //! Starts rollbacks for runs that ended without one.
 
-use ami_from_instance::{aws, event::parse, lambda::serve, settings::Settings, start_rollback::handle};
+use ami_from_instance::{app::App, events, lambda};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let settings = Settings::from_env()?;
-    let ec2 = aws::ec2("start-rollback");
-    let step_functions = aws::step_functions("start-rollback");
-    serve(async |event| handle(&ec2, &step_functions, &settings, parse(event)?).await).await
+    let app = App::from_env("start-rollback");
+    lambda::to_events(async |event| events::start_rollback(&app, event).await).await
 }

@@ -7,7 +7,7 @@ mod report;
 
 use std::{collections::BTreeSet, process::Command, sync::Arc, time::Duration};
 
-use ami_from_instance::run::RUN_TAG;
+use ami_from_instance::model::run::RUN_TAG;
 use anyhow::Result;
 use aws_sdk_ec2::types::ImageState;
 use local_ec2::{Fate, Fault, InstanceSpec};

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, process::Command, time::Duration};
 
-use ami_from_instance::{aws::http_client, run::RUN_TAG};
+use ami_from_instance::{aws::clients::http_client, model::run::RUN_TAG};
 use anyhow::{Context, Result};
 use aws_config::BehaviorVersion;
-use local_ec2::{Ec2, Fate, InstanceSpec, Settings};
+use local_ec2::{Ec2, Fate, Fault, FaultKind, InstanceSpec, Settings};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -176,23 +176,16 @@ impl Deployment {
         variables
     }
 
-    /// Starts the create of an image that takes so long, by itself and as of a run of this name; gives the
-    /// run. It is told that thousands of images are under way, so that after the first look, at 20 seconds,
-    /// it waits for five minutes: an image that takes less is seen in time only by its event, which may be
-    /// lost.
-    pub async fn create_in_a_crowd(&self, name: &str, takes: Duration, lost: bool) -> Result<(String, Execution)> {
+    /// Starts a create of this name whose image takes so long, and whose looks see no progress, as EC2 refuses
+    /// to show its snapshots: its waits grow, so that its event most likely comes amid one.
+    pub async fn create_without_progress(&self, name: &str, takes: Duration) -> Result<Execution> {
         let instance = self.ec2.add_instance(InstanceSpec::default());
-        if lost {
-            self.ec2.lose_event(&instance);
-        }
+        let refused = FaultKind::Refused { code: "UnauthorizedOperation".to_owned(), message: "not here".to_owned() };
+        self.ec2.inject(Fault::on("DescribeSnapshots", refused).mentioning(format!(":{name}")).for_ever());
         self.ec2.next_image(&instance, Fate::Takes(takes));
-        let run = self.past_run().replace(":past", &format!(":{name}"));
         let request = json!({"name": name, "sourceInstanceId": instance, "snapshotWithoutReboot": true});
-        let input = json!({"operation": "create", "run": run, "request": request, "underWay": 3_000, "trust": 2});
-        let (client, name) = (self.step_functions(), format!("{name}-create"));
-        let operation =
-            Execution::start(&client, self.output("OperationMachineArn"), Some(&name), &input.to_string()).await?;
-        Ok((run, operation))
+        let client = self.step_functions();
+        Execution::start(&client, self.lifecycle_machine_arn(), Some(name), &request.to_string()).await
     }
 
     /// A Step Functions client for it.

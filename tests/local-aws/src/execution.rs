@@ -33,6 +33,8 @@ pub enum Outcome {
 pub struct Entered {
     /// The execution's name.
     pub execution: String,
+    /// What the execution does; `run` for a run itself.
+    pub operation: String,
     /// The event's id in the execution's history.
     pub id: i64,
     /// The state's name.
@@ -123,10 +125,15 @@ impl Execution {
 pub async fn states(client: &Client, arn: &str) -> Result<Vec<Entered>> {
     let pages = client.get_execution_history().execution_arn(arn).into_paginator();
     let events: Result<Vec<_>, _> = pages.items().send().collect().await;
-    let execution = arn.rsplit(':').next().unwrap_or_default();
+    let events = events?;
+    let started = events.iter().find_map(|event| event.execution_started_event_details()?.input());
+    let input: Value = serde_json::from_str(started.unwrap_or("null")).unwrap_or_default();
+    let operation = input["operation"].as_str().unwrap_or("run").to_owned();
+    let execution = arn.rsplit(':').next().unwrap_or_default().to_owned();
     let entered = |event: HistoryEvent| {
         let state = event.state_entered_event_details?.name;
-        Some(Entered { execution: execution.to_owned(), id: event.id, state, at: event.timestamp })
+        let (execution, operation) = (execution.clone(), operation.clone());
+        Some(Entered { execution, operation, id: event.id, state, at: event.timestamp })
     };
-    Ok(events?.into_iter().filter_map(entered).collect())
+    Ok(events.into_iter().filter_map(entered).collect())
 }

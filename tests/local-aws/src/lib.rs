@@ -3,8 +3,8 @@
 
 pub mod campaign;
 pub mod deployment;
+pub mod diagram;
 pub mod execution;
 pub mod ministack;
-pub mod picture;
 pub mod prepare;
 pub mod step_functions;

@@ -1,39 +1,27 @@
 //! Ids: made up, and checked.
 
+use fastrand::Rng;
+use uuid::Builder;
+
 use crate::api_error::ApiError;
 
-/// Makes ids that look random and are the same for the same seed (SplitMix64).
+/// Makes ids that look random and are the same for the same seed.
 #[derive(Debug)]
-pub(crate) struct Ids(u64);
+pub(crate) struct Ids(Rng);
 
 impl Ids {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        Self(Rng::with_seed(seed))
     }
 
     /// `<prefix>-` and 17 hexadecimal digits, the first a zero as in all of EC2's.
     pub(crate) fn resource(&mut self, prefix: &str) -> String {
-        format!("{prefix}-0{:016x}", self.number())
+        format!("{prefix}-0{:016x}", self.0.u64(..))
     }
 
-    /// The form of a UUID.
+    /// A UUID.
     pub(crate) fn request(&mut self) -> String {
-        let (high, low) = (self.number(), self.number());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0xfff,
-            low >> 52,
-            low & 0xffff_ffff_ffff
-        )
+        Builder::from_random_bytes(self.0.u128(..).to_be_bytes()).into_uuid().to_string()
     }
 }
 

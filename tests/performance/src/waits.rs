@@ -1,11 +1,10 @@
 //! Thousands of images in no time: how often each way of waiting looks at one, and how late it
-//! sees that the image is ready. Ours is the handlers' own [`ami_from_instance::pace`].
+//! sees that the image is ready. Ours is the handlers' own [`ami_from_instance::operations::create::pace`].
 
 pub mod scale;
 mod shape;
 mod way;
 
-use ami_from_instance::trust::Trust;
 use fastrand::Rng;
 
 pub use self::{shape::Shape, way::Way};
@@ -41,7 +40,7 @@ fn normal(random: &mut Rng) -> f64 {
 }
 
 /// How one image was watched.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Watched {
     took: f64,
     looks: u32,
@@ -50,36 +49,33 @@ struct Watched {
     calls: u32,
     /// None if the way gave up.
     lag: Option<f64>,
-    /// How far events are trusted then.
-    trust: Trust,
 }
 
-/// Watches one image; `event` says whether its end is told.
-fn watch(way: Way, shape: Shape, took: f64, event: bool, trust: Trust, random: &mut Rng) -> Watched {
+/// Watches one image; `event` says whether one of its end comes.
+fn watch(way: Way, shape: Shape, took: f64, event: bool, random: &mut Rng) -> Watched {
     let progress = shape.progress(took, random);
-    let told_at = took + AN_EVENT_TAKES;
+    let event = (event && way.is_ours()).then_some(took + AN_EVENT_TAKES);
+    let (until_the_wait, until_the_answer) = if way.is_ours() { (BEGINNING_TAKES, A_LOOK_TAKES) } else { (0.0, 0.0) };
+    let mut watched = Watched { took, ..Watched::default() };
     let mut pace = way.begin();
-    let mut now = if way.is_ours() { BEGINNING_TAKES } else { 0.0 };
-    let mut elapsed = 0;
-    let mut watched = Watched { took, looks: 0, images: 0, calls: 0, lag: None, trust };
-    while let Some(wait) = pace.wait(elapsed, &progress.at(now), 1, trust.is_enough()) {
-        let due = now + wait as f64;
-        let told = event && way.is_ours() && (now..due).contains(&told_at);
-        now = if told { told_at } else { due } + if way.is_ours() { A_LOOK_TAKES } else { 0.0 };
-        let calls = way.calls(elapsed, elapsed + wait, now >= took, told);
-        elapsed += wait;
+    let mut now = until_the_wait;
+    let mut wait = Some(pace.first());
+    while let Some(seconds) = wait {
+        let due = now + seconds as f64;
+        let woken = event.filter(|event| (now..due).contains(event));
+        now = woken.unwrap_or(due) + until_the_answer;
+        pace.look(woken.map(|_| took as u64));
+        let calls = pace.calls(now >= took);
         watched.looks += 1;
-        watched.images += calls.images;
-        watched.calls += calls.images + calls.snapshots;
+        watched.images += u32::from(calls.image);
+        watched.calls += u32::from(calls.image) + u32::from(calls.snapshots);
         if now >= took {
             // The event's function asks whose image it is, too late or not.
-            watched.calls += u32::from(event && way.is_ours());
+            watched.calls += u32::from(event.is_some());
             watched.lag = Some(now - took);
-            // What the handler knows of it: the wait, if it was its own, and no time that nobody counted.
-            let late = if told { AN_EVENT_TAKES as u64 } else { elapsed.saturating_sub(took as u64).min(wait) };
-            watched.trust = trust.after(told, late);
-            return watched;
+            break;
         }
+        wait = pace.next(&progress.at(now), 1, random);
     }
     watched
 }
@@ -103,18 +99,14 @@ pub struct Figures {
     pub given_up: f64,
 }
 
-/// Watches [`IMAGES`] images in one way, one after the other; each image's event is lost with a probability
-/// of `lost`.
+/// Watches [`IMAGES`] images in one way; each image's event is lost with a probability of `lost`.
 pub fn figures(way: Way, shape: Shape, lost: f64) -> Figures {
     let mut random = Rng::with_seed(SEED + 1);
-    let mut trust = Trust::default();
-    let watch_next = |took| {
+    let watch_one = |took| {
         let event = random.f64() >= lost;
-        let watched = watch(way, shape, took, event, trust, &mut random);
-        trust = watched.trust;
-        watched
+        watch(way, shape, took, event, &mut random)
     };
-    let watched: Vec<_> = durations(IMAGES).into_iter().map(watch_next).collect();
+    let watched: Vec<_> = durations(IMAGES).into_iter().map(watch_one).collect();
     let mut lags: Vec<_> = watched.iter().filter_map(|one| one.lag).collect();
     lags.sort_by(f64::total_cmp);
     let shares: Vec<_> = watched.iter().filter_map(|one| one.lag.map(|lag| lag / one.took)).collect();

@@ -15,8 +15,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use local_aws::{
     campaign::{self, AT_ONCE, Plan},
     deployment::{Deployment, Options},
+    diagram,
     execution::{Entered, Execution, Outcome},
-    picture, prepare,
+    prepare,
 };
 use tokio::runtime::Handle;
 
@@ -34,7 +35,7 @@ enum Command {
     /// Starts one execution and follows it; its output goes to standard output
     Run {
         /// The execution's input
-        #[arg(default_value = "events/create.json")]
+        #[arg(default_value = "events/requests/create.json")]
         file: PathBuf,
         #[command(flatten)]
         local: Local,
@@ -51,7 +52,7 @@ enum Command {
         #[command(flatten)]
         local: Local,
     },
-    /// Draws the machines, from their definitions into docs/machines.svg
+    /// Writes docs/machines.md: the machines as diagrams, from their definitions
     Picture,
 }
 
@@ -120,7 +121,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Chaos { scope, local } => run_campaign(scope, local).await,
         Command::Up { local } => up(local).await,
         Command::Picture => {
-            fs::write(prepare::root().join(picture::FILE), picture::draw()?)?;
+            fs::write(prepare::root().join(diagram::FILE), diagram::draw()?)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -238,12 +239,7 @@ impl Display {
     fn entered(&self, entered: &Entered) {
         let at = SystemTime::try_from(entered.at).unwrap_or(self.start);
         let elapsed = at.duration_since(self.start).unwrap_or_default().as_secs_f64() * self.speed;
-        // A child's name is its parent's and what it does.
-        let operation = ["create", "update", "delete", "undo"]
-            .into_iter()
-            .find(|operation| entered.execution.ends_with(&format!("-{operation}")))
-            .unwrap_or("run");
-        let line = format!("{elapsed:>6.0} s  {operation:<6}  {}", entered.state);
+        let line = format!("{elapsed:>6.0} s  {:<8}  {}", entered.operation, entered.state);
         self.bar.suspend(|| eprintln!("{line}"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ami_from_instance::run::RUN_TAG;
+use ami_from_instance::model::run::RUN_TAG;
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
 use local_ec2::{ImageInfo, InstanceInfo, InstanceSpec, SnapshotInfo};
 use serde_json::json;
@@ -156,7 +156,11 @@ fn unnamed_leftovers(aws: &Deployment, run: &Ended) -> Option<String> {
 /// What is wrong with a run that says it succeeded.
 fn wrong_success(aws: &Deployment, run: &Ended, output: &serde_json::Value) -> Option<String> {
     let old = run.old.as_deref().and_then(|id| aws.ec2.image(id));
-    let snapshots_left = run.old_snapshots.iter().any(|id| aws.ec2.snapshot(id).is_some());
+    // Once an image of the same name has replaced the old one, a snapshot that cannot be deleted is told in the
+    // result.
+    let named = output["leftovers"].as_str().unwrap_or_default();
+    let snapshots_left =
+        run.old_snapshots.iter().any(|id| aws.ec2.snapshot(id).is_some() && !named.contains(id.as_str()));
     match run.plan.operation {
         Operation::Update => {
             let image = old?;

@@ -192,8 +192,7 @@ impl Plan {
 
     /// Whether a call of Step Functions is about the run.
     pub fn is_about(&self, call: &step_functions::Call) -> bool {
-        // A look asks about the latest create, whosever that is.
-        call.caller != "ami-from-instance-check-status" && call.body.contains(&self.run_name())
+        call.body.contains(&self.run_name())
     }
 
     /// For what is decided while the run goes on.

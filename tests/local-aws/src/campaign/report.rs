@@ -26,7 +26,7 @@ pub struct Report {
     pub violations: Vec<Violation>,
 }
 
-/// Every kind of fault; each must have happened for a campaign to count.
+/// The kinds of fault that a campaign at random must have seen to count.
 const KINDS: &[&str] = &[
     "throttled",
     "answered 500 or 503",
@@ -42,7 +42,6 @@ const KINDS: &[&str] = &[
     "Step Functions refused permission",
     "not found just after creation",
     "snapshot in use for a while",
-    "still listed after deregistration",
     "event of an image's end lost",
     "image failed, error or invalid",
     "instance terminated meanwhile",
@@ -104,6 +103,11 @@ impl Report {
     /// How many runs succeeded.
     pub fn succeeded(&self) -> usize {
         self.outcomes.iter().filter(|(outcome, _)| outcome.ends_with("SUCCEEDED")).map(|(_, count)| count).sum()
+    }
+
+    /// How often a kind of fault was seen.
+    pub fn times(&self, kind: &str) -> usize {
+        self.faults.get(kind).copied().unwrap_or_default()
     }
 
     /// The kinds of fault that never happened.

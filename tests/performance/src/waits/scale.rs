@@ -6,7 +6,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ami_from_instance::pace;
 use fastrand::Rng;
 use local_ec2::buckets::{Buckets, CHANGING, LOOKING};
 
@@ -15,14 +14,10 @@ use super::{
 };
 use crate::cost;
 
-/// How many images one answer has room for.
-const PAGE: u64 = 1_000;
-/// The calls of a function's own attempts; then the machine tries again.
-const ATTEMPTS: u32 = 3;
-/// What the machine waits before it tries a throttled function again: up to this, doubled each
-/// time, and never more than the second.
-const RETRY_SECONDS: f64 = 15.0;
-const LONGEST_RETRY_SECONDS: f64 = 120.0;
+/// The longest that the SDK pauses between two attempts of a call, in seconds.
+const LONGEST_PAUSE: f64 = 20.0;
+/// Seconds after which Lambda invokes the event's function again, if its call was throttled.
+const INVOKED_AGAIN: f64 = 60.0;
 
 /// What so many images at once gave.
 #[derive(Clone, Debug)]
@@ -35,19 +30,20 @@ pub struct Load {
     pub peak: f64,
     /// Calls that EC2 refused.
     pub throttled: usize,
+    /// The share of all calls that they are.
+    pub throttled_share: f64,
+    /// Images whose end was not seen before the timeout.
+    pub timed_out: usize,
     /// Mean seconds from an image's end until it is seen.
     pub lag: f64,
     /// Dollars an image, at our machines' transitions.
     pub dollars: f64,
 }
 
-/// What a call describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Call {
     Tags,
     Snapshots,
-    /// All images under way, as far as one answer has room.
-    Images,
     Image,
 }
 
@@ -56,17 +52,18 @@ impl Call {
         match self {
             Self::Tags => "DescribeTags",
             Self::Snapshots => "DescribeSnapshots",
-            Self::Images | Self::Image => "DescribeImages",
+            Self::Image => "DescribeImages",
         }
     }
 }
 
-/// What comes next for an image, and when: an event of its end, or a call. A call of an older number
-/// was overtaken by the event.
+/// What comes next for an image, and when. A look of an older number was overtaken by the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
     Event,
-    Call(Call, u32),
+    Look(u32),
+    /// A call of the look, and how often it was tried before.
+    Call(Call, u32, u32),
 }
 
 struct One {
@@ -74,19 +71,12 @@ struct One {
     took: f64,
     progress: Progress,
     pace: Pace,
-    /// What it had waited before the latest wait, and all that it has.
-    before: u64,
-    elapsed: u64,
-    /// How many images were under way when it last asked.
-    under_way: u64,
-    told: bool,
-    refused: u32,
     number: u32,
-    seen: bool,
+    has_ended: bool,
 }
 
 /// Starts so many images as fast as CreateImage allows, and watches them; each one's event is lost
-/// with a probability of `lost`, and is counted on unless all are.
+/// with a probability of `lost`.
 pub fn load(way: Way, shape: Shape, lost: f64, images: usize) -> Load {
     let uncounted = |seconds: f64| if way.is_ours() { seconds } else { 0.0 };
     let mut random = Rng::with_seed(SEED + 2);
@@ -96,79 +86,71 @@ pub fn load(way: Way, shape: Shape, lost: f64, images: usize) -> Load {
     for (at, took) in durations(images).into_iter().enumerate() {
         let begun = (at as f64 - f64::from(CHANGING.capacity)).max(0.0) / f64::from(CHANGING.refill);
         let mut pace = way.begin();
-        let elapsed = pace.wait(0, &[], 1, false).unwrap_or_default();
-        let due = begun + uncounted(BEGINNING_TAKES) + elapsed as f64;
-        queue.push(Reverse((milliseconds(due), at, Next::Call(first_call(way), 0))));
+        let due = begun + uncounted(BEGINNING_TAKES) + pace.first() as f64;
+        queue.push(Reverse((milliseconds(due), at, Next::Look(0))));
         if way.is_ours() && random.f64() >= lost {
             queue.push(Reverse((milliseconds(begun + took + AN_EVENT_TAKES), at, Next::Event)));
         }
         let progress = shape.progress(took, &mut random);
-        let (before, under_way, told, refused, number, seen) = (0, 1, false, 0, 0, false);
-        all.push(One { begun, took, progress, pace, before, elapsed, under_way, told, refused, number, seen });
+        all.push(One { begun, took, progress, pace, number: 0, has_ended: false });
     }
     let pending = Pending::of(&all);
-    let (mut looks, mut throttled, mut retries) = (0, 0, 0);
+    let (mut looks, mut throttled, mut timed_out) = (0, 0, 0);
     let mut lags = vec![];
     let mut calls: BTreeMap<(u64, &str), usize> = BTreeMap::new();
     while let Some(Reverse((at, index, next))) = queue.pop() {
         let one = &mut all[index];
         let now = at as f64 / 1_000.0;
-        let call = match next {
-            Next::Event => {
-                (one.told, one.number, one.refused) = (!one.seen, one.number + 1, 0);
-                Call::Tags
-            }
-            Next::Call(call, number) if number == one.number => call,
-            _ => continue,
-        };
-        *calls.entry((at / 10_000, call.action())).or_default() += 1;
-        if !buckets.take(call.action(), LOOKING, SystemTime::UNIX_EPOCH + Duration::from_millis(at)) {
-            throttled += 1;
-            one.refused += 1;
-            let (again, pause) = if one.refused.is_multiple_of(ATTEMPTS) {
-                retries += 1;
-                let doubled = RETRY_SECONDS * f64::from(1 << (one.refused / ATTEMPTS - 1).min(5));
-                let first = if one.told || one.seen { call } else { first_call(way) };
-                (first, random.f64() * doubled.min(LONGEST_RETRY_SECONDS))
-            } else {
-                (call, random.f64() * f64::from(one.refused % ATTEMPTS))
-            };
-            queue.push(Reverse((milliseconds(now + pause), index, Next::Call(again, one.number))));
-            continue;
-        }
         let age = now - one.begun;
         let ended = age >= one.took;
-        let asked = way.calls(one.before, one.elapsed, ended, one.told);
-        let under_way = pending.at(now);
-        let then = match call {
-            Call::Tags if one.seen => continue,
-            Call::Tags => Some((Call::Image, now + A_LOOK_TAKES)),
-            Call::Snapshots if ended => Some((Call::Image, now)),
-            Call::Snapshots if asked.images > 0 => Some((Call::Images, now)),
-            Call::Images => {
-                one.under_way = if under_way > PAGE { pace::CROWD } else { under_way };
-                let is_left_out = random.f64() > PAGE as f64 / under_way as f64;
-                is_left_out.then_some((Call::Image, now))
+        let (call, tried) = match next {
+            _ if one.has_ended => continue,
+            Next::Event => (Call::Tags, 0),
+            Next::Look(number) if number == one.number => {
+                one.pace.look(None);
+                (if one.pace.calls(ended).snapshots { Call::Snapshots } else { Call::Image }, 0)
             }
-            Call::Snapshots | Call::Image => None,
+            Next::Call(call, number, tried) if number == one.number => (call, tried),
+            Next::Look(_) | Next::Call(..) => continue,
         };
-        if let Some((call, when)) = then {
-            queue.push(Reverse((milliseconds(when), index, Next::Call(call, one.number))));
-            continue;
-        }
-        looks += 1;
-        if call == Call::Image && ended {
-            one.seen = true;
-            lags.push(age - one.took);
-            continue;
-        }
-        (one.refused, one.told) = (0, false);
-        if let Some(wait) = one.pace.wait(one.elapsed, &one.progress.at(age), one.under_way, lost < 1.0) {
-            one.before = one.elapsed;
-            one.elapsed += wait;
-            let due = milliseconds(now + wait as f64 + uncounted(A_LOOK_TAKES));
-            queue.push(Reverse((due, index, Next::Call(first_call(way), one.number))));
-        }
+        *calls.entry((at / 10_000, call.action())).or_default() += 1;
+        let is_answered = buckets.take(call.action(), LOOKING, SystemTime::UNIX_EPOCH + Duration::from_millis(at));
+        throttled += usize::from(!is_answered);
+        let (seconds, then) = if call == Call::Tags {
+            if !is_answered {
+                queue.push(Reverse((milliseconds(now + INVOKED_AGAIN), index, Next::Event)));
+                continue;
+            }
+            one.number += 1;
+            one.pace.look(Some(age as u64));
+            (uncounted(A_LOOK_TAKES), Next::Call(Call::Image, one.number, 0))
+        } else if !is_answered && way.attempts().is_none_or(|attempts| tried + 1 < attempts) {
+            let pause = f64::from(1 << tried.min(5)).min(LONGEST_PAUSE);
+            (random.f64() * pause, Next::Call(call, one.number, tried + 1))
+        } else if is_answered && call == Call::Snapshots && one.pace.calls(ended).image {
+            (0.0, Next::Call(Call::Image, one.number, 0))
+        } else {
+            looks += 1;
+            if is_answered && ended {
+                one.has_ended = true;
+                lags.push(age - one.took);
+                continue;
+            }
+            let wait = if is_answered {
+                one.pace.next(&one.progress.at(age), pending.at(now), &mut random)
+            } else {
+                Some(one.pace.after_throttle())
+            };
+            match wait {
+                Some(wait) if !one.pace.is_over() => (wait as f64 + uncounted(A_LOOK_TAKES), Next::Look(one.number)),
+                _ => {
+                    one.has_ended = true;
+                    timed_out += 1;
+                    continue;
+                }
+            }
+        };
+        queue.push(Reverse((milliseconds(now + seconds), index, then)));
     }
     let count = images as f64;
     Load {
@@ -176,13 +158,11 @@ pub fn load(way: Way, shape: Shape, lost: f64, images: usize) -> Load {
         looks: f64::from(looks) / count,
         peak: calls.values().max().map_or(0.0, |most| *most as f64 / 10.0),
         throttled,
+        throttled_share: throttled as f64 / calls.values().sum::<usize>() as f64,
+        timed_out,
         lag: mean(&lags),
-        dollars: cost::dollars_of_looks(f64::from(looks) / count) + f64::from(retries) / count * cost::TRANSITION,
+        dollars: cost::dollars_of_looks(f64::from(looks) / count),
     }
-}
-
-fn first_call(way: Way) -> Call {
-    if way.asks_for_snapshots() { Call::Snapshots } else { Call::Image }
 }
 
 fn milliseconds(seconds: f64) -> u64 {

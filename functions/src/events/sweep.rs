@@ -1,0 +1,131 @@
+//! From time to time: starts a rollback for every run that ended badly and left something behind. Events are
+//! delivered on a best effort; tags stay.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
+
+use aws_sdk_ec2::{primitives::DateTime, types::Tag};
+use aws_sdk_sfn::types::ExecutionStatus;
+use serde::Serialize;
+
+use super::roll_back;
+use crate::{
+    app::App,
+    aws::{ec2, error_codes},
+    error::Error,
+    lambda::metrics,
+    model::{ids::SnapshotId, run::Run, tags},
+    operations::rollback::REMEMBERED,
+    settings::Machines,
+};
+
+/// What was started, and what was left alone.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// Runs that are rolled back now.
+    rolled_back: Vec<Run>,
+    /// Snapshots whose image is gone, though their run has not ended badly: a delete that was cut off
+    /// leaves them, or somebody who deregistered the image and wants them. Deleting the image again
+    /// removes them.
+    orphaned_snapshots: Vec<SnapshotId>,
+    /// Runs that could not be rolled back this time, and why.
+    failed: Vec<(Run, String)>,
+}
+
+impl Found {
+    /// How many runs and snapshots are not as they should be.
+    fn count(&self) -> usize {
+        self.rolled_back.len() + self.orphaned_snapshots.len() + self.failed.len()
+    }
+}
+
+/// Starts a rollback for each run that left something.
+///
+/// # Errors
+///
+/// What AWS refuses, unless it is the start of one rollback.
+pub async fn handle(app: &App) -> Result<Found, Error> {
+    let machines = app.settings.machines()?;
+    let mut found = Found::default();
+    let since = DateTime::from_secs(DateTime::from(SystemTime::now()).secs() - REMEMBERED);
+    // Step Functions is asked for all runs of a status, and not about each run that made something:
+    // most of those have succeeded, and there may be thousands.
+    let ended_badly = [ExecutionStatus::Aborted, ExecutionStatus::Failed, ExecutionStatus::TimedOut];
+    let ended_badly = runs(app, machines, &ended_badly, since).await?;
+    let running = runs(app, machines, &[ExecutionStatus::Running], since).await?;
+    for (run, made) in made_by_runs(app, machines, since).await? {
+        if ended_badly.contains(&run) {
+            match roll_back(app, &run).await {
+                Ok(()) => found.rolled_back.push(run),
+                Err(error) => found.failed.push((run, error.to_string())),
+            }
+        } else if !made.has_image && !running.contains(&run) {
+            found.orphaned_snapshots.extend(made.snapshots);
+        }
+    }
+    metrics::sweep_found(&machines.lifecycle, found.count());
+    if found.count() > 0 {
+        tracing::warn!(?found, "the sweep has found what runs left");
+    } else {
+        tracing::info!("the sweep has found nothing");
+    }
+    Ok(found)
+}
+
+/// What one run has made.
+#[derive(Debug, Default)]
+struct Made {
+    has_image: bool,
+    snapshots: Vec<SnapshotId>,
+}
+
+/// What this deployment's runs of late have made, by run. Step Functions forgets the older ones.
+async fn made_by_runs(app: &App, machines: &Machines, since: DateTime) -> Result<BTreeMap<Run, Made>, Error> {
+    let mut made: BTreeMap<Run, Made> = BTreeMap::new();
+    for image in ec2::images_of_runs(&app.ec2).await? {
+        if let Some(run) = run(machines, image.tags())
+            && ec2::is_since(ec2::time(image.creation_date()), Some(since))
+        {
+            made.entry(run).or_default().has_image = true;
+        }
+    }
+    for snapshot in ec2::snapshots_of_runs(&app.ec2).await? {
+        if let Some(run) = run(machines, snapshot.tags())
+            && ec2::is_since(snapshot.start_time, Some(since))
+        {
+            let id = snapshot.snapshot_id().unwrap_or_default();
+            made.entry(run).or_default().snapshots.push(SnapshotId::from(id));
+        }
+    }
+    Ok(made)
+}
+
+fn run(machines: &Machines, tags: &[Tag]) -> Option<Run> {
+    tags::run_of(tags).map(Run::new).filter(|run| run.is_of(&machines.lifecycle))
+}
+
+/// The runs of these statuses that started of late.
+async fn runs(
+    app: &App,
+    machines: &Machines,
+    statuses: &[ExecutionStatus],
+    since: DateTime,
+) -> Result<BTreeSet<Run>, Error> {
+    let mut runs = BTreeSet::new();
+    for status in statuses {
+        let request = app.step_functions.list_executions().state_machine_arn(&machines.lifecycle);
+        let mut executions = request.status_filter(status.clone()).into_paginator().items().send();
+        while let Some(execution) = executions.next().await {
+            let execution = execution.map_err(|error| error_codes::unexpected("states:ListExecutions", &error))?;
+            // The latest comes first.
+            if execution.start_date.secs() < since.secs() {
+                break;
+            }
+            runs.insert(Run::new(execution.execution_arn));
+        }
+    }
+    Ok(runs)
+}

@@ -1,0 +1,120 @@
+//! Tags: a user's, a deployment's default ones, and the run tag.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::run::RUN_TAG;
+use crate::error::{Error, shown};
+
+/// Tag keys with their values.
+pub type Tags = BTreeMap<String, String>;
+
+/// What begins every key of a tag that this application itself puts on.
+pub const OWN_PREFIX: &str = "ami-from-instance:";
+
+/// How many tags EC2 allows on a resource (EC2 User Guide, tag restrictions).
+const MAX_TAGS: usize = 50;
+const MAX_KEY: usize = 128;
+const MAX_VALUE: usize = 256;
+
+/// Whether users may neither set nor lose the tag: AWS's own and this application's.
+pub fn is_reserved(key: &str) -> bool {
+    key.starts_with(OWN_PREFIX) || key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))
+}
+
+/// Reads an object of tags that stands in `field`.
+pub fn parse(field: &str, value: &Value) -> Result<Tags, Error> {
+    let Value::Object(members) = value else {
+        return Err(Error::invalid(field, "must be an object of keys and string values, such as {\"team\": \"web\"}"));
+    };
+    members.iter().map(|(key, value)| Ok((key.clone(), parse_tag(field, key, value)?))).collect()
+}
+
+fn parse_tag(field: &str, key: &str, value: &Value) -> Result<String, Error> {
+    let field = format!("{field}.{}", shown(key));
+    if key.is_empty() || key.chars().count() > MAX_KEY {
+        return Err(Error::invalid(field, format!("must have a key of 1 to {MAX_KEY} characters")));
+    }
+    if is_reserved(key) {
+        return Err(Error::invalid(
+            field,
+            format!("must have a key that does not begin with \"aws:\" or {OWN_PREFIX:?}, which are reserved"),
+        ));
+    }
+    let Value::String(text) = value else {
+        return Err(Error::invalid(field, "must be a string"));
+    };
+    if text.chars().count() > MAX_VALUE {
+        return Err(Error::invalid(field, format!("must have at most {MAX_VALUE} characters")));
+    }
+    if key.chars().chain(text.chars()).any(char::is_control) {
+        return Err(Error::invalid(field, "must have no control character in key and value"));
+    }
+    Ok(text.clone())
+}
+
+/// The user's tags over the deployment's default ones: where both have a key, the user's wins.
+pub fn with_defaults(defaults: &Tags, own: &Tags) -> Result<Tags, Error> {
+    let mut all = defaults.clone();
+    all.extend(own.clone());
+    // One place is the run tag's.
+    if all.len() < MAX_TAGS {
+        return Ok(all);
+    }
+    let allowed = MAX_TAGS - 1;
+    let problem = format!("must be at most {allowed}, the deployment's {} default tags included", defaults.len());
+    Err(Error::invalid("tags", format!("{problem}; these are {}", all.len())))
+}
+
+/// What EC2 shows of a resource's tags.
+pub(crate) fn shown_by_ec2(tags: &[aws_sdk_ec2::types::Tag]) -> Tags {
+    tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))).collect()
+}
+
+/// A resource's run tag among its EC2 tags.
+pub fn run_of(tags: &[aws_sdk_ec2::types::Tag]) -> Option<&str> {
+    tags.iter().find(|tag| tag.key() == Some(RUN_TAG)).and_then(|tag| tag.value())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_users_tag_wins_over_a_default_of_the_same_key() {
+        let defaults = Tags::from([("team".into(), "platform".into()), ("env".into(), "test".into())]);
+        let own = Tags::from([("team".into(), "web".into())]);
+        let all = with_defaults(&defaults, &own).unwrap();
+        assert_eq!(all, Tags::from([("team".into(), "web".into()), ("env".into(), "test".into())]));
+    }
+
+    #[test]
+    fn forty_nine_tags_fit_beside_the_run_tag() {
+        let tags = |count: usize| (0..count).map(|n| (format!("k{n}"), String::new())).collect::<Tags>();
+        assert!(with_defaults(&Tags::new(), &tags(49)).is_ok());
+        assert!(with_defaults(&Tags::new(), &tags(50)).unwrap_err().to_string().contains("at most 49"));
+    }
+
+    #[test]
+    fn each_wrong_tag_is_refused_by_its_key() {
+        let long = "k".repeat(129);
+        for (tags, start) in [
+            (json!({"": "v"}), "tags.\"\": must have a key of 1 to 128"),
+            (json!({long.clone(): "v"}), "tags.kkk"),
+            (json!({"aws:name": "v"}), "tags.aws:name: must have a key that"),
+            (json!({"AWS:name": "v"}), "tags.AWS:name: must have a key that"),
+            (json!({"ami-from-instance:run": "v"}), "tags.ami-from-instance:run: must have a key that"),
+            (json!({"k": 1}), "tags.k: must be a string"),
+            (json!({"k": "v".repeat(257)}), "tags.k: must have at most 256"),
+            (json!({"k\n": "v"}), "tags.k\\n: must have no control"),
+            (json!(["k"]), "tags: must be an object"),
+        ] {
+            let error = parse("tags", &tags).unwrap_err().to_string();
+            assert!(error.starts_with(start), "{error}");
+        }
+        assert!(parse("tags", &json!({"k": "", "ключ": "значение"})).is_ok());
+    }
+}

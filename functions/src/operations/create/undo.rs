@@ -1,0 +1,121 @@
+//! Undoes a create: removes every image and snapshot that its run made.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::{Image, Snapshot};
+use aws_sdk_sfn::types::ExecutionStatus;
+
+use super::{Create, Memory};
+use crate::{
+    app::App,
+    aws::ec2,
+    error::Error,
+    model::{
+        ids::{ImageId, SnapshotId},
+        run::RUN_TAG,
+        tags,
+    },
+    operations::{
+        Undone,
+        ended_run::{Document, EndedRun},
+        removal::Removal,
+    },
+};
+
+/// For how long, in seconds, a create that was cut off may still make an image: its function lives
+/// for up to a minute after its machine was stopped, and EC2 shows an image some seconds later.
+const SETTLES: u64 = 90;
+
+/// The names a create fails with when EC2 made nothing.
+const MADE_NOTHING: &[&str] = &[
+    "InvalidRequest",
+    "NameTaken",
+    "SourceInstanceNotFound",
+    "SourceInstanceNotImageable",
+    "QuotaExceeded",
+    "NotAuthorized",
+];
+
+/// Removes what carries the run's tag, and names what the create's documents know and nothing shows to be
+/// the run's any more.
+pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
+    let documents = run.documents::<Create>();
+    let (images, snapshots) = made(app, run).await?;
+    let mut removal = Removal::default();
+    let mut held = BTreeSet::new();
+    for image in &images {
+        if !removal.image(&app.ec2, image).await? {
+            held.extend(ec2::snapshot_ids(image).map(str::to_owned));
+        }
+    }
+    for id in snapshots.iter().filter_map(Snapshot::snapshot_id) {
+        if held.contains(id) {
+            removal.keep(id, "its image stays");
+        } else {
+            removal.snapshot(&app.ec2, id).await?;
+        }
+    }
+    name_the_untagged(app, run, &documents, &mut removal).await?;
+    Ok(Undone { removal, settles_seconds: settles(run, &documents) })
+}
+
+/// The images and snapshots with the run's tag, made since the run started.
+async fn made(app: &App, run: &EndedRun) -> Result<(Vec<Image>, Vec<Snapshot>), Error> {
+    let started = Some(run.started);
+    let mut images = ec2::images_of_run(&app.ec2, &run.run).await?;
+    images.retain(|image| ec2::is_since(ec2::time(image.creation_date()), started));
+    let mut snapshots = ec2::snapshots_of_run(&app.ec2, &run.run).await?;
+    snapshots.retain(|snapshot| ec2::is_since(snapshot.start_time, started));
+    Ok((images, snapshots))
+}
+
+/// What the create made and somebody has taken the tag off: nothing may touch it, and nothing else names it.
+async fn name_the_untagged(
+    app: &App,
+    run: &EndedRun,
+    documents: &[Document<'_, Memory>],
+    removal: &mut Removal,
+) -> Result<(), Error> {
+    let why = format!("it does not carry the tag {RUN_TAG} = {} any more; remove it by hand", run.run.arn());
+    let is_of_the_run = |shown: &[_]| tags::run_of(shown) == Some(run.run.arn());
+    let image_ids: BTreeSet<&ImageId> = documents.iter().filter_map(|one| one.memory.image_id.as_ref()).collect();
+    for id in image_ids {
+        if let Some(image) = ec2::image(&app.ec2, id).await?
+            && !is_of_the_run(image.tags())
+        {
+            removal.untagged(id.as_str(), &why);
+        }
+    }
+    let snapshot_ids: BTreeSet<&SnapshotId> = documents.iter().flat_map(|one| &one.memory.snapshot_ids).collect();
+    for snapshot in ec2::snapshots(&app.ec2, snapshot_ids).await? {
+        if !is_of_the_run(snapshot.tags()) {
+            removal.untagged(snapshot.snapshot_id().unwrap_or_default(), &why);
+        }
+    }
+    Ok(())
+}
+
+/// How long nothing must be found before a create counts as undone, by the way it ended.
+fn settles(run: &EndedRun, documents: &[Document<'_, Memory>]) -> u64 {
+    let of_one = |create: &Document<'_, Memory>| {
+        let made_nothing = create.error.is_some_and(|error| MADE_NOTHING.contains(&error));
+        match create.status {
+            ExecutionStatus::Succeeded => 0,
+            ExecutionStatus::Failed if made_nothing && run.rolls_itself_back => 0,
+            _ => SETTLES,
+        }
+    };
+    // The run itself knows that it started none; anyone else may be ahead of its start.
+    let of_none = if run.rolls_itself_back { 0 } else { SETTLES };
+    documents.iter().map(of_one).max().unwrap_or(of_none)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_is_the_name_of_an_error() {
+        assert!(MADE_NOTHING.iter().all(|name| Error::NAMES.contains(name)));
+    }
+}

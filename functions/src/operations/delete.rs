@@ -1,0 +1,178 @@
+//! A delete: removes an image by its id, and the snapshots that CreateImage made for it.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::Image;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Operation, ownership,
+    removal::{Progress, Removal, Standing},
+};
+use crate::{
+    app::App,
+    aws::ec2,
+    error::Error,
+    machine::{
+        answer,
+        call::{self, Step},
+    },
+    model::ids::{ImageId, SnapshotId},
+    settings::Machines,
+};
+
+/// Removes an image.
+#[derive(Debug)]
+pub struct Delete;
+
+/// Which image goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arguments {
+    /// The image.
+    pub image_id: ImageId,
+    /// What the request says about the snapshots of an image that no run made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manage_ebs_snapshots: Option<bool>,
+    /// Whether the deployment lets a request delete such an image.
+    #[serde(default)]
+    pub allow_unmanaged_images: bool,
+    /// Which snapshots go.
+    pub snapshots: Snapshots,
+}
+
+/// What a delete does with the image's snapshots.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Snapshots {
+    /// They are deleted with it.
+    Delete,
+    /// They stay.
+    Keep,
+    /// The image is gone already, and these snapshots follow it. One that cannot be deleted is named in the
+    /// result.
+    DeleteAfterwards(BTreeSet<SnapshotId>),
+}
+
+/// What a delete knows between two calls.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Memory {
+    /// Whether EC2 has shown the image.
+    was_there: bool,
+    /// The snapshots that are still to go.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    snapshot_ids: BTreeSet<SnapshotId>,
+    #[serde(flatten)]
+    progress: Progress,
+}
+
+/// What a delete gives.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// The image.
+    pub deleted_image_id: ImageId,
+    /// Whether EC2 knew the image when the delete began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was_there: Option<bool>,
+    /// The snapshots that could not be deleted, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leftovers: Option<String>,
+}
+
+type Call = call::Call<Arguments, Memory>;
+type Answer = answer::Answer<Memory, Output>;
+
+impl Operation for Delete {
+    const NAME: &'static str = "delete";
+    type Arguments = Arguments;
+    type Memory = Memory;
+    type Output = Output;
+
+    async fn begin(app: &App, mut call: Call) -> Result<Answer, Error> {
+        let machines = app.settings.machines()?;
+        let delete = &call.arguments;
+        let image = ec2::image(&app.ec2, &delete.image_id).await?;
+        let mut snapshots = std::mem::take(&mut call.memory.snapshot_ids);
+        snapshots.extend(to_go(app, machines, delete).await?);
+        if let Some(image) = &image {
+            call.memory.was_there = true;
+            // Once begun, it is not checked again: what is deregistered may show for a while without its tags.
+            if call.step == Step::Begin {
+                let (manage, allow) = (delete.manage_ebs_snapshots, delete.allow_unmanaged_images);
+                ownership::check_delete(image, manage, allow, machines)?;
+            }
+            let known = snapshots.len();
+            if delete.snapshots == Snapshots::Delete {
+                snapshots.extend(ec2::snapshot_ids(image).map(SnapshotId::from));
+            }
+            // Should this call be cut off after the image is gone, nothing but the memory would know of
+            // a snapshot that another tool made: it is written down before.
+            if call.step == Step::Begin && snapshots.len() > known {
+                call.memory.snapshot_ids = snapshots;
+                return Ok(Answer::pending(1, "the image's snapshots are noted", call.memory));
+            }
+        }
+        let mut removal = Removal::default();
+        call.memory.snapshot_ids = remove(app, &mut removal, image.as_ref(), snapshots).await?;
+        Ok(standing(call, removal))
+    }
+}
+
+/// Removes the image and then its snapshots; gives those that are still to go.
+async fn remove(
+    app: &App,
+    removal: &mut Removal,
+    image: Option<&Image>,
+    snapshots: BTreeSet<SnapshotId>,
+) -> Result<BTreeSet<SnapshotId>, Error> {
+    if let Some(image) = image
+        && !removal.image(&app.ec2, image).await?
+    {
+        removal.found(snapshots.len());
+        return Ok(snapshots);
+    }
+    let mut left = BTreeSet::new();
+    for id in snapshots {
+        if !removal.snapshot(&app.ec2, id.as_str()).await? {
+            left.insert(id);
+        }
+    }
+    Ok(left)
+}
+
+fn standing(mut call: Call, removal: Removal) -> Answer {
+    let afterwards = matches!(call.arguments.snapshots, Snapshots::DeleteAfterwards(_));
+    let output = |call: &Call, leftovers| Output {
+        deleted_image_id: call.arguments.image_id.clone(),
+        was_there: (!afterwards).then_some(call.memory.was_there),
+        leftovers,
+    };
+    match removal.standing(&mut call.memory.progress, call.wait_seconds) {
+        Standing::NothingLeft => Answer::succeeded(output(&call, None), "nothing of the image is left", call.memory),
+        Standing::LookAgain(wait, reason) => Answer::pending(wait, reason, call.memory),
+        Standing::Stuck(leftovers) if afterwards => {
+            let reason = "some snapshots cannot be deleted";
+            Answer::succeeded(output(&call, Some(leftovers)), reason, call.memory)
+        }
+        Standing::Stuck(leftovers) => Answer::failed(Error::LeftoversRemain { leftovers }, call.memory),
+    }
+}
+
+/// The snapshots that go although the image may be gone: those of the plan, and those that a run of this
+/// deployment made for it.
+async fn to_go(app: &App, machines: &Machines, delete: &Arguments) -> Result<Vec<SnapshotId>, Error> {
+    match &delete.snapshots {
+        Snapshots::Keep => Ok(vec![]),
+        Snapshots::DeleteAfterwards(ids) => {
+            let snapshots = ec2::snapshots(&app.ec2, ids).await?;
+            Ok(snapshots.iter().filter_map(|one| one.snapshot_id().map(SnapshotId::from)).collect())
+        }
+        Snapshots::Delete => {
+            let snapshots = ec2::snapshots_described_for(&app.ec2, &delete.image_id).await?;
+            let ours = snapshots.iter().filter(|snapshot| machines.made(snapshot.tags()));
+            Ok(ours.filter_map(|snapshot| snapshot.snapshot_id().map(SnapshotId::from)).collect())
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A run that is rolled back, as Step Functions shows it, and what its operations' documents hold.
+
+use aws_sdk_sfn::{primitives::DateTime, types::ExecutionStatus};
+use serde_json::Value;
+
+use super::Operation;
+use crate::model::run::Run;
+
+/// A run whose operations do not go on any more.
+#[derive(Debug)]
+pub struct EndedRun {
+    /// The run.
+    pub run: Run,
+    /// When it started.
+    pub started: DateTime,
+    /// Whether the run itself asks for its rollback, and so knows which operations it started.
+    pub rolls_itself_back: bool,
+    /// Its operations, in the order in which they began.
+    pub children: Vec<Child>,
+}
+
+/// One operation's execution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Child {
+    /// Its ARN.
+    pub arn: String,
+    /// The operation's name.
+    pub operation: String,
+    /// How it ended, or that it was stopped now.
+    pub status: ExecutionStatus,
+    /// Its error's name.
+    pub error: Option<String>,
+    /// Its error's cause.
+    pub cause: Option<String>,
+    /// Whether the run keeps its image from the operation's beginning on.
+    pub keeps_image: bool,
+    /// What it was waiting for.
+    pub reason: Option<String>,
+    /// The operation's memory.
+    pub memory: Value,
+}
+
+/// What an execution of one operation has left for its rollback.
+#[derive(Debug)]
+pub(crate) struct Document<'a, M> {
+    /// The operation's memory, as far as its history shows it.
+    pub(crate) memory: M,
+    /// How the execution ended.
+    pub(crate) status: &'a ExecutionStatus,
+    /// Its error's name.
+    pub(crate) error: Option<&'a str>,
+}
+
+impl EndedRun {
+    /// The documents of one operation, of which a plan may have more than one.
+    pub(crate) fn documents<O: Operation>(&self) -> Vec<Document<'_, O::Memory>> {
+        let children = self.children.iter().filter(|child| child.operation == O::NAME);
+        children
+            .map(|child| Document {
+                // What another version's memory does not tell is found by its tag.
+                memory: serde_json::from_value(child.memory.clone()).unwrap_or_default(),
+                status: &child.status,
+                error: child.error.as_deref(),
+            })
+            .collect()
+    }
+}

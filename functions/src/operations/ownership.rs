@@ -1,0 +1,54 @@
+//! Whose image it is, and whether a run may change or delete it.
+
+use aws_sdk_ec2::types::Image;
+
+use super::removal::protection;
+use crate::{error::Error, settings::Machines};
+
+/// Refuses an image that a run may not change.
+pub(super) fn check_change(image: &Image, allow_unmanaged: bool, machines: &Machines) -> Result<(), Error> {
+    check_owner(image, machines)?;
+    if machines.made(image.tags()) || allow_unmanaged {
+        return Ok(());
+    }
+    Err(not_managed(image, "the deployment's parameter AllowUnmanagedImages is false"))
+}
+
+/// Refuses an image that is protected, or that a run may not delete. `manage_ebs_snapshots` is what the request
+/// says about its snapshots.
+pub(crate) fn check_delete(
+    image: &Image,
+    manage_ebs_snapshots: Option<bool>,
+    allow_unmanaged: bool,
+    machines: &Machines,
+) -> Result<(), Error> {
+    check_owner(image, machines)?;
+    if let Some(protection) = protection(image) {
+        let image_id = image.image_id().unwrap_or_default().to_owned();
+        return Err(Error::ImageProtected { image_id, reason: format!("deregistration protection is {protection}") });
+    }
+    if machines.made(image.tags()) {
+        return Ok(());
+    }
+    match (manage_ebs_snapshots, allow_unmanaged) {
+        (Some(_), true) => Ok(()),
+        (Some(_), false) => Err(not_managed(image, "the deployment's parameter AllowUnmanagedImages is false")),
+        (None, _) => Err(not_managed(
+            image,
+            "manageEbsSnapshots must say whether its snapshots are deleted with it (true) or stay (false)",
+        )),
+    }
+}
+
+fn check_owner(image: &Image, machines: &Machines) -> Result<(), Error> {
+    match image.owner_id() {
+        Some(owner) if owner != machines.account() => {
+            Err(not_managed(image, &format!("it belongs to the account {owner}, which alone can change it")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn not_managed(image: &Image, remedy: &str) -> Error {
+    Error::ImageNotManaged { image_id: image.image_id().unwrap_or_default().to_owned(), remedy: remedy.to_owned() }
+}

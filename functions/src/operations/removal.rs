@@ -1,0 +1,198 @@
+//! Removing images and snapshots, a look at a time, and what EC2's answers mean.
+
+use aws_sdk_ec2::{Client, types::Image};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    aws::error_codes::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE, SNAPSHOT_IN_USE, SNAPSHOT_NOT_FOUND},
+    error::Error,
+};
+
+/// For how long, in seconds, what EC2 calls in use may stay before it is a leftover. A snapshot stays in
+/// use for a while after its image was deregistered.
+const IN_USE: u64 = 15 * 60;
+/// The same for what EC2 refuses for a reason of its own, which may pass.
+const REFUSED: u64 = 60;
+/// The same for what nothing but a person can change.
+const FOR_GOOD: u64 = 0;
+/// Seconds until the next look.
+const SHORTLY: u64 = 5;
+/// The longest wait between looks that find no less than before, in seconds.
+const LONGEST_WAIT: u64 = 60;
+
+/// How many characters of a reason are kept, so that every leftover's id has room in a cause.
+const LONGEST_REASON: usize = 300;
+
+/// Something that could not be removed, and why.
+#[derive(Debug)]
+struct Leftover {
+    id: String,
+    why: String,
+    /// For how long it may stay before it is given up, in seconds.
+    patience: u64,
+}
+
+/// What one look found and removed.
+#[derive(Debug, Default)]
+pub(crate) struct Removal {
+    found: usize,
+    removed: usize,
+    left: Vec<Leftover>,
+}
+
+/// What a look tells the next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Progress {
+    /// How many things the look found; none before the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<usize>,
+    /// For how long no look has found less, in seconds.
+    stuck_seconds: u64,
+}
+
+/// Where a removal stands after a look.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Standing {
+    /// The look found nothing.
+    NothingLeft,
+    /// Look again after so many seconds, for a reason.
+    LookAgain(u64, String),
+    /// Nothing more can be removed; each leftover with its id and the reason.
+    Stuck(String),
+}
+
+impl Removal {
+    /// Counts what this look found and has not tried to remove.
+    pub(crate) fn found(&mut self, count: usize) {
+        self.found += count;
+    }
+
+    /// Keeps what may not be removed.
+    pub(crate) fn keep(&mut self, id: &str, why: impl Into<String>) {
+        self.found += 1;
+        self.leave(id, why, FOR_GOOD);
+    }
+
+    /// Keeps what shows no tag that says whose it is. EC2 may show the tag later.
+    pub(crate) fn untagged(&mut self, id: &str, why: impl Into<String>) {
+        self.found += 1;
+        self.leave(id, why, REFUSED);
+    }
+
+    fn leave(&mut self, id: &str, why: impl Into<String>, patience: u64) {
+        let why = why.into().chars().take(LONGEST_REASON).collect();
+        self.left.push(Leftover { id: id.to_owned(), why, patience });
+    }
+
+    /// Deregisters an image; says whether it is gone.
+    pub(crate) async fn image(&mut self, client: &Client, image: &Image) -> Result<bool, Error> {
+        let id = image.image_id().unwrap_or_default();
+        if let Some(protection) = protection(image) {
+            self.keep(id, format!("deregistration protection is {protection}"));
+            return Ok(false);
+        }
+        self.found += 1;
+        match client.deregister_image().image_id(id).send().await {
+            Ok(_) => {
+                tracing::info!(imageId = id, "the image is deregistered");
+                self.removed += 1;
+                Ok(true)
+            }
+            Err(error) if matches!(error_codes::code(&error), Some(IMAGE_NOT_FOUND | IMAGE_UNAVAILABLE)) => Ok(true),
+            Err(error) => {
+                self.refused(id, error_codes::unexpected("ec2:DeregisterImage", &error))?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Deletes a snapshot; says whether it is gone.
+    pub(crate) async fn snapshot(&mut self, client: &Client, id: &str) -> Result<bool, Error> {
+        self.found += 1;
+        match client.delete_snapshot().snapshot_id(id).send().await {
+            Ok(_) => {
+                tracing::info!(snapshotId = id, "the snapshot is deleted");
+                self.removed += 1;
+                Ok(true)
+            }
+            Err(error) => match error_codes::code(&error) {
+                Some(SNAPSHOT_NOT_FOUND) => Ok(true),
+                Some(SNAPSHOT_IN_USE) => {
+                    self.leave(id, error.into_service_error().meta().message().unwrap_or("it is in use"), IN_USE);
+                    Ok(false)
+                }
+                _ => {
+                    self.refused(id, error_codes::unexpected("ec2:DeleteSnapshot", &error))?;
+                    Ok(false)
+                }
+            },
+        }
+    }
+
+    /// Tells a refusal from a call to be tried again.
+    fn refused(&mut self, id: &str, error: Error) -> Result<(), Error> {
+        let patience = match &error {
+            Error::CallRefused { .. } => REFUSED,
+            Error::NotAuthorized { .. } | Error::QuotaExceeded { .. } => FOR_GOOD,
+            _ => return Err(error),
+        };
+        self.leave(id, error.to_string(), patience);
+        Ok(())
+    }
+
+    /// Where the removal stands; `waited` is how many seconds were waited since the look that `progress` is
+    /// of. EC2 may go on showing what it has accepted to remove, so that only finding less is progress.
+    pub(crate) fn standing(self, progress: &mut Progress, waited: u64) -> Standing {
+        if self.found == 0 {
+            return Standing::NothingLeft;
+        }
+        let is_less = progress.found.is_none_or(|before| self.found < before);
+        let stuck_seconds = if is_less { 0 } else { progress.stuck_seconds + waited };
+        *progress = Progress { found: Some(self.found), stuck_seconds };
+        let leftovers: Vec<_> = self.left.iter().map(|one| format!("{} stays: {}", one.id, one.why)).collect();
+        let leftovers = leftovers.join("; ");
+        if self.removed == 0 && !self.left.is_empty() && self.left.iter().all(|one| one.patience <= stuck_seconds) {
+            return Standing::Stuck(leftovers);
+        }
+        let wait = if is_less { SHORTLY } else { (waited * 2).clamp(SHORTLY, LONGEST_WAIT) };
+        let reason = if leftovers.is_empty() { "EC2 still shows what is removed".to_owned() } else { leftovers };
+        Standing::LookAgain(wait, reason)
+    }
+}
+
+/// What protects the image from deregistration.
+pub(crate) fn protection(image: &Image) -> Option<&str> {
+    image.deregistration_protection().filter(|protection| *protection != "disabled")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(id: &str, patience: u64) -> Removal {
+        let mut removal = Removal { found: 1, ..Removal::default() };
+        removal.leave(id, "for a reason", patience);
+        removal
+    }
+
+    #[test]
+    fn what_only_a_person_can_change_is_given_up_at_once_and_what_may_pass_after_a_while() {
+        let stuck = Standing::Stuck("snap-1 stays: for a reason".to_owned());
+        assert_eq!(left("snap-1", FOR_GOOD).standing(&mut Progress::default(), 0), stuck);
+        let mut progress = Progress::default();
+        let mut waited = 0;
+        let mut looks = 0;
+        while let Standing::LookAgain(wait, _) = left("snap-1", REFUSED).standing(&mut progress, waited) {
+            (waited, looks) = (wait, looks + 1);
+        }
+        assert!((REFUSED..2 * REFUSED).contains(&progress.stuck_seconds) && looks > 2, "{progress:?}");
+    }
+
+    #[test]
+    fn a_look_that_finds_less_is_progress() {
+        let mut progress = Progress { found: Some(2), stuck_seconds: 600 };
+        assert!(matches!(left("snap-1", REFUSED).standing(&mut progress, 60), Standing::LookAgain(SHORTLY, _)));
+        assert_eq!(progress.stuck_seconds, 0);
+    }
+}

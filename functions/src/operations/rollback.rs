@@ -1,0 +1,187 @@
+//! A rollback: undoes what a run's operations did, once Step Functions says that nobody wants it.
+//!
+//! The run itself asks for it when an operation fails; for a run that was aborted or has timed out, and for
+//! what is left later, the functions of [`crate::events`] do.
+
+mod children;
+mod failure;
+mod verdict;
+
+use std::ops::ControlFlow;
+
+use aws_sdk_ec2::types::{Image, Snapshot};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::verdict::REMEMBERED;
+use self::verdict::Verdict;
+use super::{
+    OPERATIONS, Operation,
+    ended_run::EndedRun,
+    removal::{Progress, Standing},
+};
+use crate::{
+    app::App,
+    aws::ec2,
+    error::{Error, Failure},
+    machine::{answer, call},
+    model::run::{RUN_TAG, Run},
+};
+
+/// The longest wait between looks that find nothing, in seconds.
+const LONGEST_WAIT: u64 = 30;
+/// Seconds until Step Functions is asked again about a run that still runs.
+const ASK_AGAIN: u64 = 15;
+
+/// Undoes what a run did.
+#[derive(Debug)]
+pub struct Rollback;
+
+/// What a rollback is told by the run itself; nothing where somebody else asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Arguments {
+    /// The operation that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedOperation>,
+}
+
+/// An operation of a plan that failed, as the lifecycle machine knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedOperation {
+    /// Its position in the plan, from 1 on.
+    pub position: usize,
+    /// What the plan says about it.
+    pub planned: Planned,
+    /// What its state caught; of the cause, the beginning.
+    pub caught: Failure,
+}
+
+/// What a rollback needs of a plan's operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Planned {
+    /// Its name.
+    pub operation: String,
+    /// Its timeout, in seconds.
+    pub timeout_seconds: u64,
+    /// Whether the run keeps its image from the operation's beginning on.
+    pub keeps_image: bool,
+    /// What the error is to say besides.
+    pub note: String,
+}
+
+/// What a rollback knows between two calls.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Memory {
+    /// Why the run fails; only the first look can tell, before it stops what runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<Failure>,
+    /// For how long looks have found nothing, in seconds.
+    quiet_seconds: u64,
+    #[serde(flatten)]
+    progress: Progress,
+}
+
+/// What a rollback gives.
+#[derive(Clone, Debug, Serialize)]
+pub struct Output {
+    /// The error that the run fails with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+type Call = call::Call<Arguments, Memory>;
+type Answer = answer::Answer<Memory, Output>;
+
+impl Operation for Rollback {
+    const NAME: &'static str = "rollback";
+    type Arguments = Arguments;
+    type Memory = Memory;
+    type Output = Output;
+
+    async fn begin(app: &App, mut call: Call) -> Result<Answer, Error> {
+        match look(app, &mut call).await {
+            // Trying again does not help; the run ends with this, and must name what it leaves.
+            Err(error @ (Error::NotAuthorized { .. } | Error::CallRefused { .. } | Error::InvalidSetting { .. })) => {
+                let ids = tagged(app, &call.run).await;
+                let leftovers = ids.into_iter().chain([error.to_string()]).collect::<Vec<_>>().join("; ");
+                Ok(left_behind(call, leftovers))
+            }
+            answer => answer,
+        }
+    }
+}
+
+async fn look(app: &App, call: &mut Call) -> Result<Answer, Error> {
+    let run = match verdict::ask(app, call).await? {
+        Verdict::Undo(run) => run,
+        Verdict::Keep(why) => return Ok(kept(call, why)),
+        Verdict::AskAgain => {
+            return Ok(Answer::pending(ASK_AGAIN, "Step Functions says that the run still runs", call.memory.clone()));
+        }
+    };
+    let settles = match undo(app, call, &run).await? {
+        ControlFlow::Break(answer) => return Ok(answer),
+        ControlFlow::Continue(settles_seconds) => settles_seconds,
+    };
+    call.memory.quiet_seconds += call.wait_seconds;
+    let quiet = call.memory.quiet_seconds;
+    if quiet < settles {
+        let wait = (settles - quiet).min(LONGEST_WAIT);
+        return Ok(Answer::pending(wait, "a call that was cut off may still make an image", call.memory.clone()));
+    }
+    Ok(done(call, "nothing of the run is left"))
+}
+
+/// Undoes the operations, the last one first; one after the other, so that each finds what those after it
+/// have left undone. Gives the answer, or, where nothing is found, for how many seconds that must stay so.
+async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<Answer, u64>, Error> {
+    let mut settles_seconds = 0;
+    for room in OPERATIONS.iter().rev() {
+        let undone = (room.undo)(app, run).await?;
+        settles_seconds = settles_seconds.max(undone.settles_seconds);
+        match undone.removal.standing(&mut call.memory.progress, call.wait_seconds) {
+            Standing::NothingLeft => {}
+            Standing::LookAgain(wait, reason) => {
+                // What has just been found says that more may come.
+                call.memory.quiet_seconds = 0;
+                return Ok(ControlFlow::Break(Answer::pending(wait, reason, call.memory.clone())));
+            }
+            Standing::Stuck(leftovers) => return Ok(ControlFlow::Break(left_behind(call.clone(), leftovers))),
+        }
+    }
+    Ok(ControlFlow::Continue(settles_seconds))
+}
+
+/// What the run made stays; the error names it.
+fn kept(call: &mut Call, why: &str) -> Answer {
+    if let (Some(failure), Some(image_id)) = (&mut call.memory.failure, &call.results.id) {
+        failure.message = format!("{}; the new image is {image_id}", failure.message);
+    }
+    done(call, why)
+}
+
+fn done(call: &Call, why: &str) -> Answer {
+    Answer::succeeded(Output { error: call.memory.failure.clone() }, why, call.memory.clone())
+}
+
+/// The rollback fails: what is left, and why the run failed before.
+fn left_behind(call: Call, leftovers: String) -> Answer {
+    let tag = format!("all that is left has the tag {RUN_TAG} = {}", call.run.arn());
+    let failure = call.memory.failure.clone().or(call.arguments.failed.as_ref().map(failure::caught));
+    let leftovers = match failure {
+        Some(failure) => format!("{}: {}; and the rollback: {leftovers}; {tag}", failure.name, failure.message),
+        None => format!("{leftovers}; {tag}"),
+    };
+    Answer::failed(Error::LeftoversRemain { leftovers }, call.memory)
+}
+
+/// The ids of all that carries the run's tag, as far as they can be had.
+async fn tagged(app: &App, run: &Run) -> Vec<String> {
+    let images = ec2::images_of_run(&app.ec2, run).await.unwrap_or_default();
+    let snapshots = ec2::snapshots_of_run(&app.ec2, run).await.unwrap_or_default();
+    let ids = images.iter().filter_map(Image::image_id).chain(snapshots.iter().filter_map(Snapshot::snapshot_id));
+    ids.map(str::to_owned).collect()
+}

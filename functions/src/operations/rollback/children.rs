@@ -1,0 +1,115 @@
+//! The executions of a run's operations: how each ended, and what it last knew.
+
+use aws_sdk_sfn::{
+    Client,
+    operation::describe_execution::DescribeExecutionOutput,
+    types::{ExecutionStatus, HistoryEvent},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{aws::step_functions, error::Error, model::run::Run, operations::ended_run::Child};
+
+/// How many of the latest events of an execution's history are read: more than its last state has, its
+/// retries included.
+const EVENTS: i32 = 50;
+
+/// What a rollback stops an execution with, so that a later look knows who did it.
+pub(super) const STOPPED_BY_ROLLBACK: &str = "RolledBack";
+
+/// The run's operations, in the order in which they began.
+pub(super) async fn of(client: &Client, operation_machine_arn: &str, run: &Run) -> Result<Vec<Child>, Error> {
+    let mut children = vec![];
+    loop {
+        let arn = run.operation(operation_machine_arn, children.len() + 1);
+        let Some(execution) = step_functions::execution(client, &arn).await? else { return Ok(children) };
+        let events = step_functions::latest_events(client, &arn, EVENTS).await?.unwrap_or_default();
+        children.push(child(arn, execution, &events));
+    }
+}
+
+/// Stops those that still run.
+pub(super) async fn stop(client: &Client, children: &[Child]) -> Result<(), Error> {
+    for child in children.iter().filter(|child| child.status == ExecutionStatus::Running) {
+        step_functions::stop(client, &child.arn, STOPPED_BY_ROLLBACK, "the run is rolled back").await?;
+    }
+    Ok(())
+}
+
+/// What a rollback reads of the document that goes round in the operation machine.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Document {
+    operation: String,
+    keeps_image: bool,
+    reason: Option<String>,
+    memory: Value,
+}
+
+fn child(arn: String, execution: DescribeExecutionOutput, events: &[HistoryEvent]) -> Child {
+    let input = parsed(execution.input()).unwrap_or_default();
+    let entered = events.iter().find_map(|event| event.state_entered_event_details());
+    let latest = entered.and_then(|entered| parsed(entered.input())).unwrap_or_default();
+    Child {
+        arn,
+        operation: input.operation,
+        keeps_image: input.keeps_image,
+        reason: latest.reason,
+        memory: latest.memory,
+        status: execution.status,
+        error: execution.error,
+        cause: execution.cause,
+    }
+}
+
+/// A document that was cut off is none.
+fn parsed(json: Option<&str>) -> Option<Document> {
+    serde_json::from_str(json?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sfn::{
+        primitives::DateTime,
+        types::{HistoryEventType, StateEnteredEventDetails},
+    };
+
+    use super::*;
+
+    fn entered(input: &str) -> HistoryEvent {
+        let details = StateEnteredEventDetails::builder().name("Wait").input(input).build().unwrap();
+        let event = HistoryEvent::builder().timestamp(DateTime::from_secs(0)).id(1);
+        event.r#type(HistoryEventType::WaitStateEntered).state_entered_event_details(details).build().unwrap()
+    }
+
+    fn child_of(events: &[HistoryEvent]) -> Child {
+        let execution = DescribeExecutionOutput::builder()
+            .execution_arn("arn")
+            .state_machine_arn("arn")
+            .start_date(DateTime::from_secs(0))
+            .status(ExecutionStatus::Aborted)
+            .input(r#"{"operation": "create", "keepsImage": true}"#)
+            .build()
+            .unwrap();
+        child("arn".to_owned(), execution, events)
+    }
+
+    #[test]
+    fn what_an_operation_last_knew_is_the_input_of_the_state_it_entered_last() {
+        let events = [
+            entered(r#"{"reason": "because", "memory": {"imageId": "ami-1"}}"#),
+            entered(r#"{"reason": "before", "memory": {}}"#),
+        ];
+        let child = child_of(&events);
+        assert_eq!((child.operation.as_str(), child.keeps_image), ("create", true));
+        assert_eq!((child.reason.as_deref(), &child.memory["imageId"]), (Some("because"), &"ami-1".into()));
+    }
+
+    #[test]
+    fn a_document_that_was_cut_off_or_is_not_there_tells_nothing() {
+        for events in [vec![entered(r#"{"memory": {"ima"#)], vec![]] {
+            let child = child_of(&events);
+            assert_eq!((child.reason, child.memory), (None, Value::Null));
+        }
+    }
+}

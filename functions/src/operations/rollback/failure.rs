@@ -1,0 +1,130 @@
+//! Why a run fails, told by how its operation's execution ended.
+
+use aws_sdk_sfn::types::ExecutionStatus;
+
+use super::{FailedOperation, children::STOPPED_BY_ROLLBACK};
+use crate::{
+    error::{Error, Failure},
+    operations::ended_run::Child,
+};
+
+/// What a state catches when its timeout ends it.
+const TIMEOUT: &str = "States.Timeout";
+/// What begins the errors of Step Functions itself, which no execution may fail with.
+const RESERVED: &str = "States.";
+
+/// The error that a run fails with after its operation, as its execution shows it before anybody stops it.
+pub(super) fn of(failed: &FailedOperation, child: Option<&Child>) -> Failure {
+    let failure = child.map_or_else(|| caught(failed), |child| of_child(failed, child));
+    with_note(failure, &failed.planned.note)
+}
+
+/// The error that the machine's state caught, where the execution tells nothing.
+pub(super) fn caught(failed: &FailedOperation) -> Failure {
+    let execution = format!("of the {} (operation {} of the run)", failed.planned.operation, failed.position);
+    let reason = format!("{}: {}", failed.caught.name, failed.caught.message);
+    Error::OperationFailed { execution, reason }.into()
+}
+
+fn of_child(failed: &FailedOperation, child: &Child) -> Failure {
+    let reason = child.reason.clone().unwrap_or_else(|| "it had not begun".to_owned());
+    let stopped_by_us = child.error.as_deref() == Some(STOPPED_BY_ROLLBACK);
+    match child.status {
+        ExecutionStatus::Aborted if failed.caught.name != TIMEOUT && !stopped_by_us => {
+            Error::OperationStopped { execution: child.arn.clone(), reason }.into()
+        }
+        ExecutionStatus::Failed => {
+            let (error, cause) = (child.error.clone().unwrap_or_default(), child.cause.clone().unwrap_or_default());
+            if error.is_empty() || error.starts_with(RESERVED) {
+                let reason = format!("{error}: {cause}");
+                Error::OperationFailed { execution: child.arn.clone(), reason }.into()
+            } else {
+                Failure { name: error, message: cause }
+            }
+        }
+        // It ran on after its timeout, until somebody stopped it.
+        ExecutionStatus::Aborted | ExecutionStatus::Running | ExecutionStatus::TimedOut => Error::TimedOut {
+            operation: failed.planned.operation.clone(),
+            seconds: failed.planned.timeout_seconds,
+            reason,
+        }
+        .into(),
+        _ => caught(failed),
+    }
+}
+
+fn with_note(failure: Failure, note: &str) -> Failure {
+    if note.is_empty() {
+        return failure;
+    }
+    Failure { message: format!("{}; {note}", failure.message), ..failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{super::Planned, *};
+
+    fn failed(error: &str) -> FailedOperation {
+        FailedOperation {
+            position: 1,
+            planned: Planned {
+                operation: "create".into(),
+                timeout_seconds: 180,
+                keeps_image: false,
+                note: "ami-1 still exists".into(),
+            },
+            caught: Failure { name: error.into(), message: String::new() },
+        }
+    }
+
+    fn child(status: ExecutionStatus, error: &str) -> Child {
+        Child {
+            arn: "arn:child".into(),
+            operation: "create".into(),
+            status,
+            error: Some(error.into()),
+            cause: Some("the name is taken".into()),
+            keeps_image: false,
+            reason: Some("EC2 has made 43 % of the slowest snapshot".into()),
+            memory: Value::Null,
+        }
+    }
+
+    #[test]
+    fn the_error_says_how_the_execution_ended_what_it_waited_for_and_the_plans_note() {
+        let timed_out = "TimedOut: the create took longer than its timeout of 180 seconds (timeouts.create): EC2 has made 43 % of the slowest snapshot; ami-1 still exists";
+        for (caught, status, error, expected) in [
+            ("States.TaskFailed", ExecutionStatus::Failed, "NameTaken", "NameTaken: the name is taken; ami-1"),
+            ("States.Timeout", ExecutionStatus::Running, "", timed_out),
+            ("States.Timeout", ExecutionStatus::Aborted, "States.TaskAborted", timed_out),
+            // A first attempt of the rollback stopped it, and its answer was lost.
+            ("States.TaskFailed", ExecutionStatus::Aborted, "RolledBack", timed_out),
+            ("States.TaskFailed", ExecutionStatus::TimedOut, "States.Timeout", timed_out),
+            (
+                "States.TaskFailed",
+                ExecutionStatus::Aborted,
+                "",
+                "OperationStopped: the execution arn:child was stopped",
+            ),
+            (
+                "States.TaskFailed",
+                ExecutionStatus::Failed,
+                "States.Runtime",
+                "OperationFailed: the execution arn:child",
+            ),
+        ] {
+            let failure = of(&failed(caught), Some(&child(status, error)));
+            let text = format!("{}: {}", failure.name, failure.message);
+            assert!(text.starts_with(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_operation_that_never_started_fails_with_what_the_machine_caught() {
+        let failure = of(&failed("StepFunctions.ExecutionLimitExceededException"), None);
+        assert_eq!(failure.name, "OperationFailed");
+        assert!(failure.message.contains("StepFunctions.ExecutionLimitExceededException"), "{}", failure.message);
+    }
+}

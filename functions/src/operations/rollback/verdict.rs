@@ -1,0 +1,80 @@
+//! Whether a run may be rolled back: Step Functions is asked about it, and what still runs is stopped.
+
+use std::time::SystemTime;
+
+use aws_sdk_ec2::primitives::DateTime;
+use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
+
+use super::{Call, children, failure};
+use crate::{
+    app::App,
+    aws::step_functions,
+    error::Error,
+    operations::ended_run::{Child, EndedRun},
+};
+
+/// For how long, in seconds, Step Functions may say that a run still runs that has ended.
+const SHOWS_THE_END_WITHIN: u64 = 60;
+/// For how long after its end a run is rolled back, in seconds. Step Functions forgets an execution
+/// after 90 days.
+pub(crate) const REMEMBERED: i64 = 30 * 24 * 3600;
+
+/// What is to be done about a run.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Undo what its operations did.
+    Undo(EndedRun),
+    /// Somebody wants it, or nobody knows.
+    Keep(&'static str),
+    /// The run still runs, or Step Functions does not show its end yet.
+    AskAgain,
+}
+
+/// Asks Step Functions about the run and its operations, notes why it failed, and stops what still runs.
+pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
+    let machines = app.settings.machines()?;
+    let run = &call.run;
+    if !run.is_of(&machines.lifecycle) {
+        return Ok(Verdict::Keep("it is no run of this deployment"));
+    }
+    let rolls_itself_back = call.execution == run.rollback(&machines.operation);
+    let Some(execution) = step_functions::execution(&app.step_functions, run.arn()).await? else {
+        return Ok(Verdict::Keep("Step Functions does not know the run"));
+    };
+    match execution.status {
+        ExecutionStatus::Succeeded => return Ok(Verdict::Keep("the run has succeeded")),
+        ExecutionStatus::Running | ExecutionStatus::PendingRedrive if !rolls_itself_back => {
+            if call.waited() < SHOWS_THE_END_WITHIN {
+                return Ok(Verdict::AskAgain);
+            }
+            return Err(Error::RunKept { run: run.arn().to_owned() });
+        }
+        _ => {}
+    }
+    // Its operations' executions are forgotten before it is, and they tell what to keep.
+    if is_over_for_long(&execution) {
+        return Ok(Verdict::Keep("the run has ended too long ago"));
+    }
+    let children = children::of(&app.step_functions, &machines.operation, run).await?;
+    if let Some(failed) = &call.arguments.failed
+        && call.memory.failure.is_none()
+    {
+        call.memory.failure = Some(failure::of(failed, children.get(failed.position.wrapping_sub(1))));
+    }
+    children::stop(&app.step_functions, &children).await?;
+    if keeps_its_image(call, &children) {
+        return Ok(Verdict::Keep("the run keeps its image from this operation on"));
+    }
+    Ok(Verdict::Undo(EndedRun { run: run.clone(), started: execution.start_date, rolls_itself_back, children }))
+}
+
+fn is_over_for_long(execution: &DescribeExecutionOutput) -> bool {
+    let now = DateTime::from(SystemTime::now()).secs();
+    execution.stop_date.is_some_and(|end| end.secs() < now - REMEMBERED)
+}
+
+/// Whether an operation has begun, or should have, from which on the run keeps its image, as its plan says.
+fn keeps_its_image(call: &Call, children: &[Child]) -> bool {
+    let failed = call.arguments.failed.as_ref();
+    failed.is_some_and(|failed| failed.planned.keeps_image) || children.iter().any(|child| child.keeps_image)
+}

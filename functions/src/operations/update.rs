@@ -1,0 +1,110 @@
+//! An update: an image's tags, description and deprecation time become those of the plan.
+
+mod change;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use self::change::Change;
+use super::{
+    Operation,
+    attributes::{self, Attributes},
+    ownership,
+};
+use crate::{
+    app::App,
+    aws::ec2,
+    error::Error,
+    machine::{answer, call},
+    model::{deprecation::Deprecation, ids::ImageId, tags::Tags},
+};
+
+/// Seconds until the next look.
+const SHORTLY: u64 = 5;
+/// How many looks in a row must find a value changed back before somebody else has changed it: EC2 may
+/// show an older value for a while.
+const LOOKS_TO_BE_SURE: u8 = 3;
+
+/// Changes an image.
+#[derive(Debug)]
+pub struct Update;
+
+/// What changes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Arguments {
+    /// The image; none for the one that the run has made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<ImageId>,
+    /// Its new description; empty to remove it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its new deprecation time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deprecation: Option<Deprecation>,
+    /// All the tags it is to have, the reserved ones left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Tags>,
+    /// Whether the deployment lets a request change an image that no run made.
+    pub allow_unmanaged_images: bool,
+}
+
+/// What an update knows between two calls.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Memory {
+    /// The request's fields that EC2 has shown as the plan wants them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    shown: BTreeSet<String>,
+    /// How many looks in a row have found one of these changed, and nothing else missing.
+    changed_back: u8,
+}
+
+type Call = call::Call<Arguments, Memory>;
+type Answer = answer::Answer<Memory, Attributes>;
+
+impl Operation for Update {
+    const NAME: &'static str = "update";
+    type Arguments = Arguments;
+    type Memory = Memory;
+    type Output = Attributes;
+
+    /// Sends what EC2 has never shown; done once it shows everything. It serves as its own next look.
+    async fn begin(app: &App, mut call: Call) -> Result<Answer, Error> {
+        let update = &call.arguments;
+        let Some(image_id) = update.image_id.clone().or(call.results.id.clone()) else {
+            return Err(Error::invalid("imageId", "must be the id of the image, unless the run has made one"));
+        };
+        let image = ec2::image(&app.ec2, &image_id).await?;
+        let image = image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })?;
+        ownership::check_change(&image, update.allow_unmanaged_images, app.settings.machines()?)?;
+        let mut change = Change::missing(&app.ec2, update, &image).await?;
+        let missing = change.fields();
+        let shown = change::fields_of(update).into_iter().filter(|field| !missing.contains(field));
+        call.memory.shown.extend(shown.map(str::to_owned));
+        if missing.is_empty() {
+            let attributes = attributes::of(app, &image, call.results.snapshot_without_reboot).await?;
+            return Ok(Answer::succeeded(attributes, "EC2 shows the new values", call.memory));
+        }
+        change.leave_out(&call.memory.shown);
+        if change.fields().is_empty() {
+            return changed_back(call, &image_id, &missing.join(", "));
+        }
+        call.memory.changed_back = 0;
+        change.send(&app.ec2, &image_id).await?;
+        tracing::info!(?change, "the changes are sent");
+        let reason = format!("EC2 does not show the new {} yet", change.fields().join(", "));
+        Ok(Answer::pending(call.growing(SHORTLY), reason, call.memory))
+    }
+}
+
+/// Everything has been shown once, and some of it is something else now.
+fn changed_back(mut call: Call, image_id: &ImageId, fields: &str) -> Result<Answer, Error> {
+    call.memory.changed_back += 1;
+    if call.memory.changed_back < LOOKS_TO_BE_SURE {
+        let reason = format!("EC2 has shown the new {fields}, and shows something else now");
+        return Ok(Answer::pending(SHORTLY, reason, call.memory));
+    }
+    Err(Error::ImageChangedMeanwhile { image_id: image_id.to_string(), fields: fields.to_owned() })
+}

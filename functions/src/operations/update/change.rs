@@ -1,0 +1,158 @@
+//! What of an update EC2 does not show, and the calls that change it.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::{
+    Client,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{AttributeValue, Image, Tag},
+};
+
+use super::Arguments;
+use crate::{
+    aws::{ec2, error_codes},
+    error::Error,
+    model::{
+        deprecation::{Deprecation, DeprecationTime},
+        ids::{ImageId, SnapshotId},
+        tags::{self, Tags},
+    },
+};
+
+const DESCRIPTION: &str = "description";
+const DEPRECATION_TIME: &str = "deprecationTime";
+const TAGS: &str = "tags";
+
+/// The request's fields that an update sets.
+pub(super) fn fields_of(update: &Arguments) -> Vec<&'static str> {
+    let fields = [
+        (DESCRIPTION, update.description.is_some()),
+        (DEPRECATION_TIME, update.deprecation.is_some()),
+        (TAGS, update.tags.is_some()),
+    ];
+    fields.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field).collect()
+}
+
+/// What EC2 does not show.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    description: Option<String>,
+    deprecation: Option<Deprecation>,
+    /// Tags to put on, and the resources that lack one of them.
+    tags: (Tags, Vec<String>),
+    /// Tag keys to take off, and the resources that have one of them.
+    keys: (BTreeSet<String>, Vec<String>),
+}
+
+impl Change {
+    /// What the image and its snapshots do not show of an update.
+    pub(super) async fn missing(client: &Client, update: &Arguments, image: &Image) -> Result<Self, Error> {
+        let mut missing = Self {
+            description: update.description.clone().filter(|wanted| wanted != image.description().unwrap_or_default()),
+            deprecation: update.deprecation.filter(|wanted| !shows(image, *wanted)),
+            ..Self::default()
+        };
+        if let Some(tags) = &update.tags {
+            missing.tags.0 = tags.clone();
+            missing.compare(image.image_id(), image.tags());
+            let ids: Vec<_> = ec2::snapshot_ids(image).map(SnapshotId::from).collect();
+            for snapshot in &ec2::snapshots(client, &ids).await? {
+                missing.compare(snapshot.snapshot_id(), snapshot.tags());
+            }
+        }
+        Ok(missing)
+    }
+
+    fn compare(&mut self, id: Option<&str>, shown: &[Tag]) {
+        let id = id.unwrap_or_default().to_owned();
+        let mut shown = tags::shown_by_ec2(shown);
+        shown.retain(|key, _| !tags::is_reserved(key));
+        let wanted = &self.tags.0;
+        let extra: Vec<_> = shown.keys().filter(|key| !wanted.contains_key(*key)).cloned().collect();
+        if !extra.is_empty() {
+            self.keys.0.extend(extra);
+            self.keys.1.push(id.clone());
+        }
+        if wanted.iter().any(|(key, value)| shown.get(key) != Some(value)) {
+            self.tags.1.push(id);
+        }
+    }
+
+    /// The request's fields that are to be sent.
+    pub(super) fn fields(&self) -> Vec<&'static str> {
+        let fields = [
+            (DESCRIPTION, self.description.is_some()),
+            (DEPRECATION_TIME, self.deprecation.is_some()),
+            (TAGS, !self.tags.1.is_empty() || !self.keys.1.is_empty()),
+        ];
+        fields.into_iter().filter(|(_, is_missing)| *is_missing).map(|(field, _)| field).collect()
+    }
+
+    /// Leaves out the fields that EC2 has shown before: somebody else has changed them since.
+    pub(super) fn leave_out(&mut self, shown: &BTreeSet<String>) {
+        if shown.contains(DESCRIPTION) {
+            self.description = None;
+        }
+        if shown.contains(DEPRECATION_TIME) {
+            self.deprecation = None;
+        }
+        if shown.contains(TAGS) {
+            (self.tags.1, self.keys.1) = (vec![], vec![]);
+        }
+    }
+
+    /// Sends it. What EC2 may refuse for its value goes first, the tags last.
+    pub(super) async fn send(&self, client: &Client, image_id: &ImageId) -> Result<(), Error> {
+        let id = image_id.as_str();
+        if let Some(description) = &self.description {
+            let value = AttributeValue::builder().value(description).build();
+            let answer = client.modify_image_attribute().image_id(id).description(value).send().await;
+            answer.map_err(|error| refused("ec2:ModifyImageAttribute", image_id, &error))?;
+        }
+        match self.deprecation {
+            Some(Deprecation::At(time)) => {
+                let request = client.enable_image_deprecation().image_id(id).deprecate_at(time.to_date_time());
+                request.send().await.map_err(|error| refused("ec2:EnableImageDeprecation", image_id, &error))?;
+            }
+            Some(Deprecation::Never) => {
+                let answer = client.disable_image_deprecation().image_id(id).send().await;
+                answer.map_err(|error| refused("ec2:DisableImageDeprecation", image_id, &error))?;
+            }
+            None => {}
+        }
+        if !self.keys.1.is_empty() {
+            // First off, then on: a resource has room for 50 tags.
+            let keys = self.keys.0.iter().map(|key| Tag::builder().key(key).build()).collect();
+            let request = client.delete_tags().set_resources(Some(self.keys.1.clone())).set_tags(Some(keys));
+            request.send().await.map_err(|error| refused("ec2:DeleteTags", image_id, &error))?;
+        }
+        if !self.tags.1.is_empty() {
+            let tags = self.tags.0.iter().map(|(key, value)| ec2::tag(key, value)).collect();
+            let request = client.create_tags().set_resources(Some(self.tags.1.clone())).set_tags(Some(tags));
+            request.send().await.map_err(|error| refused("ec2:CreateTags", image_id, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The error of a call that changes the image; one that a delete has removed meanwhile is not found.
+fn refused<E>(action: &'static str, image_id: &ImageId, error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error_codes::code(error) {
+        Some(error_codes::IMAGE_NOT_FOUND | error_codes::IMAGE_UNAVAILABLE) => {
+            Error::ImageNotFound { image_id: image_id.to_string() }
+        }
+        _ => error_codes::unexpected(action, error),
+    }
+}
+
+fn shows(image: &Image, wanted: Deprecation) -> bool {
+    let shown = image.deprecation_time().filter(|text| !text.is_empty());
+    match wanted {
+        Deprecation::Never => shown.is_none(),
+        Deprecation::At(time) => shown.and_then(DeprecationTime::parse) == Some(time),
+    }
+}

@@ -1,0 +1,88 @@
+//! The first state of a run: reads the request, refuses it before anything is touched, and lays out the
+//! run's operations. Nothing reads the request a second time.
+
+mod fields;
+mod placeholders;
+mod replace;
+pub mod request;
+
+use std::time::SystemTime;
+
+use aws_sdk_ec2::primitives::DateTime;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::request::{Planner, Request};
+use crate::{app::App, error::Error, model::run::Run, operations::Operation};
+
+/// What the lifecycle machine sends.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    run: Run,
+    start_time: String,
+    request: Value,
+}
+
+/// What the run is to do: the input of the lifecycle machine's loop.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    run: Run,
+    operations: Vec<Planned>,
+    rollback_timeout_seconds: u64,
+    /// How many of the operations are done.
+    done: usize,
+    /// What they gave.
+    results: Value,
+}
+
+/// One operation of a plan.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Planned {
+    operation: &'static str,
+    timeout_seconds: u64,
+    /// Whether the run keeps its image from here on, whatever happens.
+    keeps_image: bool,
+    /// What the run's error is to say besides, should the operation fail.
+    note: String,
+    arguments: Value,
+}
+
+impl Planned {
+    fn new<O: Operation>(timeout_seconds: u64, arguments: &O::Arguments) -> Result<Self, Error> {
+        let arguments =
+            serde_json::to_value(arguments).map_err(|error| Error::invalid("arguments", error.to_string()))?;
+        Ok(Self { operation: O::NAME, timeout_seconds, keeps_image: false, note: String::new(), arguments })
+    }
+
+    fn note(self, note: &str) -> Self {
+        Self { note: note.to_owned(), ..self }
+    }
+
+    fn keeping_the_image(self) -> Self {
+        Self { keeps_image: true, ..self }
+    }
+}
+
+/// Reads the whole request and lays out the run's operations.
+///
+/// # Errors
+///
+/// `InvalidRequest`, naming the field, and the refusals of a replace that could only fail.
+pub async fn handle(app: &App, input: Value) -> Result<Plan, Error> {
+    let Input { run, start_time, request } = serde_json::from_value(input)
+        .map_err(|error| Error::invalid("input", format!("must be what the lifecycle machine sends: {error}")))?;
+    run.check_name()?;
+    let now = DateTime::from(SystemTime::now()).secs();
+    let request = placeholders::render(&app.ec2, &run, &start_time, request).await?;
+    let request = Request::parse(&request, now)?;
+    let timeouts = request.timeouts.over(app.settings.timeouts.clone()?);
+    let default_tags = app.settings.default_tags()?;
+    let planner = Planner { app, start_time: &start_time, now, timeouts, default_tags };
+    let operations = planner.operations(&request.action).await?;
+    tracing::info!(?operations, "the request is valid");
+    let rollback_timeout_seconds = timeouts.rollback();
+    Ok(Plan { run, operations, rollback_timeout_seconds, done: 0, results: Value::Object(serde_json::Map::new()) })
+}

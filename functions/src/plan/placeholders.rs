@@ -1,0 +1,156 @@
+//! An image's name with placeholders, such as `web-{{date}}`, so that every run of a schedule makes
+//! an image of another name.
+//!
+//! All times are the execution's start, in UTC: a retry renders the same name.
+
+use aws_sdk_ec2::Client;
+use chrono::DateTime;
+use serde_json::{Map, Value};
+
+use super::fields::is_name_character;
+use crate::{
+    aws::ec2,
+    error::Error,
+    model::{ids::InstanceId, run::Run},
+};
+
+const OPEN: &str = "{{";
+const CLOSE: &str = "}}";
+const PLACEHOLDERS: &str = "a placeholder must be {{date}}, {{time}}, {{instanceId}}, {{instanceName}} or {{runId}}";
+
+/// What a placeholder stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Placeholder {
+    Date,
+    Time,
+    InstanceId,
+    InstanceName,
+    RunId,
+}
+
+/// A piece of a name.
+#[derive(Debug, PartialEq)]
+enum Piece<'a> {
+    Text(&'a str),
+    Placeholder(Placeholder),
+}
+
+/// The request with its name's placeholders replaced; without one it stays as it is. Length and
+/// characters are checked with the rest of the request.
+pub(crate) async fn render(client: &Client, run: &Run, start_time: &str, mut request: Value) -> Result<Value, Error> {
+    let Value::Object(members) = &mut request else { return Ok(request) };
+    let Some(Value::String(name)) = members.get("name") else { return Ok(request) };
+    if !name.contains(OPEN) {
+        return Ok(request);
+    }
+    let (date, time) = date_and_time(start_time)?;
+    let mut rendered = String::new();
+    for piece in pieces(name)? {
+        match piece {
+            Piece::Text(text) => rendered.push_str(text),
+            Piece::Placeholder(Placeholder::Date) => rendered.push_str(&date),
+            Piece::Placeholder(Placeholder::Time) => rendered.push_str(&time),
+            Piece::Placeholder(Placeholder::InstanceId) => rendered.push_str(source_instance_id(members)?.as_str()),
+            Piece::Placeholder(Placeholder::InstanceName) => {
+                rendered.push_str(&instance_name(client, &source_instance_id(members)?).await?);
+            }
+            Piece::Placeholder(Placeholder::RunId) => rendered.push_str(&fitting(run.name())),
+        }
+    }
+    tracing::info!(name = rendered, "the name's placeholders are replaced");
+    members.insert("name".to_owned(), Value::String(rendered));
+    Ok(request)
+}
+
+fn pieces(name: &str) -> Result<Vec<Piece<'_>>, Error> {
+    let mut pieces = vec![];
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once(OPEN) {
+        let Some((placeholder, after)) = after.split_once(CLOSE) else {
+            return Err(Error::invalid("name", format!("must have {CLOSE} after each {OPEN}; {PLACEHOLDERS}")));
+        };
+        pieces.push(Piece::Text(before));
+        pieces.push(Piece::Placeholder(match placeholder {
+            "date" => Placeholder::Date,
+            "time" => Placeholder::Time,
+            "instanceId" => Placeholder::InstanceId,
+            "instanceName" => Placeholder::InstanceName,
+            "runId" => Placeholder::RunId,
+            _ => return Err(Error::invalid("name", format!("has an unknown placeholder; {PLACEHOLDERS}"))),
+        }));
+        rest = after;
+    }
+    pieces.push(Piece::Text(rest));
+    Ok(pieces)
+}
+
+/// `2026-11-23` and `08-30-05`: a name may have no colon.
+fn date_and_time(start_time: &str) -> Result<(String, String), Error> {
+    let start = DateTime::parse_from_rfc3339(start_time)
+        .map_err(|_| Error::invalid("startTime", "must be the execution's start, in RFC 3339"))?
+        .to_utc();
+    Ok((start.format("%Y-%m-%d").to_string(), start.format("%H-%M-%S").to_string()))
+}
+
+fn source_instance_id(members: &Map<String, Value>) -> Result<InstanceId, Error> {
+    let text = members.get("sourceInstanceId").and_then(Value::as_str).unwrap_or_default();
+    InstanceId::parse("sourceInstanceId", text)
+}
+
+async fn instance_name(client: &Client, instance_id: &InstanceId) -> Result<String, Error> {
+    let Some(instance) = ec2::instance(client, instance_id).await? else {
+        return Err(Error::SourceInstanceNotFound { instance_id: instance_id.to_string() });
+    };
+    let name = instance.tags().iter().find(|tag| tag.key() == Some("Name")).and_then(|tag| tag.value());
+    match name {
+        Some(name) if !name.is_empty() => Ok(fitting(name)),
+        _ => Err(Error::invalid("name", format!("must have no {{{{instanceName}}}}: {instance_id} has no Name tag"))),
+    }
+}
+
+/// The text with a hyphen for each character that a name may not have.
+fn fitting(text: &str) -> String {
+    text.chars().map(|c| if is_name_character(c) { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_text_and_placeholders() {
+        let web = [Piece::Text("web-"), Piece::Placeholder(Placeholder::Date), Piece::Text("")];
+        assert_eq!(pieces("web-{{date}}").unwrap(), web);
+        let two = "{{instanceId}} {{time}}";
+        let count = |name| pieces(name).unwrap().iter().filter(|piece| matches!(piece, Piece::Placeholder(_))).count();
+        assert_eq!(count(two), 2);
+    }
+
+    #[test]
+    fn an_unknown_or_unfinished_placeholder_is_refused_with_those_there_are() {
+        for (name, start) in [
+            ("web-{{day}}", "name: has an unknown placeholder; a placeholder must be {{date}}"),
+            ("web-{{ date }}", "name: has an unknown placeholder"),
+            ("web-{{}}", "name: has an unknown placeholder"),
+            ("web-{{date", "name: must have }} after each {{"),
+            ("web-{{date}}-{{", "name: must have }} after each {{"),
+        ] {
+            let error = pieces(name).unwrap_err().to_string();
+            assert!(error.starts_with(start), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn date_and_time_are_those_of_the_start_in_utc() {
+        let expected = ("2026-11-23".to_owned(), "08-30-05".to_owned());
+        for start in ["2026-11-23T08:30:05Z", "2026-11-23T08:30:05.999Z", "2026-11-23T09:30:05.5+01:00"] {
+            assert_eq!(date_and_time(start).unwrap(), expected, "{start}");
+        }
+        assert_eq!(date_and_time("today").unwrap_err().name(), "InvalidRequest");
+    }
+
+    #[test]
+    fn what_a_name_may_not_have_becomes_a_hyphen() {
+        assert_eq!(fitting("web #1: blue/green, ключ"), "web -1- blue/green- ----");
+    }
+}

@@ -1,0 +1,76 @@
+//! The plan of a replace: a fresh image, and the old one gone.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::Image;
+
+use super::{
+    Planned,
+    request::{Create, Delete, Planner},
+};
+use crate::{
+    aws::ec2,
+    error::Error,
+    model::ids::SnapshotId,
+    operations::{
+        create::{self, source_instance},
+        delete::{self, Snapshots},
+        ownership,
+    },
+};
+
+impl Planner<'_> {
+    /// The new image is made first, so that there is always one. Where both have the same name, which
+    /// is unique in a Region, the old one has to be deregistered first; its snapshots stay until the new
+    /// image is available. Everything that can be checked is checked before.
+    pub(super) async fn replace(&self, create: &Create, delete: &Delete) -> Result<Vec<Planned>, Error> {
+        let (ec2, settings) = (&self.app.ec2, &self.app.settings);
+        let Some(old) = ec2::image(ec2, &delete.image_id).await? else {
+            return Err(Error::ImageNotFound { image_id: delete.image_id.to_string() });
+        };
+        let allow = settings.allow_unmanaged_images;
+        ownership::check_delete(&old, delete.manage_ebs_snapshots, allow, settings.machines()?)?;
+        let instance = ec2::instance(ec2, &create.source_instance_id).await?;
+        source_instance::check(&self.create_arguments(create)?, instance.as_ref())?;
+        let made = self.create(create)?;
+        if old.name() == Some(create.name.as_str()) {
+            return self.of_the_same_name(create, delete, &old, made);
+        }
+        let still_there = format!("{} still exists", delete.image_id);
+        let made = made.into_iter().map(|planned| planned.note(&still_there));
+        let new_one_exists = format!("the delete of {} is not done, and the new image stays", delete.image_id);
+        let delete = self.delete(delete)?.keeping_the_image().note(&new_one_exists);
+        Ok(made.chain([delete]).collect())
+    }
+
+    fn of_the_same_name(
+        &self,
+        create: &Create,
+        delete: &Delete,
+        old: &Image,
+        made: Vec<Planned>,
+    ) -> Result<Vec<Planned>, Error> {
+        let id = &delete.image_id;
+        let snapshot_ids: BTreeSet<_> = ec2::snapshot_ids(old).map(SnapshotId::from).collect();
+        let kept = snapshot_ids.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
+        let note = format!(
+            "{id} was deregistered before, its snapshots are kept: {kept}; aws ec2 register-image makes an image of them \
+             again"
+        );
+        let arguments = self.delete_arguments(delete);
+        let deregister = delete::Arguments { snapshots: Snapshots::Keep, ..arguments.clone() };
+        let first = Planned::new::<delete::Delete>(self.timeouts.delete, &deregister)?
+            .note(&format!("unless {id} is deregistered it still exists; its snapshots are kept: {kept}"));
+        let replacing = create::Arguments { replaced_image_id: Some(id.clone()), ..self.create_arguments(create)? };
+        let replacing = Planned::new::<create::Create>(self.timeouts.create, &replacing)?;
+        let made = [replacing].into_iter().chain(made.into_iter().skip(1)).map(|planned| planned.note(&note));
+        let mut operations: Vec<_> = [first].into_iter().chain(made).collect();
+        if arguments.snapshots == Snapshots::Delete {
+            let follow = delete::Arguments { snapshots: Snapshots::DeleteAfterwards(snapshot_ids), ..arguments };
+            let follow = Planned::new::<delete::Delete>(self.timeouts.delete, &follow)?;
+            let note = format!("the new image stays, and of {id} these snapshots may be left: {kept}");
+            operations.push(follow.keeping_the_image().note(&note));
+        }
+        Ok(operations)
+    }
+}

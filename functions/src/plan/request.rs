@@ -1,0 +1,327 @@
+//! A user's request, the input of the lifecycle machine, and the operations of each of its actions.
+//!
+//! It is read by hand, field by field, so that every error names its field and what it must be, and so that
+//! an update can tell an absent field from a null one. Elsewhere null is as good as absent.
+
+use serde_json::Value;
+
+use super::{Planned, fields::Fields};
+use crate::{
+    app::App,
+    error::Error,
+    model::{
+        deprecation::{Deprecation, DeprecationTime},
+        ids::{ImageId, InstanceId},
+        tags::{self, Tags},
+        timeouts::{RequestedTimeouts, Timeouts},
+    },
+    operations::{create, delete, update},
+};
+
+/// What a user asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// What to do.
+    pub action: Action,
+    /// How long it may take, where the user says so.
+    pub timeouts: RequestedTimeouts,
+}
+
+/// The actions with their arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Make an image.
+    Create(Create),
+    /// Change an image.
+    Update(Update),
+    /// Remove an image and its snapshots.
+    Delete(Delete),
+    /// Make an image and remove an older one.
+    Replace(Create, Delete),
+}
+
+/// What an image is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Create {
+    /// The image's name, unique in the Region.
+    pub name: String,
+    /// The instance it is made from.
+    pub source_instance_id: InstanceId,
+    /// Whether the instance goes on running, with a crash-consistent image.
+    pub snapshot_without_reboot: bool,
+    /// The image's description; empty for none.
+    pub description: String,
+    /// When the image is to be deprecated.
+    pub deprecation_time: Option<DeprecationTime>,
+    /// The user's tags.
+    pub tags: Tags,
+}
+
+/// What changes about an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// The image.
+    pub image_id: ImageId,
+    /// Its new description; empty to remove it.
+    pub description: Option<String>,
+    /// Its new deprecation time.
+    pub deprecation: Option<Deprecation>,
+    /// All the user's tags it is to have.
+    pub tags: Option<Tags>,
+}
+
+/// Which image goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delete {
+    /// The image.
+    pub image_id: ImageId,
+    /// Whether its snapshots go with it; must be said of an image that no run made.
+    pub manage_ebs_snapshots: Option<bool>,
+}
+
+impl Request {
+    /// Checks the whole input; `now` is seconds since 1970, for the deprecation time.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidRequest`, naming the first field that is not what it must be.
+    pub fn parse(input: &Value, now: i64) -> Result<Self, Error> {
+        let mut fields = Fields::of(input)?;
+        let action = fields.text_or("action", "create");
+        let request = match action.as_str() {
+            "create" => Action::Create(read_create(&mut fields, now)?),
+            "update" => Action::Update(read_update(&mut fields, now)?),
+            "delete" => Action::Delete(read_delete(&mut fields)?),
+            "replace" => {
+                let delete = read_delete(&mut fields)?;
+                Action::Replace(read_create(&mut fields, now)?, delete)
+            }
+            _ => return Err(Error::invalid("action", "must be create, update, delete or replace")),
+        };
+        let timeouts = fields.timeouts()?;
+        fields.nothing_else(&action)?;
+        Ok(Self { action: request, timeouts })
+    }
+}
+
+fn read_create(fields: &mut Fields, now: i64) -> Result<Create, Error> {
+    Ok(Create {
+        name: fields.name()?,
+        source_instance_id: fields.instance_id()?,
+        snapshot_without_reboot: fields.flag("snapshotWithoutReboot")?.unwrap_or_default(),
+        description: fields.description()?.unwrap_or_default(),
+        deprecation_time: match fields.deprecation(now)? {
+            Some(Deprecation::At(time)) => Some(time),
+            Some(Deprecation::Never) | None => None,
+        },
+        tags: fields.tags()?.unwrap_or_default(),
+    })
+}
+
+fn read_update(fields: &mut Fields, now: i64) -> Result<Update, Error> {
+    let update = Update {
+        image_id: fields.image_id()?,
+        description: fields.description()?,
+        deprecation: fields.deprecation(now)?,
+        tags: fields.tags()?,
+    };
+    if update.description.is_none() && update.deprecation.is_none() && update.tags.is_none() {
+        return Err(Error::invalid("description, deprecationTime, tags", "must be given, one at least, to update"));
+    }
+    Ok(update)
+}
+
+fn read_delete(fields: &mut Fields) -> Result<Delete, Error> {
+    let manage_ebs_snapshots = fields.flag("manageEbsSnapshots")?;
+    Ok(Delete { image_id: fields.image_id()?, manage_ebs_snapshots })
+}
+
+/// What a plan is made with, besides the request.
+pub(super) struct Planner<'a> {
+    pub(super) app: &'a App,
+    pub(super) start_time: &'a str,
+    /// Seconds since 1970.
+    pub(super) now: i64,
+    pub(super) timeouts: Timeouts,
+    pub(super) default_tags: &'a Tags,
+}
+
+impl Planner<'_> {
+    /// The operations of an action.
+    pub(super) async fn operations(&self, action: &Action) -> Result<Vec<Planned>, Error> {
+        match action {
+            Action::Create(create) => self.create(create),
+            Action::Update(update) => Ok(vec![self.update(update)?]),
+            Action::Delete(delete) => Ok(vec![self.delete(delete)?]),
+            Action::Replace(create, delete) => self.replace(create, delete).await,
+        }
+    }
+
+    /// CreateImage takes no deprecation time: an update sets it.
+    pub(super) fn create(&self, create: &Create) -> Result<Vec<Planned>, Error> {
+        let arguments = self.create_arguments(create)?;
+        let create_image = Planned::new::<create::Create>(self.timeouts.create, &arguments)?;
+        let Some(time) = create.deprecation_time else { return Ok(vec![create_image]) };
+        self.check_deprecation_time(time)?;
+        let deprecate = update::Arguments { deprecation: Some(Deprecation::At(time)), ..Default::default() };
+        Ok(vec![create_image, Planned::new::<update::Update>(self.timeouts.update, &deprecate)?])
+    }
+
+    pub(super) fn create_arguments(&self, create: &Create) -> Result<create::Arguments, Error> {
+        Ok(create::Arguments {
+            name: create.name.clone(),
+            source_instance_id: create.source_instance_id.clone(),
+            snapshot_without_reboot: create.snapshot_without_reboot,
+            description: create.description.clone(),
+            tags: tags::with_defaults(self.default_tags, &create.tags)?,
+            run_started: self.start_time.to_owned(),
+            replaced_image_id: None,
+        })
+    }
+
+    /// EC2 refuses a deprecation time in the past, and a create may take as long as its timeout before it
+    /// is set: an image is not to be lost to that.
+    fn check_deprecation_time(&self, time: DeprecationTime) -> Result<(), Error> {
+        let longest = i64::try_from(self.timeouts.create + self.timeouts.update).unwrap_or(i64::MAX);
+        if time.seconds() >= self.now.saturating_add(longest) {
+            return Ok(());
+        }
+        let problem = format!("must be later than the timeouts of create and update together, {longest} seconds");
+        Err(Error::invalid("deprecationTime", problem))
+    }
+
+    fn update(&self, update: &Update) -> Result<Planned, Error> {
+        let tags = update.tags.as_ref().map(|own| tags::with_defaults(self.default_tags, own)).transpose()?;
+        let arguments = update::Arguments {
+            image_id: Some(update.image_id.clone()),
+            description: update.description.clone(),
+            deprecation: update.deprecation,
+            tags,
+            allow_unmanaged_images: self.app.settings.allow_unmanaged_images,
+        };
+        Planned::new::<update::Update>(self.timeouts.update, &arguments)
+    }
+
+    pub(super) fn delete(&self, delete: &Delete) -> Result<Planned, Error> {
+        Planned::new::<delete::Delete>(self.timeouts.delete, &self.delete_arguments(delete))
+    }
+
+    pub(super) fn delete_arguments(&self, delete: &Delete) -> delete::Arguments {
+        let keeps = delete.manage_ebs_snapshots == Some(false);
+        delete::Arguments {
+            image_id: delete.image_id.clone(),
+            manage_ebs_snapshots: delete.manage_ebs_snapshots,
+            allow_unmanaged_images: self.app.settings.allow_unmanaged_images,
+            snapshots: if keeps { delete::Snapshots::Keep } else { delete::Snapshots::Delete },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn refusal(input: Value) -> String {
+        Request::parse(&input, NOW).unwrap_err().to_string()
+    }
+
+    fn create(extra: Value) -> Value {
+        let mut input = json!({"name": "web-1", "sourceInstanceId": "i-0123456789abcdef0"});
+        if let (Some(input), Value::Object(extra)) = (input.as_object_mut(), extra) {
+            input.extend(extra);
+        }
+        input
+    }
+
+    #[test]
+    fn a_name_and_an_instance_are_enough() {
+        let request = Request::parse(&create(json!({})), NOW).unwrap();
+        assert_eq!(request.timeouts, RequestedTimeouts::default());
+        let Action::Create(create) = request.action else { panic!("{request:?}") };
+        assert!(!create.snapshot_without_reboot);
+        assert_eq!((create.description.as_str(), create.deprecation_time, create.tags), ("", None, Tags::new()));
+    }
+
+    #[test]
+    fn each_wrong_field_is_refused_by_its_name() {
+        for (input, start) in [
+            (json!([]), "input: must be an object"),
+            (json!({}), "name: must be given"),
+            (json!({"name": "web"}), "sourceInstanceId: must be given"),
+            (create(json!({"name": 1})), "name: must be a string"),
+            (create(json!({"name": "ab"})), "name: must have 3 to 128"),
+            (create(json!({"name": "web!"})), "name: must have 3 to 128"),
+            (create(json!({"name": "n".repeat(129)})), "name: must have 3 to 128"),
+            (create(json!({"sourceInstanceId": "ami-0123456789abcdef0"})), "sourceInstanceId: must be i-"),
+            (create(json!({"snapshotWithoutReboot": "true"})), "snapshotWithoutReboot: must be true or false"),
+            (
+                create(json!({"snapshotWithoutReboots": true})),
+                "snapshotWithoutReboots: is no field of create, which has action, name",
+            ),
+            (create(json!({"imageId": "ami-0123456789abcdef0"})), "imageId: is no field"),
+            (create(json!({"": 1})), "\"\": is no field"),
+            (create(json!({"description": "d".repeat(256)})), "description: must be a string of at most 255"),
+            (create(json!({"deprecationTime": "tomorrow"})), "deprecationTime: must be a time"),
+            (create(json!({"deprecationTime": "2020-01-01T00:00:00Z"})), "deprecationTime: must be a time"),
+            (create(json!({"deprecationTime": "2099-01-01T00:00:00Z"})), "deprecationTime: must be a time"),
+            (create(json!({"timeouts": {"destroy": "1h"}})), "timeouts.destroy: is no field"),
+            (create(json!({"timeouts": {"create": "1 fortnight"}})), "timeouts.create: must be from one minute"),
+            (create(json!({"action": "destroy"})), "action: must be create, update"),
+            (create(json!({"action": 1})), "action: must be create, update"),
+            (create(json!({"description": "café"})), "description: must be a string of at most 255 printable ASCII"),
+            (json!({"action": "update"}), "imageId: must be given"),
+            (
+                json!({"action": "update", "imageId": "ami-0123456789abcdef0"}),
+                "description, deprecationTime, tags: must be given",
+            ),
+            (json!({"action": "delete", "imageId": "snap-0123456789abcdef0"}), "imageId: must be ami-"),
+        ] {
+            let error = refusal(input);
+            assert!(error.starts_with(start), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_character_ec2_allows_in_a_name_is_allowed() {
+        for name in ["abc", "a()[] ./-'@_Z9", &"n".repeat(128)] {
+            assert!(Request::parse(&create(json!({"name": name})), NOW).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_update_tells_absent_from_null() {
+        let update = |extra: Value| {
+            let mut input = json!({"action": "update", "imageId": "ami-0123456789abcdef0", "tags": {}});
+            if let (Some(input), Value::Object(extra)) = (input.as_object_mut(), extra) {
+                input.extend(extra);
+            }
+            match Request::parse(&input, NOW).unwrap().action {
+                Action::Update(update) => update,
+                other => panic!("{other:?}"),
+            }
+        };
+        let absent = update(json!({}));
+        assert_eq!((absent.description, absent.deprecation), (None, None));
+        let null = update(json!({"description": null, "deprecationTime": null}));
+        assert_eq!((null.description, null.deprecation), (Some(String::new()), Some(Deprecation::Never)));
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent_where_an_update_does_not_tell_them_apart() {
+        let nulls = json!({"action": null, "snapshotWithoutReboot": null, "description": null, "deprecationTime": null,
+            "tags": null, "timeouts": null});
+        let [with_nulls, without] =
+            [create(nulls), create(json!({}))].map(|input| Request::parse(&input, NOW).unwrap());
+        assert_eq!(with_nulls, without);
+    }
+
+    #[test]
+    fn what_step_functions_and_editors_put_into_an_input_is_passed_over() {
+        let extra = json!({"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": "arn", "$schema": "request.schema.json"});
+        assert!(Request::parse(&create(extra), NOW).is_ok());
+    }
+}
