@@ -215,6 +215,19 @@ impl Ec2 {
         self.service.lock().world.add_foreign_image(id, name.into(), tags)
     }
 
+    /// Adds so many completed snapshots that somebody else in the account made.
+    pub fn add_foreign_snapshots(&self, count: usize) {
+        let world = &mut self.service.lock().world;
+        for _ in 0..count {
+            world.add_foreign_snapshot(Tags::new());
+        }
+    }
+
+    /// Lets the Recycle Bin keep every image that is deregistered from now on for so long, in simulated time.
+    pub fn keep_in_recycle_bin(&self, retention: Duration) {
+        self.service.lock().world.recycle_bin = retention;
+    }
+
     /// Adds an available image over the snapshots of another one, and gives its id.
     pub fn add_image_sharing(&self, image_id: &str, name: impl Into<String>) -> String {
         self.service.lock().world.add_image_sharing(image_id, name.into())

@@ -9,7 +9,33 @@ pub(crate) struct Filters(Vec<Filter>);
 #[derive(Debug)]
 struct Filter {
     name: String,
-    values: Vec<String>,
+    patterns: Vec<Pattern>,
+}
+
+/// A filter's value.
+#[derive(Debug)]
+enum Pattern {
+    Exact(String),
+    Wild(String),
+}
+
+impl Pattern {
+    fn new(text: String) -> Self {
+        if text.contains(['*', '?', '\\']) { Self::Wild(text) } else { Self::Exact(text) }
+    }
+
+    fn fits(&self, value: &str) -> bool {
+        match self {
+            Self::Exact(text) => text == value,
+            Self::Wild(pattern) => matches(pattern, value),
+        }
+    }
+}
+
+impl Filter {
+    fn fits(&self, value: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.fits(value))
+    }
 }
 
 impl Filters {
@@ -17,27 +43,24 @@ impl Filters {
     pub(crate) fn take(query: &mut Query, known: &[&str]) -> Result<Self, ApiError> {
         let filter = |mut filter: Query| {
             let name = filter.required("Name")?;
-            let values = filter.list("Value");
+            let patterns = filter.list("Value").into_iter().map(Pattern::new).collect();
             filter.finish()?;
             let of_tags = name.starts_with("tag:") || matches!(name.as_str(), "tag-key" | "tag-value");
             if !of_tags && !known.contains(&name.as_str()) {
                 return Err(ApiError::invalid_value(format!("The filter '{name}' is invalid")));
             }
-            Ok(Filter { name, values })
+            Ok(Filter { name, patterns })
         };
         query.structures("Filter").into_iter().map(filter).collect::<Result<_, _>>().map(Self)
     }
 
     /// Whether a resource with these tags passes; `values` gives its values for a filter's name.
     pub(crate) fn admit(&self, tags: &Tags, values: impl Fn(&str) -> Vec<String>) -> bool {
-        self.0.iter().all(|filter| {
-            let values = match (filter.name.as_str(), filter.name.strip_prefix("tag:")) {
-                (_, Some(key)) => tags.get(key).cloned().into_iter().collect(),
-                ("tag-key", _) => tags.keys().cloned().collect(),
-                ("tag-value", _) => tags.values().cloned().collect(),
-                (name, _) => values(name),
-            };
-            values.iter().any(|value| filter.values.iter().any(|pattern| matches(pattern, value)))
+        self.0.iter().all(|filter| match (filter.name.as_str(), filter.name.strip_prefix("tag:")) {
+            (_, Some(key)) => tags.get(key).is_some_and(|value| filter.fits(value)),
+            ("tag-key", _) => tags.keys().any(|key| filter.fits(key)),
+            ("tag-value", _) => tags.values().any(|value| filter.fits(value)),
+            (name, _) => values(name).iter().any(|value| filter.fits(value)),
         })
     }
 }

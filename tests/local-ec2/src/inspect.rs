@@ -89,6 +89,7 @@ impl World {
     /// Of the snapshots those wanted.
     pub(crate) fn snapshot_infos(&self, wanted: impl Fn(&Snapshot) -> bool) -> Vec<SnapshotInfo> {
         let now = self.now();
+        let users = self.users_of_snapshots();
         let info = |snapshot: &Snapshot| SnapshotInfo {
             id: snapshot.id.clone(),
             volume_id: snapshot.volume_id.clone(),
@@ -96,7 +97,7 @@ impl World {
             percent: snapshot.percent(now),
             description: snapshot.description.clone(),
             tags: snapshot.tags.clone(),
-            image_id: self.image_that_uses(&snapshot.id).map(str::to_owned),
+            image_id: users.get(snapshot.id.as_str()).map(|image| (*image).to_owned()),
             locked: snapshot.lock.as_ref().is_some_and(|lock| now < lock.expires),
         };
         self.snapshots.values().filter(|snapshot| wanted(snapshot)).map(info).collect()

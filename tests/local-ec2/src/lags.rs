@@ -7,15 +7,26 @@ use std::time::{Duration, SystemTime};
 pub struct Lags {
     /// From CreateImage until the image is found by its id or in a list.
     pub image_appears: Duration,
-    /// From CreateImage until the snapshots are found.
+    /// From CreateImage until the image shows its tags.
+    pub image_tags_show: Duration,
+    /// From CreateImage until the image shows its devices; it does not show them before its snapshots begin.
+    pub image_devices_show: Duration,
+    /// From CreateImage until the snapshots of an instance that it reboots begin. On EC2 it may be minutes.
+    pub rebooted_snapshots_begin: Duration,
+    /// From a snapshot's beginning until it is found.
     pub snapshot_appears: Duration,
+    /// From a snapshot's beginning until it shows its tags.
+    pub snapshot_tags_show: Duration,
+    /// For how long CreateTags and DeleteTags of a resource forbid others of the same one.
+    pub tag_access: Duration,
     /// From a change of description or deprecation until DescribeImages shows it.
     pub change_shows: Duration,
     /// From an image's end until EventBridge is told of it.
     pub image_told: Duration,
     /// From DeregisterImage until lists are without the image.
     pub image_lingers: Duration,
-    /// How long, after that, a look by id gets an empty list before it gets `InvalidAMIID.NotFound`.
+    /// How long, after that, a look by id gets an empty list before it gets `InvalidAMIID.NotFound`; longer, as
+    /// long as there are instances of the image.
     pub image_fades: Duration,
     /// From DeregisterImage until another image may have the name.
     pub name_held: Duration,
@@ -27,11 +38,16 @@ impl Default for Lags {
     fn default() -> Self {
         Self {
             image_appears: Duration::from_secs(2),
+            image_tags_show: Duration::from_secs(3),
+            image_devices_show: Duration::from_secs(3),
+            rebooted_snapshots_begin: Duration::ZERO,
             snapshot_appears: Duration::from_secs(1),
+            snapshot_tags_show: Duration::from_secs(2),
+            tag_access: Duration::ZERO,
             change_shows: Duration::from_secs(2),
             image_told: Duration::from_secs(1),
             image_lingers: Duration::from_secs(3),
-            image_fades: Duration::from_secs(3),
+            image_fades: Duration::from_secs(6 * 3600),
             name_held: Duration::from_secs(5),
             snapshot_held: Duration::from_secs(8),
         }

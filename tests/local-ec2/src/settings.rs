@@ -15,6 +15,9 @@ pub struct Settings {
     pub seed: u64,
     /// Whether requests are limited.
     pub request_buckets: bool,
+    /// How many images of an instance may be made at once without a reboot. EC2 has such a limit and does
+    /// not say which.
+    pub images_without_reboot: usize,
     /// How the progress of snapshots grows.
     pub progress: Progress,
     /// How late changes show.
@@ -30,6 +33,7 @@ impl Default for Settings {
             port: 0,
             seed: 0,
             request_buckets: true,
+            images_without_reboot: 5,
             progress: Progress::default(),
             lags: Lags::default(),
         }

@@ -7,6 +7,9 @@ use crate::{api_error::ApiError, query::Query, xml::Xml};
 /// The tags of one resource.
 pub type Tags = BTreeMap<String, String>;
 
+/// No tags.
+pub(crate) static NONE: Tags = Tags::new();
+
 const MOST: usize = 50;
 const LONGEST_KEY: usize = 128;
 const LONGEST_VALUE: usize = 256;

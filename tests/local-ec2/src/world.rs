@@ -7,7 +7,7 @@ mod tags;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use crate::{
@@ -38,6 +38,12 @@ pub(crate) struct World {
     pub(crate) launch_tokens: HashMap<String, String>,
     /// How many snapshots have lost their image.
     pub(crate) snapshots_released: u64,
+    /// When the tags of each resource were last changed.
+    tagged: HashMap<String, SystemTime>,
+    /// How many images of an instance may be made at once without a reboot.
+    pub(crate) most_without_reboot: usize,
+    /// For how long the Recycle Bin keeps a deregistered image, and with it its snapshots in use.
+    pub(crate) recycle_bin: Duration,
     fates: HashMap<String, VecDeque<Fate>>,
     /// The instances of whose next image's end nobody will be told.
     pub(crate) untold: BTreeSet<String>,
@@ -58,6 +64,9 @@ impl World {
             snapshots: BTreeMap::new(),
             launch_tokens: HashMap::new(),
             snapshots_released: settings.seed,
+            tagged: HashMap::new(),
+            most_without_reboot: settings.images_without_reboot,
+            recycle_bin: Duration::ZERO,
             fates: HashMap::new(),
             untold: BTreeSet::new(),
             faults: Faults::default(),

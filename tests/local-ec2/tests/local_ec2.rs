@@ -165,8 +165,10 @@ async fn an_image_is_invisible_then_pending_then_available_with_its_snapshots() 
     pass(&ec2, 1);
     let pending = image(&client, &id).await;
     assert_eq!(pending.state(), Some(&ImageState::Pending));
-    assert_eq!(snapshot_ids(&pending).len(), 2);
-    pass(&ec2, MADE_AFTER - 3);
+    assert!(snapshot_ids(&pending).is_empty());
+    pass(&ec2, 1);
+    assert_eq!(snapshot_ids(&image(&client, &id).await).len(), 2);
+    pass(&ec2, MADE_AFTER - 4);
     assert_eq!(image(&client, &id).await.state(), Some(&ImageState::Pending));
     pass(&ec2, 1);
     assert_eq!(image(&client, &id).await.state(), Some(&ImageState::Available));
@@ -176,7 +178,7 @@ async fn an_image_is_invisible_then_pending_then_available_with_its_snapshots() 
 #[tokio::test]
 async fn an_image_shows_what_ec2_shows() {
     let (ec2, client) = still().await;
-    let description = "R&D's <first> \"image\" ü";
+    let description = "R&D's <first> \"image\" ~";
     let id = create(&client, "web-1").description(description).send().await.unwrap().image_id.unwrap();
     pass(&ec2, MADE_AFTER);
     let image = image(&client, &id).await;
@@ -304,7 +306,7 @@ async fn tags_given_at_creation_are_on_the_image_and_every_snapshot() {
         .tag_specifications(tagged(ResourceType::Snapshot, [tag("run", "1")]));
     request.send().await.unwrap();
     assert_eq!((ec2.images_tagged("run", "1").len(), ec2.snapshots_tagged("run", "1").len()), (1, 2));
-    pass(&ec2, 2);
+    pass(&ec2, 3);
     let images = client.describe_images().filters(filter("tag:run", "1")).send().await.unwrap();
     assert_eq!(images.images()[0].tags(), [tag("on", "image"), tag("run", "1")]);
     let snapshots = client.describe_snapshots().filters(filter("tag-key", "run")).send().await.unwrap();
@@ -327,7 +329,7 @@ async fn tags_can_be_added_taken_away_and_listed() {
     let id = begun(&client, "web-1").await;
     let add = |key: String| client.create_tags().resources(&id).resources(SEED_INSTANCE).tags(tag(&key, "1")).send();
     assert_eq!(refusal(add("run".to_owned()).await), "InvalidAMIID.NotFound");
-    pass(&ec2, 2);
+    pass(&ec2, 3);
     add("run".to_owned()).await.unwrap();
     assert_eq!(ec2.instance(SEED_INSTANCE).unwrap().tags["run"], "1");
     let list = client.describe_tags().filters(filter("key", "run")).send().await.unwrap();
@@ -358,7 +360,7 @@ async fn block_device_mappings_leave_devices_out_but_change_no_sizes() {
     let kept = kept.send().await.unwrap().image_id.unwrap();
     let without = create(&client, "web-2").block_device_mappings(mapping().no_device("").build());
     let without = without.send().await.unwrap().image_id.unwrap();
-    pass(&ec2, 2);
+    pass(&ec2, 3);
     let kept = image(&client, &kept).await;
     assert_eq!(kept.block_device_mappings()[1].ebs().unwrap().delete_on_termination(), Some(true));
     assert_eq!(snapshot_ids(&image(&client, &without).await).len(), 1);
@@ -434,7 +436,7 @@ async fn an_image_fails_when_its_instance_is_terminated_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_deregistered_image_lingers_then_fades_then_is_unknown() {
+async fn a_deregistered_image_lingers_then_fades_for_hours_then_is_unknown() {
     let (ec2, client) = still().await;
     let id = made(&ec2, &client, "web-1").await;
     client.deregister_image().image_id(&id).send().await.unwrap();
@@ -443,9 +445,39 @@ async fn a_deregistered_image_lingers_then_fades_then_is_unknown() {
     pass(&ec2, 3);
     assert!(client.describe_images().image_ids(&id).send().await.unwrap().images().is_empty());
     assert!(client.describe_images().owners("self").send().await.unwrap().images().is_empty());
-    pass(&ec2, 3);
-    assert_eq!(refusal(client.describe_images().image_ids(&id).send().await), "InvalidAMIID.NotFound");
     assert_eq!(refusal(client.deregister_image().image_id(&id).send().await), "InvalidAMIID.Unavailable");
+    pass(&ec2, 6 * 3600);
+    assert_eq!(refusal(client.describe_images().image_ids(&id).send().await), "InvalidAMIID.NotFound");
+}
+
+#[tokio::test]
+async fn a_deregistered_image_is_answered_with_an_empty_list_as_long_as_there_are_instances_of_it() {
+    let (ec2, client) = still().await;
+    let id = made(&ec2, &client, "web-1").await;
+    let run = client.run_instances().image_id(&id).min_count(1).max_count(1).send().await.unwrap();
+    let instance = run.instances()[0].instance_id().unwrap();
+    client.deregister_image().image_id(&id).send().await.unwrap();
+    pass(&ec2, 30 * 24 * 3600);
+    assert!(client.describe_images().image_ids(&id).send().await.unwrap().images().is_empty());
+    client.terminate_instances().instance_ids(instance).send().await.unwrap();
+    pass(&ec2, 2 * 3600);
+    assert_eq!(refusal(client.describe_images().image_ids(&id).send().await), "InvalidAMIID.NotFound");
+}
+
+#[tokio::test]
+async fn the_snapshots_of_an_image_in_the_recycle_bin_stay_in_use() {
+    let (ec2, client) = still().await;
+    let id = made(&ec2, &client, "web-1").await;
+    ec2.keep_in_recycle_bin(Duration::from_secs(24 * 3600));
+    client.deregister_image().image_id(&id).send().await.unwrap();
+    pass(&ec2, 23 * 3600);
+    for snapshot in ec2.snapshots() {
+        assert_eq!(refusal(client.delete_snapshot().snapshot_id(snapshot.id).send().await), "InvalidSnapshot.InUse");
+    }
+    pass(&ec2, 3600);
+    for snapshot in ec2.snapshots() {
+        client.delete_snapshot().snapshot_id(snapshot.id).send().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -613,6 +645,179 @@ async fn lists_come_in_pages_and_pass_filters() {
     assert_eq!(refusal(client.describe_snapshots().max_results(4).send().await), "InvalidParameterValue");
     let amazons = client.describe_images().owners("amazon").send().await.unwrap();
     assert_eq!(amazons.images()[0].image_id(), Some(local_ec2::BASE_IMAGE));
+}
+
+/// A world with foreign images, a snapshot each, and an image with a tag whose id sorts after theirs.
+async fn crowded() -> (Ec2, Client) {
+    let (ec2, client) = still().await;
+    for number in 0..12 {
+        ec2.add_foreign_image(format!("old-{number:02}"), &[]);
+    }
+    ec2.add_image_of_id("ami-0fffffffffffffffe", "wanted", &[("run", "1")]);
+    (ec2, client)
+}
+
+#[tokio::test]
+async fn ec2_pages_first_and_filters_then_so_that_a_page_may_be_empty_and_not_the_last() {
+    let (_ec2, client) = crowded().await;
+    let first = client.describe_images().owners("self").filters(filter("tag:run", "1")).max_results(5);
+    let first = first.send().await.unwrap();
+    assert!(first.images().is_empty() && first.next_token().is_some());
+    let first = client.describe_images().owners("self").filters(filter("name", "wanted")).max_results(12);
+    let first = first.send().await.unwrap();
+    assert!(first.images().is_empty() && first.next_token().is_some());
+
+    let pages = client.describe_snapshots().filters(filter("tag:run", "1")).max_results(5).into_paginator().send();
+    let pages: Vec<_> = pages.collect::<Result<_, _>>().await.unwrap();
+    let sizes: Vec<_> = pages.iter().map(|page| page.snapshots().len()).collect();
+    assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (3, 1));
+
+    // Two volumes and the instance have no such tag, the first instance has two of its own.
+    let pages = client.describe_tags().filters(filter("value", "platform")).max_results(5).into_paginator().send();
+    let pages: Vec<_> = pages.collect::<Result<_, _>>().await.unwrap();
+    assert_eq!(pages.iter().map(|page| page.tags().len()).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn instances_are_paged_before_they_are_filtered_too() {
+    let (ec2, client) = still().await;
+    for _ in 0..6 {
+        ec2.add_instance(InstanceSpec::default());
+    }
+    ec2.add_instance(InstanceSpec::default().id("i-0ffffffffffffffff").tag("Name", "wanted"));
+    let pages = client.describe_instances().filters(filter("tag:Name", "wanted")).max_results(5);
+    let pages: Vec<_> = pages.into_paginator().send().collect::<Result<_, _>>().await.unwrap();
+    assert_eq!(pages.iter().map(|page| page.reservations().len()).collect::<Vec<_>>(), [0, 1]);
+    let both = client.describe_instances().instance_ids(SEED_INSTANCE).max_results(5).send();
+    assert_eq!(refusal(both.await), "InvalidParameterCombination");
+}
+
+#[tokio::test]
+async fn without_pages_a_filter_answers_everything_at_once() {
+    let (_ec2, client) = crowded().await;
+    let images = client.describe_images().owners("self").filters(filter("tag:run", "1")).send().await.unwrap();
+    assert_eq!((images.images().len(), images.next_token()), (1, None));
+    let snapshots = client.describe_snapshots().filters(filter("tag:run", "1")).send().await.unwrap();
+    assert_eq!((snapshots.snapshots().len(), snapshots.next_token()), (1, None));
+    let tags = client.describe_tags().filters(filter("key", "run")).send().await.unwrap();
+    assert_eq!((tags.tags().len(), tags.next_token()), (2, None));
+}
+
+#[test]
+fn an_account_of_2500_images_and_50000_snapshots_is_looked_at_quickly() {
+    let ec2 = Ec2::new(&Settings { speed: 0.0, request_buckets: false, ..Settings::default() });
+    for number in 0..2_500 {
+        ec2.add_foreign_image(format!("old-{number}"), &[("Team", "other")]);
+    }
+    ec2.add_foreign_snapshots(47_500);
+    let answer = |body: &str| ec2.answer(Request::read("", body.as_bytes(), "app/test"));
+    let start = std::time::Instant::now();
+    for _ in 0..10 {
+        for body in [
+            "Action=DescribeImages&Owner.1=self&Filter.1.Name=tag:run&Filter.1.Value.1=1",
+            "Action=DescribeSnapshots&Owner.1=self&Filter.1.Name=tag:run&Filter.1.Value.1=1",
+            "Action=DescribeSnapshots&Filter.1.Name=description&Filter.1.Value.1=Created by CreateImage(*) for ami-1*",
+            "Action=DescribeSnapshots&Filter.1.Name=snapshot-id&Filter.1.Value.1=snap-1&Filter.1.Value.2=snap-2",
+            "Action=DescribeTags&Filter.1.Name=resource-id&Filter.1.Value.1=ami-1",
+        ] {
+            assert!(matches!(answer(body), Reply::Answer { status: 200, .. }));
+        }
+        ec2.snapshots();
+        ec2.images();
+    }
+    let took = start.elapsed() / 70;
+    assert!(took < Duration::from_millis(250), "{took:?} a look");
+}
+
+#[tokio::test]
+async fn a_description_beyond_printable_ascii_is_refused() {
+    let (ec2, client) = still().await;
+    let id = made(&ec2, &client, "web-1").await;
+    for text in ["Ünïcode", "образ", "two\nlines", "\u{7f}"] {
+        assert_eq!(refusal(create(&client, "web-2").description(text).send().await), "InvalidParameterValue");
+        let value = aws_sdk_ec2::types::AttributeValue::builder().value(text).build();
+        let change = client.modify_image_attribute().image_id(&id).description(value);
+        assert_eq!(refusal(change.send().await), "InvalidParameterValue");
+    }
+    assert_eq!((ec2.images().len(), ec2.image(&id).unwrap().description), (1, None));
+}
+
+#[tokio::test]
+async fn only_so_many_images_of_an_instance_are_made_at_once_without_a_reboot() {
+    let settings = Settings { speed: 0.0, images_without_reboot: 1, ..Settings::default() };
+    let (ec2, client) = start(settings).await;
+    let without_reboot = |name: &str| create(&client, name).no_reboot(true).send();
+    without_reboot("web-1").await.unwrap();
+    assert_eq!(refusal(without_reboot("web-2").await), "ConcurrentCreateImageNoRebootLimitExceeded");
+    begun(&client, "web-3").await;
+    let other = ec2.add_instance(InstanceSpec::default());
+    client.create_image().instance_id(other).name("other").no_reboot(true).send().await.unwrap();
+    pass(&ec2, MADE_AFTER);
+    without_reboot("web-2").await.unwrap();
+}
+
+#[tokio::test]
+async fn two_changes_of_a_resources_tags_at_once_are_refused() {
+    let lags = Lags { tag_access: Duration::from_secs(2), ..Lags::default() };
+    let (ec2, client) = start(Settings { speed: 0.0, lags, ..Settings::default() }).await;
+    let image = ec2.add_foreign_image("web", &[]);
+    let tag_it = |id: &str| client.create_tags().resources(id).tags(tag("k", "v")).send();
+    tag_it(&image).await.unwrap();
+    assert_eq!(refusal(tag_it(&image).await), "ConcurrentTagAccess");
+    let off = client.delete_tags().resources(SEED_INSTANCE).resources(&image).tags(tag("k", "v")).send();
+    assert_eq!(refusal(off.await), "ConcurrentTagAccess");
+    tag_it(SEED_INSTANCE).await.unwrap();
+    pass(&ec2, 2);
+    tag_it(&image).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_image_may_show_before_its_tags_and_devices_and_snapshots_before_their_tags() {
+    let minute = Duration::from_secs(60);
+    let lags =
+        Lags { image_tags_show: minute, image_devices_show: 2 * minute, snapshot_tags_show: minute, ..Lags::default() };
+    let (ec2, client) = start(Settings { speed: 0.0, lags, ..Settings::default() }).await;
+    let tags = || [tag("run", "1")];
+    let request = create(&client, "web-1")
+        .tag_specifications(tagged(ResourceType::Image, tags()))
+        .tag_specifications(tagged(ResourceType::Snapshot, tags()));
+    let id = request.send().await.unwrap().image_id.unwrap();
+    let seen = async || {
+        let tagged = || filter("tag:run", "1");
+        let images = client.describe_images().filters(tagged()).send().await.unwrap();
+        let snapshots = client.describe_snapshots().filters(tagged()).send().await.unwrap();
+        let listed = client.describe_tags().filters(filter("key", "run")).send().await.unwrap();
+        let image = image(&client, &id).await;
+        assert_eq!(image.tags().len(), images.images().len());
+        (image.tags().len(), snapshot_ids(&image).len(), snapshots.snapshots().len(), listed.tags().len())
+    };
+    pass(&ec2, 59);
+    assert_eq!(seen().await, (0, 0, 0, 0));
+    pass(&ec2, 1);
+    assert_eq!(seen().await, (1, 0, 2, 3));
+    pass(&ec2, 60);
+    assert_eq!(seen().await, (1, 2, 2, 3));
+}
+
+#[tokio::test]
+async fn the_snapshots_of_a_rebooting_instance_may_begin_minutes_after_the_image() {
+    let lags = Lags { rebooted_snapshots_begin: Duration::from_secs(180), ..Lags::default() };
+    let (ec2, client) = start(Settings { speed: 0.0, lags, ..Settings::default() }).await;
+    let id = begun(&client, "web-1").await;
+    pass(&ec2, 180);
+    assert!(snapshots(&client).await.is_empty());
+    let pending = image(&client, &id).await;
+    assert_eq!((pending.state(), snapshot_ids(&pending).len()), (Some(&ImageState::Pending), 2));
+    pass(&ec2, 1);
+    assert_eq!(snapshots(&client).await.len(), 2);
+    pass(&ec2, MADE_AFTER - 2);
+    assert_eq!(image(&client, &id).await.state(), Some(&ImageState::Pending));
+    pass(&ec2, 1);
+    assert_eq!(image(&client, &id).await.state(), Some(&ImageState::Available));
+
+    create(&client, "web-2").no_reboot(true).send().await.unwrap();
+    pass(&ec2, 1);
+    assert_eq!(snapshots(&client).await.len(), 4);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use crate::{
     filters::Filters,
     pages::Page,
     query::Query,
-    tags::{Tags, check_number, take_tags},
+    tags::{self, check_number, take_tags},
     world::World,
     xml::Xml,
 };
@@ -22,6 +22,7 @@ pub(crate) fn create_tags(world: &mut World, query: &mut Query) -> Result<Xml, A
         let present = world.tags_of(resource)?;
         check_number(present.keys().filter(|key| !tags.contains_key(*key)).count() + tags.len())?;
     }
+    world.take_tag_access(&resources)?;
     for resource in &resources {
         world.tags_of(resource)?.extend(tags.clone());
     }
@@ -39,6 +40,7 @@ pub(crate) fn delete_tags(world: &mut World, query: &mut Query) -> Result<Xml, A
     for resource in &resources {
         world.tags_of(resource)?;
     }
+    world.take_tag_access(&resources)?;
     for resource in &resources {
         world.tags_of(resource)?.retain(|key, value| {
             let is_unwanted =
@@ -54,23 +56,24 @@ pub(crate) fn describe_tags(world: &mut World, query: &mut Query) -> Result<Xml,
     let filters = Filters::take(query, &["key", "value", "resource-id", "resource-type"])?;
     let page = Page::take(query, 5)?;
     query.finish()?;
-    let rows = world.tagged_resources().into_iter().flat_map(|(resource_type, id, tags)| {
-        tags.into_iter().map(move |(key, value)| (resource_type, id.clone(), key, value))
-    });
-    let admitted = rows.filter(|(resource_type, id, key, value)| {
-        filters.admit(&Tags::from([(key.clone(), value.clone())]), |name| {
+    let rows = world.tagged_resources();
+    let rows = rows.iter().flat_map(|(resource_type, id, tags)| tags.iter().map(move |tag| (*resource_type, *id, tag)));
+    let key_of = |(_, id, (key, _)): &(_, &str, (&String, _))| format!("{id}/{key}");
+    let to_come = rows.skip_while(|row| !page.is_to_come(&key_of(row)));
+    let admits = |(resource_type, id, (key, value)): &(&str, &str, (&String, &String))| {
+        filters.admit(&tags::NONE, |name| {
             let value = match name {
-                "key" => key,
-                "value" => value,
-                "resource-id" => id,
+                "key" => key.as_str(),
+                "value" => value.as_str(),
+                "resource-id" => *id,
                 _ => *resource_type,
             };
             vec![value.to_owned()]
         })
-    });
-    let (rows, next) = page.cut(admitted, |(_, id, key, _)| format!("{id}/{key}"));
+    };
+    let (rows, next) = page.cut(to_come, key_of, admits);
     let mut xml = Xml::default();
-    xml.list("tagSet", rows, |xml, (resource_type, id, key, value)| {
+    xml.list("tagSet", rows, |xml, (resource_type, id, (key, value))| {
         xml.text("resourceId", id);
         xml.text("resourceType", resource_type);
         xml.text("key", key);

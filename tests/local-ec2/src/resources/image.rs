@@ -10,7 +10,7 @@ use crate::{
     clock::between,
     lags::{Lagging, Lags},
     resources::{fate::Making, machine::Machine, protection::Protection},
-    tags::Tags,
+    tags::{self, Tags},
 };
 
 /// An EBS volume as an image describes it.
@@ -28,6 +28,8 @@ pub(crate) struct Device {
 pub(crate) struct Source {
     pub(crate) instance_id: String,
     pub(crate) image_id: String,
+    /// Whether CreateImage was asked not to reboot the instance.
+    pub(crate) no_reboot: bool,
 }
 
 /// An image.
@@ -42,6 +44,7 @@ pub(crate) struct Image {
     pub(crate) source: Option<Source>,
     pub(crate) machine: Machine,
     pub(crate) devices: Vec<Device>,
+    pub(crate) devices_show_at: SystemTime,
     pub(crate) tags: Tags,
     pub(crate) making: Making,
     pub(crate) disabled: bool,
@@ -55,7 +58,7 @@ pub(crate) struct Image {
 /// What a look at an image finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// Not there, or not yet, or no longer.
+    /// Not there, or not yet, or no longer, unless an instance that was launched from it is.
     None,
     Listed,
     /// In no list any more, and an empty list to who asks by id.
@@ -74,12 +77,28 @@ impl Image {
         self.deregistered.is_none()
     }
 
-    /// The devices it shows, which hold its snapshots: a failed image has none.
-    pub(crate) fn shown_devices(&self, now: SystemTime) -> &[Device] {
+    /// The devices whose snapshots it holds: a failed image has none.
+    pub(crate) fn held_devices(&self, now: SystemTime) -> &[Device] {
         match self.making.state(now) {
             ImageState::Pending | ImageState::Available => &self.devices,
             _ => &[],
         }
+    }
+
+    /// The devices it shows.
+    pub(crate) fn shown_devices(&self, now: SystemTime) -> &[Device] {
+        if now < self.devices_show_at { &[] } else { self.held_devices(now) }
+    }
+
+    /// The tags it shows.
+    pub(crate) fn shown_tags(&self, now: SystemTime, lags: &Lags) -> &Tags {
+        if between(self.created, now) < lags.image_tags_show { &tags::NONE } else { &self.tags }
+    }
+
+    /// Whether CreateImage still makes it of an instance that it did not reboot.
+    pub(crate) fn is_made_without_reboot(&self, instance_id: &str, now: SystemTime) -> bool {
+        self.source.as_ref().is_some_and(|source| source.no_reboot && source.instance_id == instance_id)
+            && self.making.state(now) == ImageState::Pending
     }
 
     /// Whether it is Amazon's.

@@ -4,7 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_ec2::types::SnapshotState;
 
-use crate::{clock::between, lags::Lags, resources::lock::Lock, tags::Tags};
+use crate::{
+    clock::between,
+    lags::Lags,
+    resources::lock::Lock,
+    tags::{self, Tags},
+};
 
 /// Seconds that the smallest snapshot takes, before its size counts.
 const BASE_SECONDS: u64 = 20;
@@ -72,7 +77,12 @@ impl Snapshot {
     }
 
     pub(crate) fn is_listed(&self, now: SystemTime, lags: &Lags) -> bool {
-        between(self.begun, now) >= lags.snapshot_appears
+        self.begun + lags.snapshot_appears <= now
+    }
+
+    /// The tags it shows.
+    pub(crate) fn shown_tags(&self, now: SystemTime, lags: &Lags) -> &Tags {
+        if between(self.begun, now) < lags.snapshot_tags_show { &tags::NONE } else { &self.tags }
     }
 }
 

@@ -34,6 +34,7 @@ impl World {
             source: None,
             machine: Machine::default(),
             devices,
+            devices_show_at: created,
             tags,
             making: Making::succeeds(created),
             disabled: false,
@@ -52,17 +53,15 @@ impl World {
         self.add_image(BASE_IMAGE.to_owned(), name.to_owned(), AMAZON, vec![root], Tags::new());
     }
 
-    /// An available image of this account that nothing here made, with a root snapshot.
-    pub(crate) fn add_foreign_image(&mut self, id: Option<String>, name: String, tags: Tags) -> String {
-        let id = id.unwrap_or_else(|| self.ids.resource("ami"));
-        let snapshot_id = self.ids.resource("snap");
+    /// A snapshot of this account that nothing here made.
+    pub(crate) fn add_foreign_snapshot(&mut self, tags: Tags) -> String {
         let begun = self.now() - AGE;
         let snapshot = Snapshot {
-            id: snapshot_id.clone(),
+            id: self.ids.resource("snap"),
             volume_id: self.ids.resource("vol"),
             size_gib: 8,
             description: "Copied for DestinationAmi".to_owned(),
-            tags: tags.clone(),
+            tags,
             begun,
             takes: Duration::ZERO,
             completes: Some(begun),
@@ -70,7 +69,15 @@ impl World {
             lock: None,
             held: None,
         };
-        self.snapshots.insert(snapshot_id.clone(), snapshot);
+        let id = snapshot.id.clone();
+        self.snapshots.insert(id.clone(), snapshot);
+        id
+    }
+
+    /// An available image of this account that nothing here made, with a root snapshot.
+    pub(crate) fn add_foreign_image(&mut self, id: Option<String>, name: String, tags: Tags) -> String {
+        let id = id.unwrap_or_else(|| self.ids.resource("ami"));
+        let snapshot_id = self.add_foreign_snapshot(tags.clone());
         self.add_image(id.clone(), name, ACCOUNT, vec![root_device(snapshot_id)], tags);
         id
     }

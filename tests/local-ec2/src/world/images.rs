@@ -1,5 +1,7 @@
 //! Finding images.
 
+use std::collections::HashMap;
+
 use aws_sdk_ec2::types::ImageState;
 
 use super::World;
@@ -10,7 +12,8 @@ use crate::{
     ids,
     resources::{
         fate::Making,
-        image::{Image, not_found},
+        image::{Image, Presence, not_found},
+        instance::Instance,
     },
 };
 
@@ -42,9 +45,29 @@ impl World {
     pub(crate) fn image_that_uses(&self, snapshot_id: &str) -> Option<&str> {
         let now = self.now();
         let uses = |image: &&Image| {
-            image.is_registered() && image.shown_devices(now).iter().any(|device| device.snapshot_id == snapshot_id)
+            image.is_registered() && image.held_devices(now).iter().any(|device| device.snapshot_id == snapshot_id)
         };
         self.images.values().find(uses).map(|image| image.id.as_str())
+    }
+
+    /// Whether a look by this id is answered, be it with an empty list: for long after an image's
+    /// deregistration, and for as long as there are instances of it.
+    pub(crate) fn knows_image(&self, id: &str) -> bool {
+        let now = self.now();
+        let Some(image) = self.images.get(id) else { return false };
+        let is_instance = |instance: &Instance| instance.image_id == id && instance.is_listed(now);
+        image.presence(now, &self.lags) != Presence::None
+            || !image.is_registered() && self.instances.values().any(is_instance)
+    }
+
+    /// The image that uses each snapshot in use.
+    pub(crate) fn users_of_snapshots(&self) -> HashMap<&str, &str> {
+        let now = self.now();
+        let mut users = HashMap::new();
+        for image in self.images.values().filter(|image| image.is_registered()) {
+            users.extend(image.held_devices(now).iter().map(|device| (device.snapshot_id.as_str(), image.id.as_str())));
+        }
+        users
     }
 
     /// Fails the pending images of an instance that has been terminated or rebooted meanwhile.

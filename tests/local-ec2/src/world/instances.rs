@@ -6,6 +6,7 @@ use super::World;
 use crate::{
     api_error::ApiError,
     ids,
+    pages::Page,
     resources::instance::{Instance, NewVolume, Volume},
     tags::Tags,
 };
@@ -31,11 +32,17 @@ impl World {
         self.instances.get_mut(id).ok_or_else(|| not_found(format!("The instance ID '{id}' does not exist")))
     }
 
-    pub(crate) fn listed_instances(&self, ids: &[String]) -> Result<impl Iterator<Item = &Instance>, ApiError> {
+    /// The instances of these ids, or all, that follow the page before.
+    pub(crate) fn listed_instances(
+        &self,
+        ids: &[String],
+        page: &Page,
+    ) -> Result<impl Iterator<Item = &Instance>, ApiError> {
+        page.check_ids(ids, "instancesSet")?;
         self.check_instance_ids(ids)?;
         let now = self.now();
         let wanted = |instance: &&Instance| ids.is_empty() || ids.contains(&instance.id);
-        Ok(self.instances.values().filter(move |instance| instance.is_listed(now)).filter(wanted))
+        Ok(page.rest(&self.instances).filter(move |instance| instance.is_listed(now)).filter(wanted))
     }
 
     pub(crate) fn attach(&mut self, volume: &NewVolume, attached: SystemTime, tags: &Tags) -> Volume {

@@ -1,7 +1,7 @@
 //! The tags of all resources.
 
 use super::World;
-use crate::{api_error::ApiError, tags::Tags};
+use crate::{api_error::ApiError, clock::between, tags::Tags};
 
 impl World {
     /// The tags of a resource that EC2 shows.
@@ -19,15 +19,33 @@ impl World {
         }
     }
 
-    /// The type, id and tags of every resource.
-    pub(crate) fn tagged_resources(&self) -> Vec<(&'static str, String, Tags)> {
+    /// Refuses a change of tags at once with another one of the same resource.
+    pub(crate) fn take_tag_access(&mut self, ids: &[String]) -> Result<(), ApiError> {
+        let (now, lasts) = (self.now(), self.lags.tag_access);
+        let is_held = |id: &&String| self.tagged.get(*id).is_some_and(|at| between(*at, now) < lasts);
+        if let Some(id) = ids.iter().find(is_held) {
+            let problem = format!("The tags of {id} are being changed by another request.");
+            return Err(ApiError::new("ConcurrentTagAccess", problem));
+        }
+        if !lasts.is_zero() {
+            self.tagged.extend(ids.iter().map(|id| (id.clone(), now)));
+        }
+        Ok(())
+    }
+
+    /// The type, id and shown tags of every resource, in the order of their ids.
+    pub(crate) fn tagged_resources(&self) -> Vec<(&'static str, &str, &Tags)> {
+        let now = self.now();
         let images = self.images.values().filter(|image| image.is_registered());
-        let images = images.map(|image| ("image", &image.id, &image.tags));
-        let instances = self.instances.values().map(|instance| ("instance", &instance.id, &instance.tags));
-        let snapshots = self.snapshots.values().map(|snapshot| ("snapshot", &snapshot.id, &snapshot.tags));
+        let images = images.map(|image| ("image", image.id.as_str(), image.shown_tags(now, &self.lags)));
+        let instances = self.instances.values().map(|instance| ("instance", instance.id.as_str(), &instance.tags));
+        let snapshots = self.snapshots.values().filter(|snapshot| snapshot.is_listed(now, &self.lags));
+        let snapshots =
+            snapshots.map(|snapshot| ("snapshot", snapshot.id.as_str(), snapshot.shown_tags(now, &self.lags)));
         let volumes = self.instances.values().flat_map(|instance| &instance.volumes);
-        let volumes = volumes.map(|volume| ("volume", &volume.id, &volume.tags));
-        let all = images.chain(instances).chain(snapshots).chain(volumes);
-        all.map(|(resource_type, id, tags)| (resource_type, id.clone(), tags.clone())).collect()
+        let volumes = volumes.map(|volume| ("volume", volume.id.as_str(), &volume.tags));
+        let mut all: Vec<_> = images.chain(instances).chain(snapshots).chain(volumes).collect();
+        all.sort_by_key(|(_, id, _)| *id);
+        all
     }
 }

@@ -103,11 +103,15 @@ fn check_name(name: &str) -> Result<(), ApiError> {
 }
 
 pub(crate) fn check_description(description: Option<&str>) -> Result<(), ApiError> {
-    if description.is_none_or(|description| description.chars().count() <= LONGEST_DESCRIPTION) {
-        return Ok(());
+    let Some(description) = description else { return Ok(()) };
+    if description.chars().any(|character| character != ' ' && !character.is_ascii_graphic()) {
+        return Err(ApiError::invalid_value("Character sets beyond ASCII are not supported."));
     }
-    let problem = format!("A description may have at most {LONGEST_DESCRIPTION} characters.");
-    Err(ApiError::invalid_value(problem))
+    if description.len() > LONGEST_DESCRIPTION {
+        let problem = format!("A description may have at most {LONGEST_DESCRIPTION} characters.");
+        return Err(ApiError::invalid_value(problem));
+    }
+    Ok(())
 }
 
 fn check_instance(instance: &Instance, now: SystemTime) -> Result<(), ApiError> {
@@ -178,6 +182,16 @@ fn check_concurrent_snapshots(world: &World, volume: &Volume) -> Result<(), ApiE
     Err(ApiError::new("ConcurrentSnapshotLimitExceeded", problem))
 }
 
+fn check_concurrent_images(world: &World, instance: &Instance) -> Result<(), ApiError> {
+    let now = world.now();
+    let made = world.images.values().filter(|image| image.is_made_without_reboot(&instance.id, now)).count();
+    if made < world.most_without_reboot {
+        return Ok(());
+    }
+    let problem = format!("The instance {} has the maximum number of CreateImage requests under way.", instance.id);
+    Err(ApiError::new("ConcurrentCreateImageNoRebootLimitExceeded", problem))
+}
+
 pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
     let request = Request::take(query)?;
     let now = world.now();
@@ -185,12 +199,17 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
     check_instance(&instance, now)?;
     let volumes = chosen_volumes(&request, &instance)?;
     check_name_is_free(world, &request.name)?;
+    if request.no_reboot {
+        check_concurrent_images(world, &instance)?;
+    }
     for (volume, _) in &volumes {
         check_concurrent_snapshots(world, volume)?;
     }
 
+    let mut begun = now;
     if !request.no_reboot && instance.state(now) == InstanceStateName::Running {
         world.instance(&instance.id)?.reboots.push(now);
+        begun += world.lags.rebooted_snapshots_begin;
     }
     let is_to_be_told = !world.untold.remove(&instance.id);
     let id = world.ids.resource("ami");
@@ -211,7 +230,7 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
             Making::instance_terminated(at)
         }
         Some(Fate::Takes(_) | Fate::Never) | None => {
-            set_takes.map_or_else(Making::never_ends, |takes| Making::succeeds(now + takes))
+            set_takes.map_or_else(Making::never_ends, |takes| Making::succeeds(begun + takes))
         }
     };
     let mut devices = Vec::new();
@@ -223,9 +242,9 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
             size_gib: volume.size_gib,
             description: format!("Created by CreateImage({}) for {id}", instance.id),
             tags: request.snapshot_tags.clone(),
-            begun: now,
+            begun,
             takes: set_takes.map_or(alone, |set| alone.min(set)),
-            completes: set_takes.map(|takes| now + takes),
+            completes: set_takes.map(|takes| begun + takes),
             progress: world.progress,
             lock: None,
             held: None,
@@ -246,9 +265,10 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
         created: now,
         description: Lagging::new(request.description),
         deprecation: Lagging::new(None),
-        source: Some(Source { instance_id: instance.id, image_id: instance.image_id }),
+        source: Some(Source { instance_id: instance.id, image_id: instance.image_id, no_reboot: request.no_reboot }),
         machine: instance.machine,
         devices,
+        devices_show_at: begun.max(now + world.lags.image_devices_show),
         tags: request.image_tags,
         making,
         disabled: false,

@@ -10,6 +10,7 @@ use crate::{
     clock::timestamp,
     filters::Filters,
     ids,
+    lags::Lags,
     pages::Page,
     query::Query,
     resources::image::{Device, Image, Presence, not_found},
@@ -96,9 +97,7 @@ fn check_ids(world: &World, ids: &[String]) -> Result<(), ApiError> {
     for id in ids {
         ids::check(id, "ami", "InvalidAMIID.Malformed")?;
     }
-    let now = world.now();
-    let presence = |id: &str| world.images.get(id).map_or(Presence::None, |image| image.presence(now, &world.lags));
-    let missing: Vec<_> = ids.iter().map(String::as_str).filter(|id| presence(id) == Presence::None).collect();
+    let missing: Vec<_> = ids.iter().map(String::as_str).filter(|id| !world.knows_image(id)).collect();
     if missing.is_empty() { Ok(()) } else { Err(not_found(&missing)) }
 }
 
@@ -117,23 +116,24 @@ pub(crate) fn describe_images(world: &mut World, query: &mut Query) -> Result<Xm
     let is_deprecated = |image: &Image| {
         image.owner != ACCOUNT && image.deprecation.shown(now).is_some_and(|deprecated| deprecated <= now)
     };
-    let admitted = world
-        .images
-        .values()
-        .filter(|image| image.presence(now, &world.lags) == Presence::Listed)
+    let listed = page
+        .rest(&world.images)
         .filter(|image| ids.is_empty() || ids.contains(&image.id))
-        .filter(|image| owners.is_empty() || owners.iter().any(|owner| is_owned_by(image, owner)))
-        .filter(|image| include_disabled || image.state(now) != ImageState::Disabled)
-        .filter(|image| include_deprecated || !is_deprecated(image))
-        .filter(|image| filters.admit(&image.tags, |name| filter_values(image, now, name)));
-    let (images, next) = page.cut(admitted, |image| image.id.clone());
+        .filter(|image| image.presence(now, &world.lags) == Presence::Listed)
+        .filter(|image| owners.is_empty() || owners.iter().any(|owner| is_owned_by(image, owner)));
+    let admits = |image: &&Image| {
+        (include_disabled || image.state(now) != ImageState::Disabled)
+            && (include_deprecated || !is_deprecated(image))
+            && filters.admit(image.shown_tags(now, &world.lags), |name| filter_values(image, now, name))
+    };
+    let (images, next) = page.cut(listed, |image| image.id.clone(), admits);
     let mut xml = Xml::default();
-    xml.list("imagesSet", images, |xml, image| write_image(xml, image, now));
+    xml.list("imagesSet", images, |xml, image| write_image(xml, image, now, &world.lags));
     xml.maybe("nextToken", next);
     Ok(xml)
 }
 
-fn write_image(xml: &mut Xml, image: &Image, now: SystemTime) {
+fn write_image(xml: &mut Xml, image: &Image, now: SystemTime, lags: &Lags) {
     xml.text("imageId", &image.id);
     xml.text("imageLocation", format_args!("{}/{}", owner_alias(image).unwrap_or(image.owner), image.name));
     xml.text("imageState", image.state(now).as_str());
@@ -163,7 +163,7 @@ fn write_image(xml: &mut Xml, image: &Image, now: SystemTime) {
     }
     image.machine.write(xml);
     write_devices(xml, image.shown_devices(now));
-    tags::write(xml, &image.tags);
+    tags::write(xml, image.shown_tags(now, lags));
 }
 
 pub(crate) fn write_devices(xml: &mut Xml, devices: &[Device]) {

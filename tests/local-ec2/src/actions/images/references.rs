@@ -32,13 +32,12 @@ pub(crate) fn describe_image_references(world: &mut World, query: &mut Query) ->
         world.image(id)?;
     }
     let now = world.now();
-    let users = world
-        .instances
-        .values()
+    let users = page
+        .rest(&world.instances)
         .filter(|_| all || types.iter().any(|resource_type| resource_type == INSTANCE))
         .filter(|instance| ids.contains(&instance.image_id))
         .filter(|instance| instance.state(now) != InstanceStateName::Terminated);
-    let (users, next) = page.cut(users, |instance| instance.id.clone());
+    let (users, next) = page.cut(users, |instance| instance.id.clone(), |_| true);
     let mut xml = Xml::default();
     xml.list("imageReferenceSet", users, |xml, instance| {
         xml.text("imageId", &instance.image_id);

@@ -64,10 +64,8 @@ pub(crate) fn describe_instances(world: &mut World, query: &mut Query) -> Result
     query.ignore(&["IncludeManagedResources"]);
     query.finish()?;
     let now = world.now();
-    let admitted = world
-        .listed_instances(&ids)?
-        .filter(|instance| filters.admit(&instance.tags, |name| filter_values(instance, now, name)));
-    let (instances, next) = page.cut(admitted, |instance| instance.id.clone());
+    let admits = |instance: &&Instance| filters.admit(&instance.tags, |name| filter_values(instance, now, name));
+    let (instances, next) = page.cut(world.listed_instances(&ids, &page)?, |instance| instance.id.clone(), admits);
     let mut reservations: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
     for instance in instances {
         reservations.entry(&instance.reservation_id).or_default().push(instance);
@@ -151,11 +149,11 @@ pub(crate) fn describe_instance_status(world: &mut World, query: &mut Query) -> 
     query.ignore(&["IncludeManagedResources"]);
     query.finish()?;
     let now = world.now();
-    let admitted = world
-        .listed_instances(&ids)?
-        .filter(|instance| all || instance.state(now) == InstanceStateName::Running)
-        .filter(|instance| filters.admit(&instance.tags, |name| filter_values(instance, now, name)));
-    let (instances, next) = page.cut(admitted, |instance| instance.id.clone());
+    let admits = |instance: &&Instance| {
+        (all || instance.state(now) == InstanceStateName::Running)
+            && filters.admit(&instance.tags, |name| filter_values(instance, now, name))
+    };
+    let (instances, next) = page.cut(world.listed_instances(&ids, &page)?, |instance| instance.id.clone(), admits);
     let mut xml = Xml::default();
     xml.list("instanceStatusSet", instances, |xml, instance| {
         let state = instance.state(now);

@@ -45,19 +45,21 @@ pub(crate) fn describe_snapshots(world: &mut World, query: &mut Query) -> Result
     let page = Page::take(query, SMALLEST_PAGE)?;
     query.list("RestorableBy");
     query.finish()?;
+    page.check_ids(&ids, "snapshotSet")?;
     for id in &ids {
         world.snapshot(id)?;
     }
     let now = world.now();
     // All snapshots are this account's.
-    let admitted = world
-        .snapshots
-        .values()
-        .filter(|snapshot| snapshot.is_listed(now, &world.lags))
-        .filter(|snapshot| ids.is_empty() || ids.contains(&snapshot.id))
-        .filter(|_| owners.is_empty() || owners.iter().any(|owner| owner == "self" || owner == ACCOUNT))
-        .filter(|snapshot| filters.admit(&snapshot.tags, |name| filter_values(snapshot, now, name)));
-    let (snapshots, next) = page.cut(admitted, |snapshot| snapshot.id.clone());
+    let are_wanted = owners.is_empty() || owners.iter().any(|owner| owner == "self" || owner == ACCOUNT);
+    let listed = page
+        .rest(&world.snapshots)
+        .filter(|snapshot| are_wanted && snapshot.is_listed(now, &world.lags))
+        .filter(|snapshot| ids.is_empty() || ids.contains(&snapshot.id));
+    let admits = |snapshot: &&Snapshot| {
+        filters.admit(snapshot.shown_tags(now, &world.lags), |name| filter_values(snapshot, now, name))
+    };
+    let (snapshots, next) = page.cut(listed, |snapshot| snapshot.id.clone(), admits);
     let mut xml = Xml::default();
     xml.list("snapshotSet", snapshots, |xml, snapshot| {
         xml.text("snapshotId", &snapshot.id);
@@ -71,7 +73,7 @@ pub(crate) fn describe_snapshots(world: &mut World, query: &mut Query) -> Result
         xml.text("description", &snapshot.description);
         xml.text("encrypted", false);
         xml.text("storageTier", "standard");
-        tags::write(xml, &snapshot.tags);
+        tags::write(xml, snapshot.shown_tags(now, &world.lags));
     });
     xml.maybe("nextToken", next);
     Ok(xml)
