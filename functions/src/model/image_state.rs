@@ -31,7 +31,9 @@ pub fn outlook(state: &ImageState) -> Outlook {
 pub fn reason(image: &Image) -> String {
     let reason = image.state_reason();
     match (reason.and_then(|reason| reason.code()), reason.and_then(|reason| reason.message())) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
+        // EC2's message mostly begins with the code.
+        (Some(code), Some(message)) if !message.starts_with(code) => format!("{code}: {message}"),
+        (Some(_), Some(message)) => message.to_owned(),
         (Some(text), None) | (None, Some(text)) => text.to_owned(),
         (None, None) => "EC2 gave no reason".to_owned(),
     }
@@ -39,7 +41,21 @@ pub fn reason(image: &Image) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_ec2::types::StateReason;
+
     use super::*;
+
+    #[test]
+    fn a_reason_says_ec2s_code_once() {
+        let image = |message: &str| {
+            let reason = StateReason::builder().code("Client.InternalError").message(message).build();
+            Image::builder().state_reason(reason).build()
+        };
+        for message in ["it broke", "Client.InternalError: it broke"] {
+            assert_eq!(reason(&image(message)), "Client.InternalError: it broke");
+        }
+        assert_eq!(reason(&Image::builder().build()), "EC2 gave no reason");
+    }
 
     #[test]
     fn only_pending_and_transient_images_are_waited_for() {
