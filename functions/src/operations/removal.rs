@@ -119,7 +119,9 @@ impl Removal {
             Err(error) => match error_codes::code(&error) {
                 Some(SNAPSHOT_NOT_FOUND) => Ok(true),
                 Some(SNAPSHOT_IN_USE) => {
-                    self.leave(id, error.into_service_error().meta().message().unwrap_or("it is in use"), IN_USE);
+                    let error = error.into_service_error();
+                    let words = error.meta().message().unwrap_or("it is in use");
+                    self.leave(id, format!("{words}, be it that the Recycle Bin keeps that image"), IN_USE);
                     Ok(false)
                 }
                 _ => {

@@ -125,12 +125,12 @@ impl Change {
             // First off, then on: a resource has room for 50 tags.
             let keys = self.keys.0.iter().map(|key| Tag::builder().key(key).build()).collect();
             let request = client.delete_tags().set_resources(Some(self.keys.1.clone())).set_tags(Some(keys));
-            request.send().await.map_err(|error| refused("ec2:DeleteTags", image_id, &error))?;
+            unless_a_snapshot_has_gone("ec2:DeleteTags", image_id, request.send().await.map(drop))?;
         }
         if !self.tags.1.is_empty() {
             let tags = self.tags.0.iter().map(|(key, value)| ec2::tag(key, value)).collect();
             let request = client.create_tags().set_resources(Some(self.tags.1.clone())).set_tags(Some(tags));
-            request.send().await.map_err(|error| refused("ec2:CreateTags", image_id, &error))?;
+            unless_a_snapshot_has_gone("ec2:CreateTags", image_id, request.send().await.map(drop))?;
         }
         Ok(())
     }
@@ -146,6 +146,24 @@ where
             Error::ImageNotFound { image_id: image_id.to_string() }
         }
         _ => error_codes::unexpected(action, error),
+    }
+}
+
+/// The error of a call that tags. One of a snapshot that somebody deletes meanwhile has tagged nothing: the next
+/// look finds out what is left, and sends it again.
+fn unless_a_snapshot_has_gone<E>(
+    action: &'static str,
+    image_id: &ImageId,
+    answer: Result<(), SdkError<E, HttpResponse>>,
+) -> Result<(), Error>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match answer {
+        Err(error) if error_codes::code(&error) != Some(error_codes::SNAPSHOT_NOT_FOUND) => {
+            Err(refused(action, image_id, &error))
+        }
+        _ => Ok(()),
     }
 }
 
