@@ -98,8 +98,8 @@ pub enum Error {
         /// EC2's words.
         message: String,
     },
-    /// The function's role may not call an action.
-    #[error("the function's role may not call {action}: {message}")]
+    /// AWS does not let the function's role, or the account, call an action.
+    #[error("{action} is not allowed: {message}")]
     NotAuthorized {
         /// The action, as IAM spells it.
         action: String,

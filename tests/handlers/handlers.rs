@@ -2,25 +2,44 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
-use std::time::Duration;
+mod step_functions;
+
+use std::time::{Duration, Instant};
 
 use ami_from_instance::{
     app::App,
     aws::clients::http_client,
     error::Error,
+    events,
     model::{run::RUN_TAG, tags::Tags, timeouts::Timeouts},
     operations, plan,
     settings::{Machines, Settings},
 };
 use aws_config::BehaviorVersion;
-use aws_sdk_ec2::types::ImageState;
-use local_ec2::{self as ec2, Ec2, Fate, Fault, FaultKind, SEED_INSTANCE};
+use aws_sdk_ec2::types::{ImageState, Tag};
+use local_ec2::{self as ec2, Ec2, Fate, Fault, FaultKind, Lags, SEED_INSTANCE};
 use serde_json::{Value, json};
+
+use self::step_functions::{Executions, that_knows};
 
 const RUN: &str = "arn:aws:states:us-east-1:000000000000:execution:ami-lifecycle:nightly";
 
 async fn ec2() -> Ec2 {
-    Ec2::start(ec2::Settings { speed: 0.0, ..ec2::Settings::default() }).await.unwrap()
+    ec2_with(Lags::default()).await
+}
+
+async fn ec2_with(lags: Lags) -> Ec2 {
+    Ec2::start(ec2::Settings { speed: 0.0, lags, ..ec2::Settings::default() }).await.unwrap()
+}
+
+/// An account of 2,500 images and 50,000 snapshots that others have made.
+async fn large_account() -> Ec2 {
+    let ec2 = ec2().await;
+    for number in 0..2_500 {
+        ec2.add_foreign_image(format!("golden-{number}"), &[("Team", "others")]);
+    }
+    ec2.add_foreign_snapshots(47_500);
+    ec2
 }
 
 fn settings() -> Settings {
@@ -44,6 +63,12 @@ fn app_with(ec2: &Ec2, settings: Settings) -> App {
 
 fn app(ec2: &Ec2) -> App {
     app_with(ec2, settings())
+}
+
+/// With a Step Functions that knows these executions.
+async fn app_that_knows(ec2: &Ec2, executions: impl IntoIterator<Item = (String, &'static str, Option<u64>)>) -> App {
+    let executions: Executions = executions.into_iter().map(|(arn, status, ended)| (arn, (status, ended))).collect();
+    App { step_functions: that_knows(executions).await, ..app(ec2) }
 }
 
 fn create_request() -> Value {
@@ -163,7 +188,8 @@ async fn the_image_of_another_run_is_not_adopted() {
     let ec2 = ec2().await;
     let neighbour = format!("{RUN}-2");
     let image = ec2.add_foreign_image("web", &[(RUN_TAG, &neighbour)]);
-    let refused = begin(&ec2, create_request()).await;
+    let app = app_that_knows(&ec2, [(neighbour, "SUCCEEDED", Some(1))]).await;
+    let refused = call(&app, "begin", first_operation(&app, RUN, create_request()).await).await.unwrap();
     assert_eq!((&refused["status"], &refused["error"]["name"]), (&json!("Failed"), &json!("NameTaken")));
     assert!(refused["error"]["message"].as_str().unwrap().contains(&image), "{refused}");
     assert!(ec2.instance(SEED_INSTANCE).unwrap().reboots.is_empty());
@@ -328,16 +354,15 @@ async fn every_call_of_every_operation_may_come_twice() {
 }
 
 /// The calls of each look of a create after the first wait, in order.
-async fn calls_of_a_create(mut request: Value, no_reboot: bool) -> Vec<Vec<String>> {
-    let ec2 = ec2().await;
+async fn calls_of_a_create(ec2: &Ec2, mut request: Value, no_reboot: bool) -> Vec<Vec<String>> {
     request["snapshotWithoutReboot"] = json!(no_reboot);
-    let mut document = begin(&ec2, request).await;
-    let mut looks = vec![actions(&ec2)];
+    let mut document = begin(ec2, request).await;
+    let mut looks = vec![actions(ec2)];
     while document["status"] == "Pending" {
-        wait(&ec2, &document);
+        wait(ec2, &document);
         ec2.forget_calls();
-        document = look(&ec2, document).await;
-        looks.push(actions(&ec2));
+        document = look(ec2, document).await;
+        looks.push(actions(ec2));
     }
     looks
 }
@@ -345,7 +370,7 @@ async fn calls_of_a_create(mut request: Value, no_reboot: bool) -> Vec<Vec<Strin
 #[tokio::test]
 async fn a_create_calls_nothing_that_it_does_not_need() {
     // The snapshots of the seed instance grow evenly and take 220 seconds.
-    let looks = calls_of_a_create(create_request(), true).await;
+    let looks = calls_of_a_create(&ec2().await, create_request(), true).await;
     assert_eq!(looks[0], ["DescribeInstances", "CreateImage"]);
     let pending = &looks[1..looks.len() - 1];
     assert!(pending.len() <= 6 && pending.iter().all(|calls| is_a_look(calls)), "{pending:?}");
@@ -410,7 +435,7 @@ fn is_a_look(calls: &[String]) -> bool {
 
 #[tokio::test]
 async fn a_create_that_reboots_asks_for_the_instances_checks_until_they_pass_again() {
-    let looks = calls_of_a_create(create_request(), false).await;
+    let looks = calls_of_a_create(&ec2().await, create_request(), false).await;
     let asks = |calls: &Vec<String>| calls.iter().any(|call| call == "DescribeInstanceStatus");
     let asked = looks.iter().filter(|calls| asks(calls)).count();
     assert!((2..=3).contains(&asked), "{looks:?}");
@@ -419,6 +444,10 @@ async fn a_create_that_reboots_asks_for_the_instances_checks_until_they_pass_aga
         .map(|calls| calls.iter().filter(|call| *call != "DescribeInstanceStatus").cloned().collect::<Vec<_>>())
         .collect();
     assert!(rest.iter().all(|calls| is_a_look(calls)), "{looks:?}");
+}
+
+fn tag(key: &str, value: &str) -> Tag {
+    Tag::builder().key(key).value(value).build()
 }
 
 /// An image of a run, and the request of an update that changes everything about it.
@@ -546,4 +575,265 @@ async fn a_plan_has_each_operation_with_its_timeout_and_says_when_the_image_stay
     let snapshot = ec2.image(&old).unwrap().snapshot_ids[0].clone();
     assert_eq!(same_name["operations"][3]["arguments"]["snapshots"], json!({"deleteAfterwards": [snapshot]}));
     assert!(same_name["operations"][1]["note"].as_str().unwrap().contains(&snapshot));
+}
+
+#[tokio::test]
+async fn a_description_beyond_ascii_is_refused_before_anything_is_called() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("old", &[(RUN_TAG, RUN)]);
+    let app = app(&ec2);
+    let create = merged(create_request(), json!({"description": "Größe"}));
+    let replace = merged(create.clone(), json!({"action": "replace", "imageId": image}));
+    let update = json!({"action": "update", "imageId": image, "description": "образ"});
+    for request in [create, replace, update] {
+        let error = plan_of(&app, RUN, request).await.unwrap_err();
+        assert!(error.to_string().starts_with("description: "), "{error}");
+    }
+    assert!(ec2.calls().is_empty());
+}
+
+#[tokio::test]
+async fn an_image_of_the_name_without_tags_is_asked_for_again_and_adopted_once_it_shows_the_runs() {
+    let ec2 = ec2_with(Lags { image_tags_show: Duration::from_secs(60), ..Lags::default() }).await;
+    let first = begin(&ec2, create_request()).await;
+    ec2.advance(Duration::from_secs(30));
+    let untagged = begin(&ec2, create_request()).await;
+    assert_eq!(untagged["status"], "NotStarted", "{untagged}");
+    ec2.advance(Duration::from_secs(30));
+    let adopted = begin(&ec2, create_request()).await;
+    assert_eq!((&adopted["status"], image_id(&adopted)), (&json!("Pending"), image_id(&first)));
+    assert_eq!(ec2.images().len(), 1);
+}
+
+#[tokio::test]
+async fn an_image_of_the_name_that_never_shows_tags_is_somebody_elses() {
+    let ec2 = ec2().await;
+    let client = ec2.client();
+    client.create_image().instance_id(SEED_INSTANCE).name("web").no_reboot(true).send().await.unwrap();
+    ec2.advance(Duration::from_secs(600));
+    let taken = whole(&ec2, &app(&ec2), create_request()).await;
+    assert_eq!(taken["error"]["name"], "NameTaken");
+    assert!((120..400).contains(&taken["waitedSeconds"].as_u64().unwrap()), "{taken}");
+}
+
+#[tokio::test]
+async fn an_instance_with_too_many_images_under_way_is_waited_for() {
+    let settings = ec2::Settings { speed: 0.0, images_without_reboot: 1, ..ec2::Settings::default() };
+    let ec2 = Ec2::start(settings).await.unwrap();
+    let other = ec2.client().create_image().instance_id(SEED_INSTANCE).name("other").no_reboot(true);
+    other.send().await.unwrap();
+    let request = merged(create_request(), json!({"snapshotWithoutReboot": true}));
+    let waits = begin(&ec2, request.clone()).await;
+    assert_eq!(waits["reason"], "too many images of the instance are being made");
+    assert_eq!(whole(&ec2, &app(&ec2), request).await["status"], "Succeeded");
+}
+
+#[tokio::test]
+async fn what_ec2_is_busy_with_is_waited_for_and_the_reason_says_so() {
+    for code in ["PendingSnapshotLimitExceeded", "ConcurrentSnapshotLimitExceeded", "IncorrectState"] {
+        let ec2 = ec2().await;
+        let refused = FaultKind::Refused { code: code.to_owned(), message: "busy".to_owned() };
+        ec2.inject(Fault::on("CreateImage", refused));
+        let waits = begin(&ec2, create_request()).await;
+        assert_eq!(waits["status"], "NotStarted", "{code}: {waits}");
+        assert!(!waits["reason"].as_str().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn tags_that_another_client_changes_at_once_are_sent_again_later() {
+    let ec2 = ec2_with(Lags { tag_access: Duration::from_secs(5), ..Lags::default() }).await;
+    let (image, request) = update(&ec2);
+    let others = ec2.client().create_tags().resources(&image).tags(tag("Owner", "audit"));
+    others.send().await.unwrap();
+    let app = app(&ec2);
+    let mut document = first_operation(&app, RUN, request).await;
+    assert_eq!(call(&app, "begin", document.clone()).await.unwrap_err().name(), "Throttled");
+    loop {
+        document = call(&app, "look", document).await.unwrap();
+        if !is_going_on(&document) {
+            break;
+        }
+        wait(&ec2, &document);
+    }
+    assert_eq!(document["status"], "Succeeded", "{document}");
+    assert_eq!(document["result"]["tags"], json!({"Team": "web"}));
+    assert!(ec2.calls().iter().any(|call| call.outcome == Err("ConcurrentTagAccess".to_owned())));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_goes_while_an_update_tags_it_does_not_end_the_update() {
+    let ec2 = ec2().await;
+    let (_, request) = update(&ec2);
+    let gone = FaultKind::Refused { code: "InvalidSnapshot.NotFound".to_owned(), message: "gone".to_owned() };
+    ec2.inject(Fault::on("CreateTags", gone));
+    let updated = whole(&ec2, &app(&ec2), request).await;
+    assert_eq!(updated["status"], "Succeeded", "{updated}");
+    assert_eq!(updated["result"]["tags"], json!({"Team": "web"}));
+}
+
+#[tokio::test]
+async fn an_image_whose_snapshots_begin_minutes_late_is_looked_at_until_it_is_available() {
+    let ec2 = ec2_with(Lags { rebooted_snapshots_begin: Duration::from_secs(300), ..Lags::default() }).await;
+    let created = whole(&ec2, &app(&ec2), create_request()).await;
+    assert_eq!(created["status"], "Succeeded", "{created}");
+    assert_eq!(created["result"]["ebsBlockDevice"].as_array().unwrap().len(), 2);
+    assert!(created["waitedSeconds"].as_u64().unwrap() < 700, "{created}");
+}
+
+#[tokio::test]
+async fn the_snapshots_of_an_image_that_shows_no_devices_go_with_it() {
+    let ec2 = ec2_with(Lags { image_devices_show: Duration::from_secs(7_200), ..Lags::default() }).await;
+    let created = begin(&ec2, create_request()).await;
+    ec2.advance(Duration::from_secs(600));
+    let deleted = whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image_id(&created)})).await;
+    assert_eq!(deleted["status"], "Succeeded", "{deleted}");
+    assert_eq!((ec2.images().len(), ec2.snapshots().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_deleted_image_whose_id_ec2_goes_on_answering_with_an_empty_list_is_gone() {
+    let ec2 = ec2().await;
+    let created = begin(&ec2, create_request()).await;
+    ec2.advance(Duration::from_secs(600));
+    let id = image_id(&created);
+    ec2.client().run_instances().image_id(id).min_count(1).max_count(1).send().await.unwrap();
+    let request = json!({"action": "delete", "imageId": id});
+    let deleted = whole(&ec2, &app(&ec2), request.clone()).await;
+    assert_eq!(deleted["result"], json!({"deletedImageId": id, "wasThere": true}));
+    assert!(deleted["waitedSeconds"].as_u64().unwrap() < 120, "{deleted}");
+    assert_eq!(whole(&ec2, &app(&ec2), request.clone()).await["result"]["wasThere"], false);
+    let update = json!({"action": "update", "imageId": id, "description": "new"});
+    assert_eq!(whole(&ec2, &app(&ec2), update).await["error"]["name"], "ImageNotFound");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_the_recycle_bin_keeps_is_a_leftover_and_the_bin_is_named() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+    ec2.keep_in_recycle_bin(Duration::from_secs(24 * 3600));
+    let left = whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image})).await;
+    assert_eq!(left["error"]["name"], "LeftoversRemain");
+    let message = left["error"]["message"].as_str().unwrap();
+    assert!(message.contains(&ec2.snapshots()[0].id) && message.contains("Recycle Bin"), "{message}");
+}
+
+#[tokio::test]
+async fn an_image_that_failed_says_ec2s_code_once() {
+    let ec2 = ec2().await;
+    ec2.next_image(SEED_INSTANCE, Fate::InstanceTerminated);
+    let failed = whole(&ec2, &app(&ec2), create_request()).await;
+    let message = failed["error"]["message"].as_str().unwrap();
+    assert_eq!((&failed["error"]["name"], message.matches("Client.").count()), (&json!("ImageFailed"), 1), "{message}");
+}
+
+/// An image that has the name the request wants, of a run whose execution is `status`, and what begin answers.
+async fn begin_beside(status: &'static str, ended_for: Option<u64>, rolls_back: bool) -> (Ec2, App, Value) {
+    let ec2 = ec2().await;
+    let other = RUN.replace("nightly", "before");
+    ec2.add_foreign_image("web", &[(RUN_TAG, &other)]);
+    let rollback = format!("{other}-undo").replace(":ami-lifecycle:", ":ami-operation:");
+    let rollback = rolls_back.then_some((rollback, "RUNNING", None));
+    let app = app_that_knows(&ec2, [(other, status, ended_for)].into_iter().chain(rollback)).await;
+    let begun = call(&app, "begin", first_operation(&app, RUN, create_request()).await).await.unwrap();
+    (ec2, app, begun)
+}
+
+#[tokio::test]
+async fn a_name_that_an_image_has_which_is_being_rolled_back_is_waited_for() {
+    for (status, ended_for, rolls_back) in
+        [("ABORTED", Some(20), false), ("TIMED_OUT", Some(20), false), ("RUNNING", None, true)]
+    {
+        let (ec2, app, begun) = begin_beside(status, ended_for, rolls_back).await;
+        assert_eq!(begun["status"], "NotStarted", "{status}: {begun}");
+        assert!(begun["reason"].as_str().unwrap().contains("is being rolled back"), "{begun}");
+        let other = ec2.images().remove(0).id;
+        ec2.client().deregister_image().image_id(other).send().await.unwrap();
+        wait(&ec2, &begun);
+        assert_eq!(call(&app, "begin", begun).await.unwrap()["status"], "Pending");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_an_image_has_which_stays_is_taken() {
+    for (status, ended_for) in
+        [("RUNNING", None), ("SUCCEEDED", Some(20)), ("ABORTED", Some(3_600)), ("FAILED", Some(3_600))]
+    {
+        let (_, _, begun) = begin_beside(status, ended_for, false).await;
+        assert_eq!(begun["error"]["name"], "NameTaken", "{status}: {begun}");
+    }
+}
+
+#[tokio::test]
+async fn a_create_in_a_large_account_makes_the_same_calls_as_in_a_small_one() {
+    let large = large_account().await;
+    for no_reboot in [true, false] {
+        let request = merged(create_request(), json!({"name": format!("web-{no_reboot}")}));
+        let in_a_small_one = calls_of_a_create(&ec2().await, request.clone(), no_reboot).await;
+        large.forget_calls();
+        assert_eq!(calls_of_a_create(&large, request, no_reboot).await, in_a_small_one);
+        large.advance(Duration::from_secs(600));
+    }
+}
+
+/// The calls of a whole request.
+async fn calls_of(ec2: &Ec2, request: Value) -> Vec<String> {
+    ec2.forget_calls();
+    let document = whole(ec2, &app(ec2), request).await;
+    assert_eq!(document["status"], "Succeeded", "{document}");
+    actions(ec2)
+}
+
+#[tokio::test]
+async fn an_update_and_a_delete_in_a_large_account_make_the_same_calls_as_in_a_small_one() {
+    let (large, small) = (large_account().await, ec2().await);
+    let mut calls = vec![];
+    let start = Instant::now();
+    for ec2 in [&large, &small] {
+        let (image, request) = update(ec2);
+        let updated = calls_of(ec2, request).await;
+        let deleted = calls_of(ec2, json!({"action": "delete", "imageId": image})).await;
+        calls.push((updated, deleted));
+    }
+    assert_eq!(calls[0], calls[1]);
+    assert!(calls[0].0.len() <= 10 && calls[0].1.len() <= 10, "{calls:?}");
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn a_rollback_in_a_large_account_makes_the_same_calls_as_in_a_small_one() {
+    let mut calls = vec![];
+    for ec2 in [large_account().await, ec2().await] {
+        begin(&ec2, create_request()).await;
+        ec2.advance(Duration::from_secs(30));
+        ec2.forget_calls();
+        let app = app_that_knows(&ec2, [(RUN.to_owned(), "RUNNING", None)]).await;
+        let execution = format!("{RUN}-undo").replace(":ami-lifecycle:", ":ami-operation:");
+        let mut document = json!({"operation": "rollback", "run": RUN, "execution": execution,
+            "timeoutSeconds": 5_400, "arguments": {}});
+        document = call(&app, "begin", document).await.unwrap();
+        while is_going_on(&document) {
+            wait(&ec2, &document);
+            document = call(&app, "look", document).await.unwrap();
+        }
+        assert_eq!(document["status"], "Succeeded", "{document}");
+        assert!(ec2.images_tagged(RUN_TAG, RUN).is_empty() && ec2.snapshots_tagged(RUN_TAG, RUN).is_empty());
+        calls.push(actions(&ec2));
+    }
+    assert_eq!(calls[0], calls[1]);
+    assert!(calls[0].len() <= 20, "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_sweep_asks_for_each_page_of_the_accounts_images_and_snapshots_once() {
+    let ec2 = large_account().await;
+    let app = app_that_knows(&ec2, []).await;
+    events::start_rollback(&app, sweep()).await.unwrap();
+    let count = |action: &str| ec2.calls_of(action).len();
+    assert_eq!((count("DescribeImages"), count("DescribeSnapshots"), ec2.calls().len()), (3, 50, 53));
+}
+
+/// The sweep's event, as the template has it.
+fn sweep() -> Value {
+    json!({"source": "ami-from-instance", "detail-type": "Sweep", "detail": {}})
 }

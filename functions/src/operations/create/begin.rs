@@ -4,11 +4,15 @@
 //! unique in a Region, together with the run tag: on `InvalidAMIName.Duplicate` the image of the
 //! name is adopted if it carries this run's tag, and otherwise left alone.
 
+use std::time::SystemTime;
+
 use aws_sdk_ec2::{
     error::ProvideErrorMetadata,
     operation::create_image::CreateImageError,
+    primitives::DateTime,
     types::{Image, ResourceType, TagSpecification},
 };
+use aws_sdk_sfn::types::ExecutionStatus;
 
 use super::{
     Answer, Arguments, Call, Memory, pace,
@@ -18,13 +22,15 @@ use crate::{
     app::App,
     aws::{
         ec2,
-        error_codes::{self, BUSY, INVALID_PARAMETER_VALUE, NAME_DUPLICATE},
+        error_codes::{self, INVALID_PARAMETER_VALUE, NAME_DUPLICATE},
+        step_functions,
     },
     error::Error,
     lambda::logs::log_image,
     model::{
         ids::ImageId,
         run::{RUN_TAG, Run},
+        tags,
     },
 };
 
@@ -32,6 +38,9 @@ use crate::{
 const NOT_READY: u64 = 15;
 /// For how long an image may show before its tags, in seconds.
 const TAGS_SHOW_WITHIN: u64 = 120;
+/// For how long after a run's bad end its image may still be on its way out, in seconds. An image that is
+/// there for longer stays, as the run's error says.
+const ROLLED_BACK_WITHIN: i64 = 10 * 60;
 
 /// Begins the image of the call's arguments, or finds the one that an earlier attempt began.
 pub(super) async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
@@ -56,7 +65,7 @@ pub(super) async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
             Ok(begun(&call, &image_id, Some(source)))
         }
         Called::NameHeld => match ec2::image_named(&app.ec2, &create.name).await? {
-            Some(image) => named(call, image, source),
+            Some(image) => named(app, call, image, source).await,
             // Either an earlier attempt's image does not show yet, or a deregistered one's name is not free yet.
             None => Ok(not_started(call, "EC2 says that the name is taken, and shows no image of it yet")),
         },
@@ -65,7 +74,7 @@ pub(super) async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
 }
 
 /// What follows where an image has the name.
-fn named(call: Call, image: Image, source: SourceInstance) -> Result<Answer, Error> {
+async fn named(app: &App, call: Call, image: Image, source: SourceInstance) -> Result<Answer, Error> {
     let create = &call.arguments;
     let id = image.image_id().unwrap_or_default();
     if create.is_of(&call.run, &image) {
@@ -79,7 +88,34 @@ fn named(call: Call, image: Image, source: SourceInstance) -> Result<Answer, Err
     if may_be_ours && call.waited() < TAGS_SHOW_WITHIN {
         return Ok(not_started(call, "EC2 shows an image of the name without its tags"));
     }
+    if is_being_rolled_back(app, &image).await? {
+        return Ok(not_started(call, &format!("the run that made {id}, which has the name, is being rolled back")));
+    }
     Err(Error::NameTaken { name: create.name.clone(), holder: id.to_owned() })
+}
+
+/// Whether the image is of a run of this deployment whose rollback is about to remove it.
+async fn is_being_rolled_back(app: &App, image: &Image) -> Result<bool, Error> {
+    let machines = app.settings.machines()?;
+    let run = tags::run_of(image.tags()).map(Run::new).filter(|run| run.is_of(&machines.lifecycle));
+    let Some(run) = run else { return Ok(false) };
+    let of = async |arn: &str| {
+        let execution = step_functions::execution(&app.step_functions, arn).await;
+        Ok(error_codes::optional(execution)?.flatten())
+    };
+    let Some(execution) = of(run.arn()).await? else { return Ok(false) };
+    if execution.status == ExecutionStatus::Running {
+        return Ok(of(&run.rollback(&machines.operation)).await?.is_some());
+    }
+    let now = DateTime::from(SystemTime::now()).secs();
+    let ended_for = execution.stop_date.map(|end| now - end.secs());
+    Ok(is_rolled_back_soon(&execution.status, ended_for))
+}
+
+/// Whether a run that has ended so many seconds ago is still to be rolled back.
+fn is_rolled_back_soon(status: &ExecutionStatus, ended_for: Option<i64>) -> bool {
+    let ended_badly = matches!(status, ExecutionStatus::Aborted | ExecutionStatus::Failed | ExecutionStatus::TimedOut);
+    ended_badly && ended_for.is_some_and(|seconds| seconds < ROLLED_BACK_WITHIN)
 }
 
 fn not_started(call: Call, why: &str) -> Answer {
@@ -132,13 +168,14 @@ async fn create_image(app: &App, run: &Run, create: &Arguments) -> Result<Called
         Ok(answer) => Ok(Called::Begun(answer.image_id.unwrap_or_default())),
         Err(error) => match error_codes::code(&error) {
             Some(NAME_DUPLICATE) => Ok(Called::NameHeld),
-            // They pass as snapshots complete, which takes longer than retries last.
-            Some(code) if BUSY.contains(&code) => Ok(Called::NotNow("too many snapshots or images are being made")),
             // It left its state between the look and the call.
             _ if error.as_service_error().is_some_and(is_about_state) => {
                 Ok(Called::NotNow("the instance is changing its state"))
             }
-            _ => Err(error_codes::unexpected("ec2:CreateImage", &error)),
+            code => match code.and_then(error_codes::busy) {
+                Some(why) => Ok(Called::NotNow(why)),
+                None => Err(error_codes::unexpected("ec2:CreateImage", &error)),
+            },
         },
     }
 }
@@ -147,4 +184,18 @@ async fn create_image(app: &App, run: &Run, create: &Arguments) -> Result<Called
 fn is_about_state(error: &CreateImageError) -> bool {
     error.code() == Some(INVALID_PARAMETER_VALUE)
         && error.message().is_some_and(|message| message.contains("is not in state"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_run_that_has_just_ended_badly_is_still_to_be_rolled_back() {
+        use ExecutionStatus::{Aborted, Failed, Succeeded, TimedOut};
+        assert!([Aborted, Failed, TimedOut].iter().all(|status| is_rolled_back_soon(status, Some(599))));
+        assert!([Aborted, Failed, TimedOut].iter().all(|status| !is_rolled_back_soon(status, Some(600))));
+        assert!(!is_rolled_back_soon(&Succeeded, Some(1)));
+        assert!(!is_rolled_back_soon(&Aborted, None));
+    }
 }
