@@ -69,10 +69,10 @@ impl Template {
     }
 
     /// The document with the values of its expressions.
-    pub(crate) fn evaluate(
-        &self,
+    pub(crate) fn evaluate<'a>(
+        &'a self,
         location: &str,
-        scope: &Scope<'_>,
+        scope: &Scope<'a>,
         recorder: Option<&Recorder>,
     ) -> Result<Value, EvaluationError> {
         match self {
@@ -80,7 +80,7 @@ impl Template {
             Self::Expression(expression) => evaluate(expression, location, scope, recorder),
             Self::Array(items) => {
                 let item =
-                    |(index, item): (usize, &Self)| item.evaluate(&format!("{location}[{index}]"), scope, recorder);
+                    |(index, item): (usize, &'a Self)| item.evaluate(&format!("{location}[{index}]"), scope, recorder);
                 items.iter().enumerate().map(item).collect()
             }
             Self::Object(fields) => {
@@ -104,10 +104,10 @@ impl Template {
     }
 }
 
-fn evaluate(
-    expression: &Expression,
+fn evaluate<'a>(
+    expression: &'a Expression,
     location: &str,
-    scope: &Scope<'_>,
+    scope: &Scope<'a>,
     recorder: Option<&Recorder>,
 ) -> Result<Value, EvaluationError> {
     let subject = || format!("The JSONata expression '{}' specified for the field '{location}'", expression.source());
