@@ -74,7 +74,7 @@ async fn available(app: &App, mut call: Call, image_id: &ImageId, image: &Image)
 /// How far EC2 is with an image's snapshots.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// How much of the slowest one is made; none if there are none, or nobody asked.
+    /// How much of the slowest one is made, 0 if there are none; none if nobody asked.
     percent: Option<u8>,
     /// Whether it makes one at least, so that the image cannot be available.
     is_any_pending: bool,
@@ -88,6 +88,7 @@ async fn snapshots(app: &App, call: &mut Call) -> Result<Progress, Error> {
     let percent = slowest(&snapshots);
     call.memory.progress_percent = percent;
     let is_any = |state: SnapshotState| snapshots.iter().any(|snapshot| snapshot.state() == Some(&state));
+    let percent = Some(percent.unwrap_or_default());
     Ok(Progress { percent, is_any_pending: is_any(SnapshotState::Pending) && !is_any(SnapshotState::Error) })
 }
 

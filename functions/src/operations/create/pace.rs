@@ -32,6 +32,9 @@ const TOLERANCE: u64 = 2;
 /// of the looks.
 const UNCOUNTED: u64 = 3;
 
+/// Later than any timeout, in seconds.
+const NEVER: u64 = 1_000_000_000;
+
 /// What a look asks EC2 for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,7 +91,11 @@ impl Estimate {
         Self {
             percent,
             earliest_seconds: 100 * elapsed / (percents + 1),
-            latest_seconds: (100 * (elapsed + UNCOUNTED)).div_ceil(percents).saturating_sub(UNCOUNTED),
+            // At 0 % it may take for ever; but what shows 0 % for long and then leaps is not even.
+            latest_seconds: match percents {
+                0 => NEVER,
+                _ => (100 * (elapsed + UNCOUNTED)).div_ceil(percents).saturating_sub(UNCOUNTED),
+            },
             confirmed: false,
         }
     }
@@ -130,7 +137,7 @@ impl Estimate {
 pub struct Seen {
     /// Seconds since the image was begun.
     pub elapsed: u64,
-    /// The progress of its slowest snapshot; none if the look did not ask for the snapshots, or there are none yet.
+    /// The progress of its slowest snapshot, 0 if there are none yet; none if the look did not ask for them.
     pub percent: Option<u8>,
 }
 
@@ -138,7 +145,7 @@ pub struct Seen {
 pub fn next_look(seen: Seen, this: Look) -> (u64, Look) {
     let Seen { elapsed, percent } = seen;
     let estimate = match percent {
-        Some(percent @ 1..100) => {
+        Some(percent @ 0..100) => {
             let alone = Estimate::of_one_look(elapsed, percent);
             this.estimate.and_then(|before| alone.after(before, elapsed)).or(Some(alone))
         }
@@ -153,7 +160,9 @@ pub fn next_look(seen: Seen, this: Look) -> (u64, Look) {
             // A higher progress shortens the time that the end lies in.
             None => (estimate.soonest(elapsed).max(SHORTLY), Asks::Both),
         },
-        Some(estimate) if is_first => (growing.max(estimate.soonest(elapsed) / CAUTIOUS_PART), Asks::Both),
+        Some(estimate) if is_first && estimate.percent > 0 => {
+            (growing.max(estimate.soonest(elapsed) / CAUTIOUS_PART), Asks::Both)
+        }
         _ => (growing, by_turns),
     };
     (wait.min(elapsed * BOLDEST).max(1), Look { asks, estimate })
