@@ -19,9 +19,12 @@ pub enum Error {
         problem: String,
     },
     /// The deployment gives the function a setting it cannot use; nothing was touched.
-    #[error("{setting}: {problem}; deploy with a right value of the template's parameter")]
+    #[error(
+        "the template's parameter {}: {problem}; deploy the stack again with a value that is accepted",
+        parameter(setting)
+    )]
     InvalidSetting {
-        /// The environment variable, such as `DEFAULT_TAGS`.
+        /// The environment variable, such as `DEFAULT_TAGS`, or a part of it.
         setting: String,
         /// What it must be.
         problem: String,
@@ -65,7 +68,7 @@ pub enum Error {
         image_id: String,
     },
     /// Somebody else changed the image while an update did.
-    #[error("{image_id} has shown the new {fields}, and somebody has changed it since: the update leaves that")]
+    #[error("another client changed {fields} of {image_id} during the update; its value stays")]
     ImageChangedMeanwhile {
         /// The image.
         image_id: String,
@@ -81,7 +84,7 @@ pub enum Error {
         reason: String,
     },
     /// The image is not one that this deployment may change or delete.
-    #[error("no run of this deployment made {image_id}: {remedy}")]
+    #[error("this stack did not create {image_id}: {remedy}")]
     ImageNotManaged {
         /// The image asked for.
         image_id: String,
@@ -203,6 +206,15 @@ impl Error {
     }
 }
 
+/// The template's parameter that sets an environment variable: `DefaultTags` sets `DEFAULT_TAGS`.
+fn parameter(variable: &str) -> String {
+    let (name, rest) = variable.split_at(variable.find('.').unwrap_or(variable.len()));
+    let words = name.split('_').map(|word| {
+        word.chars().next().into_iter().chain(word.chars().skip(1).flat_map(char::to_lowercase)).collect::<String>()
+    });
+    words.chain([rest.to_owned()]).collect()
+}
+
 /// Why something failed, in the form of an execution's Error and Cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -233,5 +245,22 @@ pub(crate) fn shown(name: &str) -> String {
     match name {
         "" => "\"\"".to_owned(),
         name => name.chars().take(128).flat_map(char::escape_debug).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_named_by_the_parameter_that_sets_it() {
+        for (variable, parameter) in [
+            ("CREATE_TIMEOUT", "CreateTimeout"),
+            ("DEFAULT_TAGS.aws:a", "DefaultTags.aws:a"),
+            ("LIFECYCLE_MACHINE_ARN", "LifecycleMachineArn"),
+        ] {
+            let message = Error::setting(variable, "must be set").to_string();
+            assert!(message.starts_with(&format!("the template's parameter {parameter}: must be set;")), "{message}");
+        }
     }
 }

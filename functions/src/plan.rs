@@ -82,7 +82,8 @@ pub async fn handle(app: &App, input: Value) -> Result<Plan, Error> {
     let default_tags = app.settings.default_tags()?;
     let planner = Planner { app, start_time: &start_time, now, timeouts, default_tags };
     let operations = planner.operations(&request.action).await?;
-    tracing::info!(?operations, "the request is valid");
+    let names: Vec<_> = operations.iter().map(|planned| planned.operation).collect();
+    tracing::info!(operations = names.join(", "), "the request is valid");
     let rollback_timeout_seconds = timeouts.rollback();
     Ok(Plan { run, operations, rollback_timeout_seconds, done: 0, results: Value::Object(serde_json::Map::new()) })
 }

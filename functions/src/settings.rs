@@ -166,7 +166,8 @@ mod tests {
             let errors = [settings.default_tags.err(), settings.timeouts.err()];
             let [error] = errors.into_iter().flatten().collect::<Vec<_>>().try_into().unwrap();
             assert_eq!(error.name(), "InvalidSetting");
-            assert!(error.to_string().contains(name), "{error}");
+            let parameter = if name == DEFAULT_TAGS { "DefaultTags" } else { "CreateTimeout" };
+            assert!(error.to_string().contains(parameter), "{error}");
         }
     }
 }

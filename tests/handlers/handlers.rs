@@ -498,6 +498,18 @@ async fn a_value_that_somebody_changes_after_it_was_shown_is_not_sent_again_and_
 }
 
 #[tokio::test]
+async fn an_update_that_is_refused_half_way_says_what_it_has_changed() {
+    let ec2 = ec2().await;
+    let (_, request) = update(&ec2);
+    let refused = FaultKind::Refused { code: "UnauthorizedOperation".to_owned(), message: "no".to_owned() };
+    ec2.inject(Fault::on("DeleteTags", refused));
+    let updated = whole(&ec2, &app(&ec2), request).await;
+    assert_eq!(updated["error"]["name"], "NotAuthorized");
+    let message = updated["error"]["message"].as_str().unwrap();
+    assert!(message.ends_with("; changed before: description, deprecationTime"), "{message}");
+}
+
+#[tokio::test]
 async fn a_value_that_ec2_has_never_shown_is_sent_again() {
     let ec2 = ec2().await;
     let (_, request) = update(&ec2);

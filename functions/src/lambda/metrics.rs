@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const NAMESPACE: &str = "ami-from-instance";
 
-/// How many runs and snapshots a sweep found that are not as they should be; 0 ends an alarm.
+/// How many runs a sweep found that left something; 0 ends an alarm.
 pub(crate) fn sweep_found(lifecycle_machine_arn: &str, count: usize) {
     println!("{}", line("SweepFound", lifecycle_machine_arn, count, SystemTime::now()));
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::error::{Error, Failure};
+use crate::error::Failure;
 
 /// Where an operation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -63,8 +63,8 @@ impl<M, R> Answer<M, R> {
     }
 
     /// It will never be done.
-    pub fn failed(error: Error, memory: M) -> Self {
-        let failure = Failure::from(error);
+    pub fn failed(failure: impl Into<Failure>, memory: M) -> Self {
+        let failure = failure.into();
         Self { error: Some(failure), ..Self::new(Status::Failed, 0, "it has failed", memory) }
     }
 

@@ -5,13 +5,16 @@ use aws_sdk_ec2::types::Image;
 use super::removal::protection;
 use crate::{error::Error, settings::Machines};
 
+/// What lets a run touch an image that no run made.
+const NOT_ALLOWED: &str = "deploy the stack with AllowUnmanagedImages=true to let it change and delete such images";
+
 /// Refuses an image that a run may not change.
 pub(super) fn check_change(image: &Image, allow_unmanaged: bool, machines: &Machines) -> Result<(), Error> {
     check_owner(image, machines)?;
     if machines.made(image.tags()) || allow_unmanaged {
         return Ok(());
     }
-    Err(not_managed(image, "the deployment's parameter AllowUnmanagedImages is false"))
+    Err(not_managed(image, NOT_ALLOWED))
 }
 
 /// Refuses an image that is protected, or that a run may not delete. `manage_ebs_snapshots` is what the request
@@ -32,7 +35,7 @@ pub(crate) fn check_delete(
     }
     match (manage_ebs_snapshots, allow_unmanaged) {
         (Some(_), true) => Ok(()),
-        (Some(_), false) => Err(not_managed(image, "the deployment's parameter AllowUnmanagedImages is false")),
+        (Some(_), false) => Err(not_managed(image, NOT_ALLOWED)),
         (None, _) => Err(not_managed(
             image,
             "manageEbsSnapshots must say whether its snapshots are deleted with it (true) or stay (false)",

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     app::App,
     aws::ec2,
-    error::Error,
+    error::{Error, Failure},
     machine::{answer, call},
     model::{deprecation::Deprecation, ids::ImageId, tags::Tags},
 };
@@ -92,11 +92,30 @@ impl Operation for Update {
             return changed_back(call, &image_id, &missing.join(", "));
         }
         call.memory.changed_back = 0;
-        change.send(&app.ec2, &image_id).await?;
-        tracing::info!(?change, "the changes are sent");
-        let reason = format!("EC2 does not show the new {} yet", change.fields().join(", "));
+        let mut sent = vec![];
+        match change.send(&app.ec2, &image_id, &mut sent).await {
+            Ok(()) => tracing::info!(?change, "the changes are sent"),
+            Err(error) if error.is_to_be_retried() => return Err(error),
+            Err(error) => {
+                let changed = call.memory.shown.iter().map(String::as_str).chain(sent).collect();
+                return Ok(Answer::failed(half_done(error, changed), call.memory));
+            }
+        }
+        let reason = match call.memory.shown.iter().map(String::as_str).collect::<Vec<_>>().join(", ") {
+            shown if shown.is_empty() => format!("EC2 does not show the new {} yet", change.fields().join(", ")),
+            shown => format!("EC2 shows the new {shown}, and not the new {} yet", change.fields().join(", ")),
+        };
         Ok(Answer::pending(call.growing(SHORTLY), reason, call.memory))
     }
+}
+
+/// A refusal, with what the update has changed before it.
+fn half_done(error: Error, changed: Vec<&str>) -> Failure {
+    let mut failure = Failure::from(error);
+    if !changed.is_empty() {
+        failure.message = format!("{}; changed before: {}", failure.message, changed.join(", "));
+    }
+    failure
 }
 
 /// Everything has been shown once, and some of it is something else now.

@@ -60,7 +60,7 @@ impl Planner<'_> {
         let arguments = self.delete_arguments(delete);
         let deregister = delete::Arguments { snapshots: Snapshots::Keep, ..arguments.clone() };
         let first = Planned::new::<delete::Delete>(self.timeouts.delete, &deregister)?
-            .note(&format!("unless {id} is deregistered it still exists; its snapshots are kept: {kept}"));
+            .note(&format!("{id} may still exist; its snapshots are kept: {kept}"));
         let replacing = create::Arguments { replaced_image_id: Some(id.clone()), ..self.create_arguments(create)? };
         let replacing = Planned::new::<create::Create>(self.timeouts.create, &replacing)?;
         let made = [replacing].into_iter().chain(made.into_iter().skip(1)).map(|planned| planned.note(&note));

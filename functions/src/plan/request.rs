@@ -126,7 +126,7 @@ fn read_update(fields: &mut Fields, now: i64) -> Result<Update, Error> {
         tags: fields.tags()?,
     };
     if update.description.is_none() && update.deprecation.is_none() && update.tags.is_none() {
-        return Err(Error::invalid("description, deprecationTime, tags", "must be given, one at least, to update"));
+        return Err(Error::invalid("description, deprecationTime, tags", "at least one must be given"));
     }
     Ok(update)
 }
@@ -276,7 +276,7 @@ mod tests {
             (json!({"action": "update"}), "imageId: must be given"),
             (
                 json!({"action": "update", "imageId": "ami-0123456789abcdef0"}),
-                "description, deprecationTime, tags: must be given",
+                "description, deprecationTime, tags: at least one",
             ),
             (json!({"action": "delete", "imageId": "snap-0123456789abcdef0"}), "imageId: must be ami-"),
         ] {

@@ -102,13 +102,19 @@ impl Change {
         }
     }
 
-    /// Sends it. What EC2 may refuse for its value goes first, the tags last.
-    pub(super) async fn send(&self, client: &Client, image_id: &ImageId) -> Result<(), Error> {
+    /// Sends it, and notes the fields that are sent. What EC2 may refuse for its value goes first, the tags last.
+    pub(super) async fn send(
+        &self,
+        client: &Client,
+        image_id: &ImageId,
+        sent: &mut Vec<&'static str>,
+    ) -> Result<(), Error> {
         let id = image_id.as_str();
         if let Some(description) = &self.description {
             let value = AttributeValue::builder().value(description).build();
             let answer = client.modify_image_attribute().image_id(id).description(value).send().await;
             answer.map_err(|error| refused("ec2:ModifyImageAttribute", image_id, &error))?;
+            sent.push(DESCRIPTION);
         }
         match self.deprecation {
             Some(Deprecation::At(time)) => {
@@ -121,6 +127,7 @@ impl Change {
             }
             None => {}
         }
+        sent.extend(self.deprecation.map(|_| DEPRECATION_TIME));
         if !self.keys.1.is_empty() {
             // First off, then on: a resource has room for 50 tags.
             let keys = self.keys.0.iter().map(|key| Tag::builder().key(key).build()).collect();
