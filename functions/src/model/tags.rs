@@ -28,6 +28,10 @@ pub fn parse(field: &str, value: &Value) -> Result<Tags, Error> {
     let Value::Object(members) = value else {
         return Err(Error::invalid(field, "must be an object of keys and string values, such as {\"team\": \"web\"}"));
     };
+    // One place is the run tag's.
+    if members.len() >= MAX_TAGS {
+        return Err(Error::invalid(field, format!("must be at most {}; these are {}", MAX_TAGS - 1, members.len())));
+    }
     members.iter().map(|(key, value)| Ok((key.clone(), parse_tag(field, key, value)?))).collect()
 }
 
@@ -111,6 +115,7 @@ mod tests {
             (json!({"k": "v".repeat(257)}), "tags.k: must have at most 256"),
             (json!({"k\n": "v"}), "tags.k\\n: must have no control"),
             (json!(["k"]), "tags: must be an object"),
+            ((0..50).map(|n| (format!("k{n}"), json!(""))).collect(), "tags: must be at most 49; these are 50"),
         ] {
             let error = parse("tags", &tags).unwrap_err().to_string();
             assert!(error.starts_with(start), "{error}");

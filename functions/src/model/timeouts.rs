@@ -1,7 +1,5 @@
 //! The timeouts of the operations: `timeouts` in the request.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::error::Error;
@@ -11,6 +9,8 @@ pub const SHORTEST: u64 = 60;
 /// The longest timeout a user may set, in seconds: a day. The operation machine's own
 /// `TimeoutSeconds` is just above it.
 pub const LONGEST: u64 = 86_400;
+/// As many digits as `LONGEST` has in seconds.
+const MAX_DIGITS: usize = 5;
 /// The shortest timeout of a rollback, in seconds: it waits for calls that were cut off and for
 /// snapshots that EC2 calls in use.
 const SHORTEST_ROLLBACK: u64 = 900;
@@ -68,11 +68,7 @@ impl RequestedTimeouts {
 /// `InvalidRequest`, naming `field`.
 pub(crate) fn parse(field: &str, value: &Value) -> Result<u64, Error> {
     let seconds = match value {
-        Value::String(text) => humantime::parse_duration(text)
-            .ok()
-            .filter(|duration| duration.subsec_nanos() == 0)
-            .as_ref()
-            .map(Duration::as_secs),
+        Value::String(text) => with_units(text),
         other => other.as_u64().or_else(|| whole(other.as_f64()?)),
     };
     match seconds {
@@ -82,6 +78,25 @@ pub(crate) fn parse(field: &str, value: &Value) -> Result<u64, Error> {
             "must be from one minute to 24 hours, such as \"40m\", \"1h30m\", \"2400s\" or a whole number of seconds",
         )),
     }
+}
+
+/// Hours, minutes and seconds in this order, each of them once at most. All but the first are below 60, so that
+/// the request's schema can say what is in range.
+fn with_units(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut total = None;
+    for (unit, seconds) in [('h', 3600), ('m', 60), ('s', 1)] {
+        let Some((digits, after)) = rest.split_once(unit) else { continue };
+        let is_first = total.is_none();
+        let fits = if is_first { !digits.starts_with('0') && digits.len() <= MAX_DIGITS } else { digits.len() <= 2 };
+        if !fits || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return None;
+        }
+        let number = digits.parse::<u64>().ok().filter(|number| is_first || *number < 60)?;
+        total = Some(total.unwrap_or(0) + number * seconds);
+        rest = after;
+    }
+    total.filter(|_| rest.is_empty())
 }
 
 /// A whole number that JSON wrote with a fraction, such as 2400.0.
@@ -101,6 +116,9 @@ mod tests {
             (json!("40m"), 2400),
             (json!("1h30m"), 5400),
             (json!("2400s"), 2400),
+            (json!("90m30s"), 5430),
+            (json!("1h05m09s"), 3909),
+            (json!("24h0m0s"), 86400),
             (json!(60), 60),
             (json!(2400.0), 2400),
             (json!("24h"), 86400),
@@ -131,6 +149,15 @@ mod tests {
             json!(59),
             json!(86401),
             json!("25h"),
+            json!("24h1s"),
+            json!("1h60m"),
+            json!("1h 30m"),
+            json!("30m1h"),
+            json!("1h1h"),
+            json!("0h40m"),
+            json!("1.5h"),
+            json!("h"),
+            json!("100000000000000000000000s"),
             json!(-60),
             json!(90.5),
             json!(1e300),
