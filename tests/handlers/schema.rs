@@ -219,8 +219,22 @@ fn what_the_request_alone_does_not_show_is_what_the_comment_lists() {
     }
 }
 
+#[test]
+fn the_ends_of_the_timeouts_range_are_the_same_to_both() {
+    let seconds = [0..200, 980..1020, 9_980..10_020, 79_980..80_020, 85_880..86_420, 99_990..100_010];
+    let seconds = seconds.into_iter().flatten().map(|n| format!("{n}s"));
+    let minutes = (0..1500).flat_map(|n| [format!("{n}m"), format!("{n}m1s")]);
+    let hours = (0..30).flat_map(|n| ["", "0m", "0m00s", "59m59s", "1s", "60m"].map(|rest| format!("{n}h{rest}")));
+    for timeout in seconds.chain(minutes).chain(hours) {
+        let mut request = create();
+        request["timeouts"] = json!({"create": timeout});
+        let (refused, complaint) = (refused_field(&request, Tags::new()), complaint(&request));
+        assert_eq!(refused.is_some(), complaint.is_some(), "{timeout}: {refused:?} / {complaint:?}");
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_request_is_accepted_by_the_schema_if_and_only_if_the_application_accepts_its_fields(request in near_request()) {

@@ -149,7 +149,7 @@ impl Deployment {
 
     /// How many calls of functions have taken longer than they may.
     pub fn functions_timed_out(&self) -> Result<usize> {
-        let log = std::fs::read_to_string(self.ministack.folder().join("log"))?;
+        let log = std::fs::read_to_string(self.ministack.folder().join(ministack::LOG))?;
         Ok(log.lines().filter(|line| line.contains("Task timed out after")).count())
     }
 

@@ -1,8 +1,8 @@
 //! MiniStack as a child process: everything of AWS but EC2.
 
 use std::{
-    fs::File,
-    io::{Read, Write},
+    fs::{self, File},
+    io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -21,6 +21,9 @@ use crate::prepare;
 pub const REGION: &str = "us-east-1";
 /// The account of the local AWS.
 pub const ACCOUNT: &str = "000000000000";
+
+/// The file in its folder with all it prints.
+pub(crate) const LOG: &str = "log";
 
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -57,9 +60,7 @@ impl MiniStack {
     /// Starts MiniStack on a port (0 for a free one) with waits `speed` times faster than AWS's.
     pub fn start(python: &Path, port: u16, ec2_endpoint: &str, speed: f64) -> Result<Self> {
         let port = claim(port)?;
-        let folder = prepare::kept().join(format!("ministack-{port}"));
-        std::fs::create_dir_all(&folder)?;
-        let log = File::create(folder.join("log"))?;
+        let (folder, log) = folder_with_log(&prepare::kept(), port)?;
         let endpoint = endpoint(port);
         let mut command = Command::new(python);
         command
@@ -100,8 +101,8 @@ impl MiniStack {
 
     /// The process ids of the functions that run.
     pub fn functions(&self) -> Vec<u32> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
-        let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
         children.flat_map(|ids| ids.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()).collect()
     }
 
@@ -111,7 +112,7 @@ impl MiniStack {
         while TcpStream::connect(address).is_err() {
             if self.child.try_wait()?.is_some() || start.elapsed() > STARTS_WITHIN {
                 let mut log = String::new();
-                File::open(self.folder.join("log"))?.read_to_string(&mut log)?;
+                File::open(self.folder.join(LOG))?.read_to_string(&mut log)?;
                 let lines: Vec<_> = log.lines().collect();
                 bail!("MiniStack did not start:\n{}", lines[lines.len().saturating_sub(10)..].join("\n"));
             }
@@ -127,7 +128,7 @@ impl Drop for MiniStack {
         self.event_bus.close();
         let _ = self.child.wait();
         // What it removes itself, others of its threads may still have written to.
-        let _ = std::fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -145,10 +146,64 @@ pub fn credentials() -> [(&'static str, &'static str); 4] {
     ]
 }
 
+const FOLDER: &str = "ministack-";
+
+/// A new folder for a MiniStack with its log. MiniStack holds the lock of the log, which is its output, until
+/// it has ended in whatever way: the folders whose log nobody holds are of killed ones, and are removed.
+fn folder_with_log(kept: &Path, port: u16) -> Result<(PathBuf, File)> {
+    // Until the log is locked, another start would take the folder for a killed one's.
+    let starting = File::create(kept.join("ministack.lock"))?;
+    starting.lock()?;
+    for entry in fs::read_dir(kept)?.flatten() {
+        let is_one = entry.file_name().to_string_lossy().starts_with(FOLDER) && entry.path().is_dir();
+        if is_one && !is_in_use(&entry.path()) {
+            // A MiniStack whose runner was killed removes it, too.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let folder = kept.join(format!("{FOLDER}{port}"));
+    fs::create_dir_all(&folder)?;
+    let log = File::create(folder.join(LOG))?;
+    log.lock()?;
+    Ok((folder, log))
+}
+
+fn is_in_use(folder: &Path) -> bool {
+    match File::open(folder.join(LOG)) {
+        Ok(log) => log.try_lock().is_err(),
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
 /// A port that nothing listens on: the one asked for, or any.
 fn claim(port: u16) -> Result<u16> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(listener) => Ok(listener.local_addr()?.port()),
         Err(_) => bail!("port {port} is busy: choose another one, or 0 for a free one"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_a_killed_one_is_removed_at_the_next_start_and_one_in_use_is_not() -> Result<()> {
+        let kept = prepare::kept().join(format!("test-{}", std::process::id()));
+        fs::create_dir_all(kept.join("venv"))?;
+        let (killed, log) = folder_with_log(&kept, 1)?;
+        let (in_use, of_the_runner) = folder_with_log(&kept, 2)?;
+        drop(log);
+        // The runner is killed, and its MiniStack still runs.
+        let mut ministack = Command::new("cat").stdin(Stdio::piped()).stdout(of_the_runner).spawn()?;
+        fs::create_dir_all(kept.join("ministack-3/packages"))?;
+        let (new, _log) = folder_with_log(&kept, 4)?;
+        assert!(!killed.exists() && !kept.join("ministack-3").exists());
+        assert!(in_use.exists() && new.exists() && kept.join("venv").exists());
+        drop(ministack.stdin.take());
+        ministack.wait()?;
+        let (again, _log) = folder_with_log(&kept, 5)?;
+        assert!(!in_use.exists() && new.exists() && again.exists());
+        Ok(fs::remove_dir_all(kept)?)
     }
 }

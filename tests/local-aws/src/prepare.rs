@@ -2,24 +2,14 @@
 //! the built handlers. Both are kept under `target/` and made again only when they are out of date.
 
 use std::{
-    env,
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
-
-/// The workspace's folder.
-pub fn root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.ancestors().nth(2).unwrap_or(package).to_owned()
-}
-
-/// The folder for everything the local AWS keeps.
-pub fn kept() -> PathBuf {
-    root().join("target/local-aws")
-}
+use anyhow::{Context, Error, Result, bail};
+use cargo_local::{compile, needs};
+pub use cargo_local::{kept, root};
 
 /// MiniStack's folder in the sources.
 pub(crate) fn ministack() -> PathBuf {
@@ -42,7 +32,7 @@ pub fn python(say: &dyn Fn(&str)) -> Result<PathBuf> {
         return Ok(python);
     }
     say("installing MiniStack in a virtual environment under target/");
-    check_python()?;
+    needs::python(None).map_err(Error::msg)?;
     quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))
         .context("no virtual environment could be made: install python3-venv")?;
     // The file names all dependencies that are needed.
@@ -52,35 +42,15 @@ pub fn python(say: &dyn Fn(&str)) -> Result<PathBuf> {
     Ok(python)
 }
 
-fn check_python() -> Result<()> {
-    let version = Command::new("python3").args(["-c", "import sys; print(sys.version_info >= (3, 10))"]).output();
-    match version {
-        Ok(output) if output.stdout.starts_with(b"True") => Ok(()),
-        Ok(_) => bail!("python3 is older than 3.10: install a newer Python"),
-        Err(_) => bail!("python3 was not found: install Python 3.10 or newer with its venv module"),
-    }
-}
-
 /// Builds the handlers; gives the folder they are in.
 pub fn handlers(say: &dyn Fn(&str)) -> Result<PathBuf> {
     say("building the handlers");
-    let cargo = option_env!("CARGO").unwrap_or("cargo");
-    // The whole workspace, so that its dependencies are compiled once, with one set of features.
-    let mut build = Command::new(cargo);
-    build.current_dir(root()).args(["build", "--workspace", "--bins", "--quiet", "--locked"]);
-    // What Cargo tells of the package it runs now; build scripts that look at it would run once more.
-    for (name, _) in env::vars_os().filter(|(name, _)| is_about_a_package(&name.to_string_lossy())) {
-        build.env_remove(name);
-    }
-    let status = build.stdout(Stdio::null()).status().context("cargo could not be started")?;
+    let status =
+        compile::command().arg("--quiet").stdout(Stdio::null()).status().context("cargo could not be started")?;
     if !status.success() {
         bail!("the handlers could not be built");
     }
     Ok(root().join("target/debug"))
-}
-
-fn is_about_a_package(variable: &str) -> bool {
-    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
 /// Runs a command; what it printed is shown only if it fails.

@@ -1,16 +1,19 @@
-//! `cargo local`: the application on a local AWS.
+//! The runner: the application on a local AWS. `cargo local` compiles and starts it.
 
 use std::{
     fs,
-    io::{IsTerminal, stderr},
+    io::{ErrorKind, IsTerminal, Write, stderr, stdout},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use anyhow::{Context, Error, Result};
+use cargo_local::{
+    command::{Command, HELP, Local, Scope},
+    needs,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use local_aws::{
     campaign::{self, AT_ONCE, Plan},
@@ -19,95 +22,21 @@ use local_aws::{
     execution::{Entered, Execution, Outcome},
     prepare,
 };
+use serde_json::Value;
 use tokio::runtime::Handle;
-
-/// Runs ami-from-instance on a local AWS: the deployed template, the machines and the handlers are
-/// the real ones, EC2 is a model.
-#[derive(Parser)]
-#[command(name = "cargo local", bin_name = "cargo local")]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Starts one execution and follows it; its output goes to standard output
-    Run {
-        /// The execution's input
-        #[arg(default_value = "events/requests/create.json")]
-        file: PathBuf,
-        #[command(flatten)]
-        local: Local,
-    },
-    /// Does many runs at once with troubles of every kind, and checks what is left
-    Chaos {
-        #[command(flatten)]
-        scope: Scope,
-        #[command(flatten)]
-        local: Local,
-    },
-    /// Starts the local AWS, prints how to reach it, and stays until Ctrl-C
-    Up {
-        #[command(flatten)]
-        local: Local,
-    },
-    /// Writes docs/machines.md: the machines as diagrams, from their definitions
-    Picture,
-}
-
-#[derive(Args)]
-struct Scope {
-    /// How many runs
-    #[arg(long, default_value_t = 150)]
-    runs: u64,
-    /// What everything random is made of
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Do only this run of them all
-    #[arg(long)]
-    only: Option<u64>,
-}
-
-#[derive(Args)]
-struct Local {
-    /// How many times faster than real its time runs, time limits included
-    #[arg(long, default_value_t = 60.0, value_parser = speed)]
-    speed: f64,
-    /// The port for everything but EC2; 0 for a free one
-    #[arg(long, default_value_t = 0)]
-    port: u16,
-    /// The port for EC2; 0 for a free one
-    #[arg(long, default_value_t = 0)]
-    ec2_port: u16,
-    /// A parameter of the template, as Key=Value; may be given more than once
-    #[arg(long = "parameter", value_name = "KEY=VALUE")]
-    parameters: Vec<String>,
-}
-
-fn speed(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(speed) if (1.0..=1000.0).contains(&speed) => Ok(speed),
-        _ => Err("a number from 1 to 1000 is allowed".to_owned()),
-    }
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut arguments: Vec<_> = std::env::args_os().collect();
-    if arguments.len() == 1 {
-        arguments.push("run".into());
-    }
-    let command = Cli::parse_from(arguments).command;
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     // Whatever was started ends with what is dropped here.
     let result = tokio::select! {
-        result = dispatch(command) => Some(result),
+        result = dispatch(words.collect()) => Some(result),
         () = signalled() => None,
     };
     match result {
         Some(Ok(code)) => code,
         Some(Err(error)) => {
-            eprintln!("{error:#}");
+            say(&format!("{error:#}"));
             ExitCode::FAILURE
         }
         // Not a return: the runtime would wait for a preparation that is under way.
@@ -115,8 +44,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn dispatch(command: Command) -> Result<ExitCode> {
-    match command {
+async fn dispatch(words: Vec<String>) -> Result<ExitCode> {
+    match Command::parse(words).map_err(Error::msg)? {
+        Command::Help => {
+            show(HELP)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Run { file, local } => run(file, local).await,
         Command::Chaos { scope, local } => run_campaign(scope, local).await,
         Command::Up { local } => up(local).await,
@@ -154,16 +87,27 @@ async fn deploy(options: Options) -> Result<Deployment> {
     Deployment::start(&options, &say).await
 }
 
-fn say(step: &str) {
-    eprintln!("{step}");
+/// Writes a line for a person, if there still is one.
+fn say(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
+}
+
+/// Writes what was asked for. Who has read enough closes the pipe, as `head` does, and the run goes on.
+fn show(text: &str) -> Result<()> {
+    let mut output = stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("the output could not be written"),
+        _ => Ok(()),
+    }
 }
 
 async fn run(file: PathBuf, local: Local) -> Result<ExitCode> {
-    let input = fs::read_to_string(&file)
-        .or_else(|_| fs::read_to_string(prepare::root().join(&file)))
-        .with_context(|| format!("{} cannot be read", file.display()))?;
+    let place = needs::file(&file).map_err(Error::msg)?;
+    let input = fs::read_to_string(place).with_context(|| format!("{} cannot be read", file.display()))?;
+    // What the execution gets is the text itself.
+    let _: Value = serde_json::from_str(&input).with_context(|| format!("{} is no JSON", file.display()))?;
     let deployment = start(local, deploy).await?;
-    eprintln!("starting an execution with {}", file.display());
+    say(&format!("starting an execution with {}", file.display()));
     let machine = deployment.lifecycle_machine_arn();
     let execution = Execution::start(&deployment.step_functions(), machine, None, &input).await?;
     let display = Display::new(&deployment, execution.arn.clone());
@@ -171,11 +115,11 @@ async fn run(file: PathBuf, local: Local) -> Result<ExitCode> {
     display.bar.finish_and_clear();
     match outcome? {
         Outcome::Succeeded(output) => {
-            println!("{}", serde_json::to_string_pretty(&output)?);
+            show(&format!("{output:#}\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Ended { status, error, cause } => {
-            eprintln!("{status} {error}: {cause}");
+            say(&format!("{status} {error}: {cause}"));
             Ok(ExitCode::FAILURE)
         }
     }
@@ -184,14 +128,14 @@ async fn run(file: PathBuf, local: Local) -> Result<ExitCode> {
 async fn run_campaign(scope: Scope, local: Local) -> Result<ExitCode> {
     let Scope { runs, seed, only } = scope;
     let deployment = start(local, async |options| campaign::start(options, &say).await).await?;
-    eprintln!("{runs} runs with seed {seed}");
+    say(&format!("{runs} runs with seed {seed}"));
     let numbers = only.map_or(0..runs, |only| only..only + 1);
     let report =
         campaign::run_plans(&deployment, numbers.map(|number| Plan::new(seed, number)).collect(), AT_ONCE).await?;
-    print!("{report}");
+    show(&report.to_string())?;
     let missing = report.missing();
     if only.is_none() && !missing.is_empty() {
-        eprintln!("never happened: {}", missing.join(", "));
+        say(&format!("never happened: {}", missing.join(", ")));
     }
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -199,9 +143,9 @@ async fn run_campaign(scope: Scope, local: Local) -> Result<ExitCode> {
 async fn up(local: Local) -> Result<ExitCode> {
     let deployment = start(local, deploy).await?;
     for (name, value) in deployment.environment() {
-        println!("export {name}={value}");
+        show(&format!("export {name}={value}\n"))?;
     }
-    eprintln!("the local AWS is up; Ctrl-C ends it");
+    say("the local AWS is up; Ctrl-C ends it");
     std::future::pending().await
 }
 
@@ -240,6 +184,6 @@ impl Display {
         let at = SystemTime::try_from(entered.at).unwrap_or(self.start);
         let elapsed = at.duration_since(self.start).unwrap_or_default().as_secs_f64() * self.speed;
         let line = format!("{elapsed:>6.0} s  {:<8}  {}", entered.operation, entered.state);
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| say(&line));
     }
 }
