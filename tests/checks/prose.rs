@@ -98,7 +98,7 @@ fn every_cargo_command_exists() {
                 assert!(is_test(arguments[at + 1]), "{path:?}: {command}");
             }
             let variants = match *subcommand {
-                "local" => read("tests/local-aws/src/bin/local.rs"),
+                "local" => read("tests/cargo-local/src/command.rs"),
                 "pace" => read("tests/performance/src/bin/pace.rs"),
                 _ => continue,
             };
