@@ -219,11 +219,50 @@ fn what_the_request_alone_does_not_show_is_what_the_comment_lists() {
     }
 }
 
+/// Where a random request seldom comes.
+#[test]
+fn the_edges_are_the_same_to_both() {
+    let tags = |count: usize| (0..count).map(|n| (format!("k{n}"), json!(""))).collect::<Value>();
+    let with = |request: Value, field: &str, value: Value| {
+        let mut request = request;
+        request[field] = value;
+        request
+    };
+    let update = || json!({"action": "update", "imageId": MANAGED_IMAGE});
+    for (request, is_valid) in [
+        (with(create(), "tags", tags(49)), true),
+        (with(create(), "tags", tags(50)), false),
+        (with(create(), "tags", json!({"k\u{9f}": ""})), false),
+        (with(create(), "tags", json!({"k\u{a0}": ""})), true),
+        (with(create(), "tags", json!({"k": "\u{9f}"})), false),
+        (with(create(), "tags", json!({"k": "\u{a0}"})), true),
+        (with(create(), "tags", json!({"aWs:k": ""})), false),
+        (with(create(), "tags", json!({"aws": ""})), true),
+        (with(create(), "tags", json!({"ami-from-instance": ""})), true),
+        (with(create(), "name", json!("web-{{day}}")), false),
+        (with(create(), "name", json!("web-{{runId}}")), true),
+        (with(create(), "sourceInstanceId", json!("i-0123456789abcdefg")), false),
+        (update(), false),
+        (with(update(), "tags", Value::Null), false),
+        (with(update(), "tags", json!({})), true),
+        (with(update(), "description", Value::Null), true),
+        (with(update(), "deprecationTime", Value::Null), true),
+        (with(update(), "timeouts", json!({"update": "1h"})), false),
+    ] {
+        let (refused, complaint) = (refused_field(&request, Tags::new()), complaint(&request));
+        assert_eq!(
+            (refused.is_none(), complaint.is_none()),
+            (is_valid, is_valid),
+            "{request}: {refused:?} / {complaint:?}"
+        );
+    }
+}
+
 #[test]
 fn the_ends_of_the_timeouts_range_are_the_same_to_both() {
     let seconds = [0..200, 980..1020, 9_980..10_020, 79_980..80_020, 85_880..86_420, 99_990..100_010];
     let seconds = seconds.into_iter().flatten().map(|n| format!("{n}s"));
-    let minutes = (0..1500).flat_map(|n| [format!("{n}m"), format!("{n}m1s")]);
+    let minutes = (0..1500).flat_map(|n| ["", "0s", "1s"].map(|rest| format!("{n}m{rest}")));
     let hours = (0..30).flat_map(|n| ["", "0m", "0m00s", "59m59s", "1s", "60m"].map(|rest| format!("{n}h{rest}")));
     for timeout in seconds.chain(minutes).chain(hours) {
         let mut request = create();
