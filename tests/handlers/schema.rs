@@ -273,7 +273,7 @@ fn the_ends_of_the_timeouts_range_are_the_same_to_both() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_request_is_accepted_by_the_schema_if_and_only_if_the_application_accepts_its_fields(request in near_request()) {
