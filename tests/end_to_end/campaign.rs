@@ -43,7 +43,7 @@ fn alone(test: impl AsyncFnOnce(&Arc<Deployment>)) {
     let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (runtime, deployment) = SHARED.get_or_init(|| {
         let runtime = Runtime::new().unwrap();
-        let options = Options { speed: 60.0, port: 0, ec2_port: 0, parameters: vec![] };
+        let options = Options { speed: 60.0, port: 0, ec2_port: 0, ec2_through: None, parameters: vec![] };
         let deployment = runtime.block_on(campaign::start(options, &|step| eprintln!("{step}"))).unwrap();
         (runtime, deployment)
     });

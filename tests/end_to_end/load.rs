@@ -15,7 +15,7 @@ const SPEED: f64 = 30.0;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_creates_at_once_all_succeed_within_ec2s_request_limits() {
-    let options = Options { speed: SPEED, port: 0, ec2_port: 0, parameters: vec![] };
+    let options = Options { speed: SPEED, port: 0, ec2_port: 0, ec2_through: None, parameters: vec![] };
     let aws = Arc::new(Deployment::start(&options, &|step| eprintln!("{step}")).await.unwrap());
     let start = Instant::now();
     // Of many sizes, so that not all images end at the same moment.

@@ -47,6 +47,7 @@ fn on_aws(test: impl AsyncFnOnce(&'static Deployment)) {
             speed: SPEED,
             port: 0,
             ec2_port: 0,
+            ec2_through: None,
             parameters: [
                 "SweepSchedule=rate(5 minutes)",
                 "NotificationEmail=team@example.com",

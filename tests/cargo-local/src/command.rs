@@ -31,6 +31,13 @@ pub enum Command {
         /// Where.
         local: Local,
     },
+    /// Start EC2 alone and stay.
+    Ec2 {
+        /// Where.
+        local: Local,
+        /// Whether MiniStack is started too.
+        services: bool,
+    },
     /// Draw the machines.
     Picture,
 }
@@ -55,6 +62,8 @@ pub struct Local {
     pub port: u16,
     /// The port for EC2; 0 for a free one.
     pub ec2_port: u16,
+    /// The URL at which the functions find EC2, if something stands between.
+    pub ec2_through: Option<String>,
     /// Parameters of the template, as `Key=Value`.
     pub parameters: Vec<String>,
 }
@@ -86,8 +95,9 @@ impl Command {
                 Self::Chaos { scope, local: words.local()? }
             }
             "up" => Self::Up { local: words.local()? },
+            "ec2" => Self::Ec2 { services: words.flag("--services"), local: words.local()? },
             "picture" => Self::Picture,
-            _ => return Err(format!("{name}: must be run, up, chaos, picture or help; see cargo local --help")),
+            _ => return Err(format!("{name}: must be run, up, chaos, ec2, picture or help; see cargo local --help")),
         };
         match words.0.first() {
             Some(word) => Err(format!("{word}: is not known to {name}; see cargo local --help")),
@@ -105,6 +115,7 @@ impl Command {
                 format!("does {runs} runs with troubles of every kind on a local AWS, and checks what they leave")
             }
             Self::Up { .. } => "starts a local AWS that stays until Ctrl-C".to_owned(),
+            Self::Ec2 { .. } => "starts EC2 alone, and stays until Ctrl-C".to_owned(),
             Self::Picture => "draws the state machines".to_owned(),
         }
     }
@@ -136,6 +147,12 @@ impl Words {
         Ok(values)
     }
 
+    /// Whether an option without a value is given.
+    fn flag(&mut self, option: &str) -> bool {
+        let position = self.0.iter().position(|word| word == option);
+        position.map(|position| self.0.remove(position)).is_some()
+    }
+
     /// An option's last value.
     fn number<T: FromStr>(&mut self, option: &str) -> Result<Option<T>, String> {
         let Some(value) = self.values(option)?.pop() else { return Ok(None) };
@@ -148,10 +165,11 @@ impl Words {
             return Err(format!("--speed: must be from 1 to 1000; {speed} is not"));
         }
         let (port, ec2_port) = (self.number("--port")?.unwrap_or(0), self.number("--ec2-port")?.unwrap_or(0));
+        let ec2_through = self.values("--ec2-through")?.pop();
         let parameters = self.values("--parameter")?;
         match parameters.iter().find(|parameter| !parameter.contains('=')) {
             Some(wrong) => Err(format!("--parameter: must be KEY=VALUE; {wrong} is not")),
-            None => Ok(Local { speed, port, ec2_port, parameters }),
+            None => Ok(Local { speed, port, ec2_port, ec2_through, parameters }),
         }
     }
 }
@@ -165,7 +183,7 @@ mod tests {
     }
 
     fn local() -> Local {
-        Local { speed: 60.0, port: 0, ec2_port: 0, parameters: vec![] }
+        Local { speed: 60.0, port: 0, ec2_port: 0, ec2_through: None, parameters: vec![] }
     }
 
     #[test]
@@ -176,7 +194,8 @@ mod tests {
 
     #[test]
     fn options_stand_anywhere_and_the_last_one_counts() {
-        let expected = Local { speed: 10.0, port: 1, ec2_port: 2, parameters: vec!["A=1".into(), "B=x=y".into()] };
+        let parameters = vec!["A=1".into(), "B=x=y".into()];
+        let expected = Local { speed: 10.0, port: 1, ec2_port: 2, ec2_through: None, parameters };
         let expected = Ok(Command::Run { file: "a.json".into(), local: expected });
         let options = "--speed 5 --speed=10 --port 1 --ec2-port=2 --parameter A=1 --parameter=B=x=y";
         assert_eq!(parse(&format!("run a.json {options}")), expected);
@@ -210,7 +229,7 @@ mod tests {
     #[test]
     fn the_help_has_every_command_with_examples_that_work() {
         let examples: Vec<_> = HELP.lines().filter_map(|line| line.trim().strip_prefix("cargo local")).collect();
-        for command in ["", "run", "up", "chaos", "picture", "--help"] {
+        for command in ["", "run", "up", "chaos", "ec2", "picture", "--help"] {
             assert!(examples.iter().any(|example| example.split(' ').any(|word| word == command)), "{command}");
         }
         for example in examples {
@@ -222,7 +241,7 @@ mod tests {
     #[test]
     fn every_option_in_the_help_is_known() {
         let options: Vec<_> = HELP.lines().filter(|line| line.starts_with("  --")).collect();
-        assert_eq!(options.len(), 7);
+        assert_eq!(options.len(), 8);
         for line in options {
             let option = line.split_whitespace().next().unwrap_or_default();
             let value = if option == "--parameter" { "A=1" } else { "2" };

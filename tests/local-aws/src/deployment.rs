@@ -30,6 +30,8 @@ pub struct Options {
     pub port: u16,
     /// The local EC2's port; 0 for a free one.
     pub ec2_port: u16,
+    /// The URL at which the functions find EC2 if not at its own, such as a proxy's.
+    pub ec2_through: Option<String>,
     /// Parameters of the template, as `Key=Value`.
     pub parameters: Vec<String>,
 }
@@ -79,7 +81,8 @@ impl Deployment {
         let ec2 = Ec2::start(settings).await.with_context(|| {
             format!("the local EC2 cannot listen on port {}: choose another one, or 0 for a free one", options.ec2_port)
         })?;
-        let ministack = MiniStack::start(&python, options.port, &ec2.endpoint(), options.speed)?;
+        let functions_find_it = options.ec2_through.clone().unwrap_or_else(|| ec2.endpoint());
+        let ministack = MiniStack::start(&python, options.port, &functions_find_it, options.speed)?;
         say("deploying template.yaml with CloudFormation");
         let mut deploy = Command::new(&python);
         deploy

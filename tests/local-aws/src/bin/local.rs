@@ -20,8 +20,10 @@ use local_aws::{
     deployment::{Deployment, Options},
     diagram,
     execution::{Entered, Execution, Outcome},
+    ministack::{self, MiniStack},
     prepare,
 };
+use local_ec2::{Ec2, Lags, Settings};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -53,6 +55,7 @@ async fn dispatch(words: Vec<String>) -> Result<ExitCode> {
         Command::Run { file, local } => run(file, local).await,
         Command::Chaos { scope, local } => run_campaign(scope, local).await,
         Command::Up { local } => up(local).await,
+        Command::Ec2 { local, services } => ec2(local, services).await,
         Command::Picture => {
             fs::write(prepare::root().join(diagram::FILE), diagram::draw()?)?;
             Ok(ExitCode::SUCCESS)
@@ -77,8 +80,8 @@ async fn start<T: Send + 'static>(
     local: Local,
     start: impl AsyncFnOnce(Options) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let Local { speed, port, ec2_port, parameters } = local;
-    let options = Options { speed, port, ec2_port, parameters };
+    let Local { speed, port, ec2_port, ec2_through, parameters } = local;
+    let options = Options { speed, port, ec2_port, ec2_through, parameters };
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || runtime.block_on(start(options))).await?
 }
@@ -146,6 +149,26 @@ async fn up(local: Local) -> Result<ExitCode> {
         show(&format!("export {name}={value}\n"))?;
     }
     say("the local AWS is up; Ctrl-C ends it");
+    std::future::pending().await
+}
+
+async fn ec2(local: Local, services: bool) -> Result<ExitCode> {
+    let Local { speed, port, .. } = local;
+    // To a client that waits for an image to be gone, AWS answers an empty list for long.
+    let lags = Lags { image_fades: Duration::from_secs(3600), ..Lags::default() };
+    let ec2 = Ec2::start(Settings { speed, port, lags, ..Settings::default() }).await.context("EC2 cannot listen")?;
+    let ministack = match services {
+        true => Some(MiniStack::start(&prepare::python(&say)?, 0, &ec2.endpoint(), speed)?),
+        false => None,
+    };
+    if let Some(ministack) = &ministack {
+        println!("export AWS_ENDPOINT_URL={}", ministack.endpoint());
+    }
+    println!("export AWS_ENDPOINT_URL_EC2={}", ec2.endpoint());
+    for (name, value) in ministack::credentials() {
+        println!("export {name}={value}");
+    }
+    eprintln!("the local EC2 is up; Ctrl-C ends it");
     std::future::pending().await
 }
 

@@ -184,7 +184,7 @@ const SPEED: f64 = 5.0;
 const VOLUMES: [(u64, u32); 3] = [(2, 50), (10, 290), (40, 1_190)];
 
 async fn cost(out: &mut impl Write) -> Result<()> {
-    let options = Options { speed: SPEED, port: 0, ec2_port: 0, parameters: vec![] };
+    let options = Options { speed: SPEED, port: 0, ec2_port: 0, ec2_through: None, parameters: vec![] };
     let aws = &tokio::task::block_in_place(|| {
         tokio::runtime::Handle::current().block_on(Deployment::start(&options, &|step| eprintln!("{step}")))
     })?;
