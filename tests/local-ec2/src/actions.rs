@@ -2,8 +2,11 @@
 
 mod images;
 mod instances;
+mod network;
+mod regions;
 mod snapshots;
 mod tags;
+mod volumes;
 
 use self::{
     images::{
@@ -15,14 +18,29 @@ use self::{
         disable::{disable_image, enable_image},
         protection::{disable_image_deregistration_protection, enable_image_deregistration_protection},
         references::describe_image_references,
+        sharing::reset_image_attribute,
     },
     instances::{
         describe::{describe_instance_status, describe_instances},
         power::{reboot_instances, start_instances, stop_instances, terminate_instances},
         run::run_instances,
     },
-    snapshots::{delete::delete_snapshot, describe::describe_snapshots, lock::lock_snapshot},
+    network::{
+        key_pairs::{create_key_pair, delete_key_pair},
+        security_groups::{
+            authorize_security_group_ingress, create_security_group, delete_security_group, describe_security_groups,
+        },
+        vpcs::{describe_subnets, describe_vpcs},
+    },
+    regions::{describe_availability_zones, describe_regions},
+    snapshots::{
+        delete::delete_snapshot,
+        describe::describe_snapshots,
+        lock::lock_snapshot,
+        sharing::{describe_snapshot_attribute, modify_snapshot_attribute, reset_snapshot_attribute},
+    },
     tags::{create_tags, delete_tags, describe_tags},
+    volumes::describe_volumes,
 };
 use crate::{
     api_error::ApiError,
@@ -67,18 +85,30 @@ const fn change(name: &'static str, limit: Limit, handler: Handler) -> Action {
 }
 
 static ACTIONS: &[Action] = &[
+    change("AuthorizeSecurityGroupIngress", CHANGES, authorize_security_group_ingress),
     change("CreateImage", CHANGES, create_image),
+    change("CreateKeyPair", CHANGES, create_key_pair),
+    change("CreateSecurityGroup", CHANGES, create_security_group),
     change("CreateTags", TAGGING, create_tags),
+    change("DeleteKeyPair", CHANGES, delete_key_pair),
+    change("DeleteSecurityGroup", CHANGES, delete_security_group),
     change("DeleteSnapshot", REMOVALS, delete_snapshot),
     change("DeleteTags", TAGGING, delete_tags),
     change("DeregisterImage", REMOVALS, deregister_image),
+    look("DescribeAvailabilityZones", LOOKS, describe_availability_zones),
     look("DescribeImageAttribute", LOOKS, describe_image_attribute),
     look("DescribeImageReferences", LOOKS, describe_image_references),
     look("DescribeImages", LOOKS, describe_images),
     look("DescribeInstanceStatus", LOOKS, describe_instance_status),
     look("DescribeInstances", LOOKS_WIDE, describe_instances),
+    look("DescribeRegions", LOOKS, describe_regions),
+    look("DescribeSecurityGroups", LOOKS, describe_security_groups),
+    look("DescribeSnapshotAttribute", LOOKS, describe_snapshot_attribute),
     look("DescribeSnapshots", LOOKS_WIDE, describe_snapshots),
+    look("DescribeSubnets", LOOKS, describe_subnets),
     look("DescribeTags", LOOKS, describe_tags),
+    look("DescribeVolumes", LOOKS, describe_volumes),
+    look("DescribeVpcs", LOOKS, describe_vpcs),
     change("DisableImage", CHANGES, disable_image),
     change("DisableImageDeprecation", CHANGES, disable_image_deprecation),
     change("DisableImageDeregistrationProtection", CHANGES, disable_image_deregistration_protection),
@@ -87,7 +117,10 @@ static ACTIONS: &[Action] = &[
     change("EnableImageDeregistrationProtection", CHANGES, enable_image_deregistration_protection),
     change("LockSnapshot", CHANGES, lock_snapshot),
     change("ModifyImageAttribute", REMOVALS, modify_image_attribute),
+    change("ModifySnapshotAttribute", REMOVALS, modify_snapshot_attribute),
     change("RebootInstances", CHANGES, reboot_instances),
+    change("ResetImageAttribute", REMOVALS, reset_image_attribute),
+    change("ResetSnapshotAttribute", REMOVALS, reset_snapshot_attribute),
     change("RunInstances", CHANGES, run_instances),
     change("StartInstances", CHANGES, start_instances),
     change("StopInstances", CHANGES, stop_instances),

@@ -19,6 +19,7 @@ use crate::{
         fate::Fate,
         image::Image,
         instance::Instance,
+        network::Network,
         snapshot::{Progress, Snapshot},
     },
     settings::Settings,
@@ -34,6 +35,7 @@ pub(crate) struct World {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) snapshots: BTreeMap<String, Snapshot>,
+    pub(crate) network: Network,
     /// The reservation that RunInstances made for each client token.
     pub(crate) launch_tokens: HashMap<String, String>,
     /// How many snapshots have lost their image.
@@ -62,6 +64,7 @@ impl World {
             instances: BTreeMap::new(),
             images: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            network: Network::default(),
             launch_tokens: HashMap::new(),
             snapshots_released: settings.seed,
             tagged: HashMap::new(),

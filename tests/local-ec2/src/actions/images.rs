@@ -8,3 +8,4 @@ pub(crate) mod describe;
 pub(crate) mod disable;
 pub(crate) mod protection;
 pub(crate) mod references;
+pub(crate) mod sharing;

@@ -3,3 +3,4 @@
 pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod lock;
+pub(crate) mod sharing;

@@ -9,7 +9,7 @@ use crate::{
     api_error::ApiError,
     clock::between,
     lags::{Lagging, Lags},
-    resources::{fate::Making, machine::Machine, protection::Protection},
+    resources::{fate::Making, grantee::Grantee, machine::Machine, protection::Protection},
     tags::{self, Tags},
 };
 
@@ -49,6 +49,8 @@ pub(crate) struct Image {
     pub(crate) making: Making,
     pub(crate) disabled: bool,
     pub(crate) protection: Protection,
+    /// Who besides its owner may launch it.
+    pub(crate) grantees: Vec<Grantee>,
     pub(crate) last_launched: Option<SystemTime>,
     pub(crate) deregistered: Option<SystemTime>,
     /// Whether EventBridge has not been told of its end yet, and is to be.
@@ -104,6 +106,10 @@ impl Image {
     /// Whether it is Amazon's.
     pub(crate) fn is_amazons(&self) -> bool {
         self.owner == AMAZON
+    }
+
+    pub(crate) fn is_public(&self) -> bool {
+        self.is_amazons() || self.grantees.iter().any(Grantee::is_everybody)
     }
 
     pub(crate) fn presence(&self, now: SystemTime, lags: &Lags) -> Presence {

@@ -7,7 +7,7 @@ use aws_sdk_ec2::types::SnapshotState;
 use crate::{
     clock::between,
     lags::Lags,
-    resources::lock::Lock,
+    resources::{grantee::Grantee, lock::Lock},
     tags::{self, Tags},
 };
 
@@ -41,6 +41,8 @@ pub(crate) struct Snapshot {
     pub(crate) size_gib: u32,
     pub(crate) description: String,
     pub(crate) tags: Tags,
+    /// Who besides its owner may make volumes of it.
+    pub(crate) grantees: Vec<Grantee>,
     pub(crate) begun: SystemTime,
     /// How long its own copying takes.
     pub(crate) takes: Duration,
@@ -100,6 +102,7 @@ mod tests {
             size_gib: 8,
             description: String::new(),
             tags: Tags::new(),
+            grantees: Vec::new(),
             begun,
             takes: usual_duration(8),
             completes: Some(at(220)),

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use aws_sdk_ec2::types::ImageState;
 
+use super::sharing::is_given_to;
 use crate::{
     account::{ACCOUNT, REGION},
     api_error::ApiError,
@@ -59,7 +60,7 @@ fn filter_values(image: &Image, now: SystemTime, name: &str) -> Vec<String> {
         "hypervisor" => Some("xen".to_owned()),
         "image-id" => Some(image.id.clone()),
         "image-type" => Some("machine".to_owned()),
-        "is-public" => Some(image.is_amazons().to_string()),
+        "is-public" => Some(image.is_public().to_string()),
         "name" => Some(image.name.clone()),
         "owner-id" => Some(image.owner.to_owned()),
         "platform-details" => Some("Linux/UNIX".to_owned()),
@@ -108,7 +109,7 @@ pub(crate) fn describe_images(world: &mut World, query: &mut Query) -> Result<Xm
     let page = Page::take(query, 1)?;
     let include_disabled = query.flag("IncludeDisabled")?.unwrap_or(false);
     let include_deprecated = query.flag("IncludeDeprecated")?.unwrap_or(false);
-    query.list("ExecutableBy");
+    let users = query.list("ExecutableBy");
     query.finish()?;
     check_ids(world, &ids)?;
     let now = world.now();
@@ -120,7 +121,8 @@ pub(crate) fn describe_images(world: &mut World, query: &mut Query) -> Result<Xm
         .rest(&world.images)
         .filter(|image| ids.is_empty() || ids.contains(&image.id))
         .filter(|image| image.presence(now, &world.lags) == Presence::Listed)
-        .filter(|image| owners.is_empty() || owners.iter().any(|owner| is_owned_by(image, owner)));
+        .filter(|image| owners.is_empty() || owners.iter().any(|owner| is_owned_by(image, owner)))
+        .filter(|image| users.is_empty() || users.iter().any(|user| is_given_to(image, user)));
     let admits = |image: &&Image| {
         (include_disabled || image.state(now) != ImageState::Disabled)
             && (include_deprecated || !is_deprecated(image))
@@ -140,7 +142,7 @@ fn write_image(xml: &mut Xml, image: &Image, now: SystemTime, lags: &Lags) {
     xml.text("imageOwnerId", image.owner);
     xml.maybe("imageOwnerAlias", owner_alias(image));
     xml.text("creationDate", timestamp(image.created));
-    xml.text("isPublic", image.is_amazons());
+    xml.text("isPublic", image.is_public());
     xml.text("imageType", "machine");
     xml.text("name", &image.name);
     xml.maybe("description", image.description.shown(now).as_ref());

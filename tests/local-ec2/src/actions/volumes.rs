@@ -1,0 +1,60 @@
+//! DescribeVolumes: of those attached to an instance, as there are no others.
+
+use aws_sdk_ec2::types::InstanceStateName;
+
+use crate::{
+    account::ZONE, api_error::ApiError, clock::timestamp, filters::Filters, pages::Page, query::Query, tags,
+    world::World, xml::Xml,
+};
+
+const FILTERS: &[&str] =
+    &["attachment.device", "attachment.instance-id", "availability-zone", "size", "status", "volume-id", "volume-type"];
+
+pub(crate) fn describe_volumes(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
+    let ids = query.list("VolumeId");
+    let filters = Filters::take(query, FILTERS)?;
+    let page = Page::take(query, 5)?;
+    query.finish()?;
+    for id in &ids {
+        world.tags_of(id)?;
+    }
+    let now = world.now();
+    let standing = world.instances.values().filter(|instance| instance.state(now) != InstanceStateName::Terminated);
+    let attached = standing.flat_map(|instance| instance.volumes.iter().map(move |volume| (instance, volume)));
+    let admitted =
+        attached.filter(|(_, volume)| ids.is_empty() || ids.contains(&volume.id)).filter(|(instance, volume)| {
+            filters.admit(&volume.tags, |name| {
+                vec![match name {
+                    "attachment.device" => volume.device.clone(),
+                    "attachment.instance-id" => instance.id.clone(),
+                    "availability-zone" => ZONE.to_owned(),
+                    "size" => volume.size_gib.to_string(),
+                    "status" => "in-use".to_owned(),
+                    "volume-id" => volume.id.clone(),
+                    _ => volume.kind.clone(),
+                }]
+            })
+        });
+    let (volumes, next) = page.cut(admitted, |(_, volume)| volume.id.clone());
+    let mut xml = Xml::default();
+    xml.list("volumeSet", volumes, |xml, (instance, volume)| {
+        xml.text("volumeId", &volume.id);
+        xml.text("size", volume.size_gib);
+        xml.text("volumeType", &volume.kind);
+        xml.text("status", "in-use");
+        xml.text("availabilityZone", ZONE);
+        xml.text("createTime", timestamp(volume.attached));
+        xml.text("encrypted", false);
+        xml.list("attachmentSet", [instance], |xml, instance| {
+            xml.text("volumeId", &volume.id);
+            xml.text("instanceId", &instance.id);
+            xml.text("device", &volume.device);
+            xml.text("status", "attached");
+            xml.text("attachTime", timestamp(volume.attached));
+            xml.text("deleteOnTermination", volume.delete_on_termination);
+        });
+        tags::write(xml, &volume.tags);
+    });
+    xml.maybe("nextToken", next);
+    Ok(xml)
+}
