@@ -18,7 +18,8 @@ use aws_sdk_ec2::{
     primitives::{DateTime, DateTimeFormat},
     types::{
         BlockDeviceMapping, EbsBlockDevice, Filter, Image, ImageAttributeName, ImageState, InstanceStateName,
-        InstanceType, LockMode, ResourceType, Snapshot, SnapshotState, SummaryStatus, Tag, TagSpecification,
+        InstanceType, LaunchPermission, LaunchPermissionModifications, LockMode, PermissionGroup,
+        ResetImageAttributeName, ResourceType, Snapshot, SnapshotState, SummaryStatus, Tag, TagSpecification,
     },
 };
 use local_ec2::{
@@ -934,7 +935,7 @@ async fn a_dry_run_does_nothing() {
 #[tokio::test]
 async fn what_ec2_does_not_know_is_refused() {
     let (_ec2, client) = still().await;
-    assert_eq!(refusal(client.describe_vpcs().send().await), "InvalidAction");
+    assert_eq!(refusal(client.describe_hosts().send().await), "InvalidAction");
     let unknown = client.describe_images().customize().mutate_request(|request| {
         let body = String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap() + "&Colour=red";
         request.headers_mut().insert("content-length", body.len().to_string());
@@ -984,4 +985,31 @@ fn a_request_is_answered_without_a_server_in_the_time_of_whoever_asks() {
     assert_eq!(state(), ImageState::Available);
     let call = &ec2.calls_of("CreateImage")[0];
     assert_eq!((call.at, call.caller.as_str()), (SystemTime::UNIX_EPOCH, "test"));
+}
+
+#[tokio::test]
+async fn an_image_is_shared_and_made_private_again() {
+    let (ec2, client) = still().await;
+    let image = ec2.add_foreign_image("shared", &[]);
+    let user = LaunchPermission::builder().user_id("111122223333").build();
+    let everybody = LaunchPermission::builder().group(PermissionGroup::All).build();
+    let add = LaunchPermissionModifications::builder().add(user).add(everybody.clone()).build();
+    client.modify_image_attribute().image_id(&image).launch_permission(add).send().await.unwrap();
+    let shared = async || {
+        let attribute = client.describe_image_attribute().image_id(&image);
+        let answer = attribute.attribute(ImageAttributeName::LaunchPermission).send().await.unwrap();
+        let public = client.describe_images().executable_users("all").owners("self").send().await.unwrap();
+        (answer.launch_permissions().len(), public.images().len())
+    };
+    assert_eq!(shared().await, (2, 1));
+    let remove = LaunchPermissionModifications::builder().remove(everybody).build();
+    client.modify_image_attribute().image_id(&image).launch_permission(remove).send().await.unwrap();
+    assert_eq!(shared().await, (1, 0));
+    let reset = client.reset_image_attribute().image_id(&image);
+    reset.attribute(ResetImageAttributeName::LaunchPermission).send().await.unwrap();
+    assert_eq!(shared().await, (0, 0));
+    let nobody = LaunchPermission::builder().user_id("nobody").build();
+    let add = LaunchPermissionModifications::builder().add(nobody).build();
+    let refused = client.modify_image_attribute().image_id(&image).launch_permission(add).send().await;
+    assert_eq!(refusal(refused), "InvalidAMIAttributeItemValue");
 }
