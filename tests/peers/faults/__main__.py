@@ -15,7 +15,7 @@ from .meeting import meet
 from .table import markdown
 
 #: How many peers at a time; they mostly wait.
-AT_ONCE = 8
+AT_ONCE = 6
 PEERS = [AwsCli(), Boto3(), Ansible(), Custodian(), Packer()]
 
 

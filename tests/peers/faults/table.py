@@ -10,21 +10,34 @@ brings the fault. A cell says how it ended and what is left in EC2 half a minute
 that succeeds is to leave an image and its snapshot. Everything else is to leave nothing; what is left all the same is in
 **bold**. Nobody starts anything a second time.
 
-`tests/peers/compare docs/peers.md` made this table on {date}, with {versions}. The AWS CLI is a script of
-`create-image` and the waiters, or of `deregister-image` and `delete-snapshot`; boto3 is the same in Python. Packer makes an
-instance of its own. Where the image takes longer than the limit, the limit is a minute; the AWS CLI's waiter has ten.
-This project has no process to kill: its execution is stopped instead.
+`tests/peers/compare docs/peers.md` made this table on {date}, with
+{versions}.
+
+- The AWS CLI is a script of `create-image` and the waiters, or of `deregister-image` and `delete-snapshot`; boto3 is the same
+  in Python.
+- Packer makes an instance of its own, and deletes no images. Cloud Custodian makes none.
+- Each has its usual retries. Where the image takes longer than the limit, the limit is a minute; the AWS CLI's waiter has ten.
+- This project has no process to kill: its execution is stopped instead.
 """
+
+#: What tells most, from the best on.
+TELLING = [r'"msg": "(.*)"', r"An error occurred \(.*", r"Error waiting.*", r".*[Ee]rror.*", r".*(?:failed|exceeded).*", r".*"]
 
 
 def last_words(outcome):
-    """The end of what was said, on one line that a table can have."""
+    """What was said last that tells something, on one line that a table can have."""
     lines = [line.strip() for line in outcome.message.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"[Ee]rror|FAILED|failed|Timeout|exceeded|does not", line)] or lines
-    said = telling[-1] if telling else ""
-    message = re.search(r'"msg": "(.*?)"[,}]', said)
-    said = message.group(1) if message else said
-    return said if len(said) <= 300 else said[:300] + "…"
+    for telling in TELLING:
+        found = [match for line in lines if (match := re.search(telling, line))]
+        if found:
+            said = found[-1].group(found[-1].lastindex or 0)
+            return said if len(said) <= 300 else said[:300] + "…"
+    return ""
+
+
+def is_telling(outcome):
+    """Whether it failed, and had time to say why."""
+    return not outcome.succeeded and outcome.end != "SIGKILL"
 
 
 def table(faults, task, outcomes):
@@ -40,7 +53,7 @@ def table(faults, task, outcomes):
 def messages(faults, outcomes):
     for number, fault in enumerate(faults):
         said = [(name, outcomes[name][number]) for name in outcomes]
-        failed = [(name, last_words(outcome)) for name, outcome in said if outcome and not outcome.succeeded]
+        failed = [(name, last_words(outcome)) for name, outcome in said if outcome and is_telling(outcome)]
         failed = [(name, words) for name, words in failed if words]
         if failed:
             yield f"**{fault.task}: {fault.title}**\n"
