@@ -3,8 +3,16 @@
 use aws_sdk_ec2::types::InstanceStateName;
 
 use crate::{
-    account::ZONE, api_error::ApiError, clock::timestamp, filters::Filters, pages::Page, query::Query, tags,
-    world::World, xml::Xml,
+    account::ZONE,
+    api_error::ApiError,
+    clock::timestamp,
+    filters::Filters,
+    pages::Page,
+    query::Query,
+    resources::instance::{Instance, Volume},
+    tags,
+    world::World,
+    xml::Xml,
 };
 
 const FILTERS: &[&str] =
@@ -21,21 +29,24 @@ pub(crate) fn describe_volumes(world: &mut World, query: &mut Query) -> Result<X
     let now = world.now();
     let standing = world.instances.values().filter(|instance| instance.state(now) != InstanceStateName::Terminated);
     let attached = standing.flat_map(|instance| instance.volumes.iter().map(move |volume| (instance, volume)));
-    let admitted =
-        attached.filter(|(_, volume)| ids.is_empty() || ids.contains(&volume.id)).filter(|(instance, volume)| {
-            filters.admit(&volume.tags, |name| {
-                vec![match name {
-                    "attachment.device" => volume.device.clone(),
-                    "attachment.instance-id" => instance.id.clone(),
-                    "availability-zone" => ZONE.to_owned(),
-                    "size" => volume.size_gib.to_string(),
-                    "status" => "in-use".to_owned(),
-                    "volume-id" => volume.id.clone(),
-                    _ => volume.kind.clone(),
-                }]
-            })
-        });
-    let (volumes, next) = page.cut(admitted, |(_, volume)| volume.id.clone());
+    // In the order of their ids, as a page's token names the last one.
+    let mut volumes: Vec<_> = attached.filter(|(_, volume)| ids.is_empty() || ids.contains(&volume.id)).collect();
+    volumes.sort_by_key(|(_, volume)| volume.id.clone());
+    let rest = volumes.into_iter().filter(|(_, volume)| page.is_to_come(&volume.id));
+    let admits = |(instance, volume): &(&Instance, &Volume)| {
+        filters.admit(&volume.tags, |name| {
+            vec![match name {
+                "attachment.device" => volume.device.clone(),
+                "attachment.instance-id" => instance.id.clone(),
+                "availability-zone" => ZONE.to_owned(),
+                "size" => volume.size_gib.to_string(),
+                "status" => "in-use".to_owned(),
+                "volume-id" => volume.id.clone(),
+                _ => volume.kind.clone(),
+            }]
+        })
+    };
+    let (volumes, next) = page.cut(rest, |(_, volume)| volume.id.clone(), admits);
     let mut xml = Xml::default();
     xml.list("volumeSet", volumes, |xml, (instance, volume)| {
         xml.text("volumeId", &volume.id);

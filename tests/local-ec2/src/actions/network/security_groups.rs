@@ -58,22 +58,20 @@ pub(crate) fn describe_security_groups(world: &mut World, query: &mut Query) -> 
     if let Some(unknown) = ids.iter().find(|id| !world.network.groups.contains_key(*id)) {
         return Err(not_found(unknown));
     }
-    let admitted = world
-        .network
-        .groups
-        .values()
+    let rest = page
+        .rest(&world.network.groups)
         .filter(|group| ids.is_empty() || ids.contains(&group.id))
-        .filter(|group| names.is_empty() || names.contains(&group.name))
-        .filter(|group| {
-            filters.admit(&group.tags, |name| match name {
-                "description" => vec![group.description.clone()],
-                "group-id" => vec![group.id.clone()],
-                "group-name" => vec![group.name.clone()],
-                "owner-id" => vec![ACCOUNT.to_owned()],
-                _ => vec![VPC.to_owned()],
-            })
-        });
-    let (groups, next) = page.cut(admitted, |group| group.id.clone());
+        .filter(|group| names.is_empty() || names.contains(&group.name));
+    let admits = |group: &&SecurityGroup| {
+        filters.admit(&group.tags, |name| match name {
+            "description" => vec![group.description.clone()],
+            "group-id" => vec![group.id.clone()],
+            "group-name" => vec![group.name.clone()],
+            "owner-id" => vec![ACCOUNT.to_owned()],
+            _ => vec![VPC.to_owned()],
+        })
+    };
+    let (groups, next) = page.cut(rest, |group| group.id.clone(), admits);
     let mut xml = Xml::default();
     xml.list("securityGroupInfo", groups, |xml, group| {
         xml.text("ownerId", ACCOUNT);
