@@ -6,6 +6,9 @@ from .client import ClientTest
 
 
 class AwsCli(ClientTest):
+    # Its waiters look every 15 seconds, and nothing makes them look more often.
+    local_arguments = ("ec2", "--speed", "300")
+
     def create(self, name, *more):
         return self.aws("create-image", "--instance-id", SEED_INSTANCE, "--name", name, *more)["ImageId"]
 
