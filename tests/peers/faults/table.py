@@ -40,9 +40,18 @@ def is_telling(outcome):
     return not outcome.succeeded and outcome.end != "SIGKILL"
 
 
-def table(faults, task, outcomes):
-    """The rows of one task; `outcomes` has those of each peer by its name."""
+#: How many of them stand side by side: a table has room for no more.
+SIDE_BY_SIDE = 3
+
+
+def tables(faults, task, outcomes):
+    """The tables of one task; `outcomes` has those of each peer by its name."""
     names = [name for name in outcomes if any(fault.task == task and outcome for fault, outcome in zip(faults, outcomes[name]))]
+    for first in range(0, len(names), SIDE_BY_SIDE):
+        yield "\n".join(table(faults, task, outcomes, names[first : first + SIDE_BY_SIDE])) + "\n"
+
+
+def table(faults, task, outcomes, names):
     yield f"| {task} | {' | '.join(names)} |"
     yield "|---" * (len(names) + 1) + "|"
     for number, fault in enumerate(faults):
@@ -65,7 +74,7 @@ def messages(faults, outcomes):
 def markdown(faults, outcomes, date, versions):
     parts = [INTRODUCTION.format(date=date, versions=versions)]
     for task in ("create", "delete"):
-        parts.append("\n".join(table(faults, task, outcomes)) + "\n")
+        parts.extend(tables(faults, task, outcomes))
     parts.append("## What they said\n")
     parts.append("\n".join(messages(faults, outcomes)))
     return "\n".join(parts)
