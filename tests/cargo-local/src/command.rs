@@ -38,6 +38,11 @@ pub enum Command {
         /// Whether MiniStack is started too.
         services: bool,
     },
+    /// Record what the functions are sent and answer in this release.
+    Record {
+        /// Where.
+        local: Local,
+    },
     /// Draw the machines.
     Picture,
 }
@@ -96,8 +101,13 @@ impl Command {
             }
             "up" => Self::Up { local: words.local()? },
             "ec2" => Self::Ec2 { services: words.flag("--services"), local: words.local()? },
+            "record" => Self::Record { local: words.local()? },
             "picture" => Self::Picture,
-            _ => return Err(format!("{name}: must be run, up, chaos, ec2, picture or help; see cargo local --help")),
+            _ => {
+                return Err(format!(
+                    "{name}: must be run, up, chaos, ec2, record, picture or help; see cargo local --help"
+                ));
+            }
         };
         match words.0.first() {
             Some(word) => Err(format!("{word}: is not known to {name}; see cargo local --help")),
@@ -116,6 +126,7 @@ impl Command {
             }
             Self::Up { .. } => "starts a local AWS that stays until Ctrl-C".to_owned(),
             Self::Ec2 { .. } => "starts EC2 alone, and stays until Ctrl-C".to_owned(),
+            Self::Record { .. } => "records what the functions of this release are sent and answer".to_owned(),
             Self::Picture => "draws the state machines".to_owned(),
         }
     }
@@ -229,7 +240,7 @@ mod tests {
     #[test]
     fn the_help_has_every_command_with_examples_that_work() {
         let examples: Vec<_> = HELP.lines().filter_map(|line| line.trim().strip_prefix("cargo local")).collect();
-        for command in ["", "run", "up", "chaos", "ec2", "picture", "--help"] {
+        for command in ["", "run", "up", "chaos", "ec2", "record", "picture", "--help"] {
             assert!(examples.iter().any(|example| example.split(' ').any(|word| word == command)), "{command}");
         }
         for example in examples {

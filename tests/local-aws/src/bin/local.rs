@@ -21,7 +21,7 @@ use local_aws::{
     diagram,
     execution::{Entered, Execution, Outcome},
     ministack::{self, MiniStack},
-    prepare,
+    prepare, release,
 };
 use local_ec2::{Ec2, Lags, Settings};
 use serde_json::Value;
@@ -56,6 +56,10 @@ async fn dispatch(words: Vec<String>) -> Result<ExitCode> {
         Command::Chaos { scope, local } => run_campaign(scope, local).await,
         Command::Up { local } => up(local).await,
         Command::Ec2 { local, services } => ec2(local, services).await,
+        Command::Record { local } => {
+            start(local, async |options| release::record(options, &say).await).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Picture => {
             fs::write(prepare::root().join(diagram::FILE), diagram::draw()?)?;
             Ok(ExitCode::SUCCESS)
