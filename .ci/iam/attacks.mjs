@@ -8,6 +8,10 @@ const elsewhere = arns(STACK, "999999999999");
 const managed = { AllowUnmanagedImages: false };
 const topic = { NotificationEmail: true, NotificationTopicArn: false };
 const creating = (action) => ({ "ec2:CreateAction": action });
+const tagging = (run) => ({ "aws:RequestTag/ami-from-instance:run": run, "aws:TagKeys": ["ami-from-instance:run"] });
+const keys = (...names) => ({ "aws:TagKeys": names });
+const tagsOf = (action) => (action.endsWith("Tags") ? keys("Team") : {});
+const via = (service) => ({ "kms:ViaService": `${service}.us-east-1.amazonaws.com` });
 const attack = (what, principal, action, resource, context = {}, given = {}) => ({
   what, principal, action, resources: [resource], context, given,
 });
@@ -25,20 +29,30 @@ export default [
   attack("stops a run", "CleanupFunction", "states:StopExecution", own.run),
   attack("stops another deployment's operation", "CleanupFunction", "states:StopExecution", other.operationOfRun),
   attack("asks about another deployment's run", "CleanupFunction", "states:DescribeExecution", other.run),
-  attack("tags an image that is there", "StartCreateFunction", "ec2:CreateTags", own.image),
-  attack("tags an image of its own that is there", "StartCreateFunction", "ec2:CreateTags", own.image, madeBy(own.run)),
-  attack("tags an image by CopyImage", "StartCreateFunction", "ec2:CreateTags", own.image, creating("CopyImage")),
-  attack("tags a snapshot by CreateSnapshot", "StartCreateFunction", "ec2:CreateTags", own.snapshot, creating("CreateSnapshot")),
-  attack("tags the instance", "StartCreateFunction", "ec2:CreateTags", own.instance, creating("CreateImage")),
+  attack("tags an image that is there", "StartCreateFunction", "ec2:CreateTags", own.image, tagging(own.run)),
+  attack("tags an image of its own that is there", "StartCreateFunction", "ec2:CreateTags", own.image, { ...madeBy(own.run), ...tagging(own.run) }),
+  attack("tags an image by CopyImage", "StartCreateFunction", "ec2:CreateTags", own.image, { ...creating("CopyImage"), ...tagging(own.run) }),
+  attack("tags a snapshot by CreateSnapshot", "StartCreateFunction", "ec2:CreateTags", own.snapshot, { ...creating("CreateSnapshot"), ...tagging(own.run) }),
+  attack("tags the instance", "StartCreateFunction", "ec2:CreateTags", own.instance, { ...creating("CreateImage"), ...tagging(own.run) }),
+  attack("tags what it makes with another deployment's run", "StartCreateFunction", "ec2:CreateTags", own.image, { ...creating("CreateImage"), ...tagging(other.run) }),
+  attack("tags what it makes with another account's run", "StartCreateFunction", "ec2:CreateTags", own.snapshot, { ...creating("CreateImage"), ...tagging(elsewhere.run) }),
+  attack("tags what it makes with no run", "StartCreateFunction", "ec2:CreateTags", own.image, creating("CreateImage")),
   attack("makes a snapshot by itself", "StartCreateFunction", "ec2:CreateSnapshot", own.volume),
-  attack("tags an instance", "StartUpdateFunction", "ec2:CreateTags", own.instance, madeBy(own.run)),
-  attack("untags a volume", "StartUpdateFunction", "ec2:DeleteTags", own.volume, madeBy(own.run)),
+  attack("tags an instance", "StartUpdateFunction", "ec2:CreateTags", own.instance, { ...madeBy(own.run), ...keys("Team") }),
+  attack("untags a volume", "StartUpdateFunction", "ec2:DeleteTags", own.volume, { ...madeBy(own.run), ...keys("Team") }),
   ...["ec2:CreateTags", "ec2:DeleteTags", "ec2:ModifyImageAttribute", "ec2:EnableImageDeprecation", "ec2:DisableImageDeprecation"].flatMap(
     (action) => [
-      attack("changes another deployment's image", "StartUpdateFunction", action, own.image, madeBy(other.run), managed),
-      attack("changes an untagged image", "StartUpdateFunction", action, own.image, {}, managed),
+      attack("changes another deployment's image", "StartUpdateFunction", action, own.image, { ...madeBy(other.run), ...tagsOf(action) }, managed),
+      attack("changes an untagged image", "StartUpdateFunction", action, own.image, tagsOf(action), managed),
     ],
   ),
+  ...[own.image, own.snapshot].flatMap((resource) => [
+    attack("changes the run tag", "StartUpdateFunction", "ec2:CreateTags", resource, { ...madeBy(own.run), ...tagging(own.run) }),
+    attack("changes the run tag among others", "StartUpdateFunction", "ec2:CreateTags", resource, { ...madeBy(own.run), ...keys("Team", "ami-from-instance:run") }),
+    attack("sets a run tag in capitals", "StartUpdateFunction", "ec2:CreateTags", resource, { ...madeBy(own.run), ...keys("AMI-from-instance:run") }),
+    attack("removes the run tag", "StartUpdateFunction", "ec2:DeleteTags", resource, { ...madeBy(own.run), ...keys("ami-from-instance:run", "Team") }),
+    attack("removes all tags", "StartUpdateFunction", "ec2:DeleteTags", resource, madeBy(own.run)),
+  ]),
   attack("shares a snapshot", "StartUpdateFunction", "ec2:ModifySnapshotAttribute", own.snapshot, madeBy(own.run)),
   attack("reads another deployment's history", "WakeFunction", "states:GetExecutionHistory", other.operationOfRun),
   attack("reads the history of a run", "WakeFunction", "states:GetExecutionHistory", own.run),
@@ -58,14 +72,20 @@ export default [
   ),
   attack("puts an event of EC2", "OperationMachine", "events:PutEvents", own.bus, { "events:source": ["aws.ec2"] }),
   attack("puts an event of somebody's", "OperationMachine", "events:PutEvents", own.bus, { "events:source": ["orders"] }),
+  attack("puts an event of EC2 among its own", "OperationMachine", "events:PutEvents", own.bus, { "events:source": [STACK, "aws.ec2"] }),
   attack("puts an event of no source", "OperationMachine", "events:PutEvents", own.bus),
   attack("puts an event on another bus", "OperationMachine", "events:PutEvents", own.bus.replace("default", "orders"), { "events:source": [STACK] }),
   attack("starts an operation", "ScheduleRole", "states:StartExecution", own.operation),
   attack("starts another deployment's run", "ScheduleRole", "states:StartExecution", other.lifecycle),
   attack("sends to another queue", "ScheduleRole", "sqs:SendMessage", other.queue("ScheduleDeadLetterQueue")),
   attack("reads the dead-letter queue", "ScheduleRole", "sqs:ReceiveMessage", own.queue("ScheduleDeadLetterQueue")),
-  attack("uses another key", "ScheduleRole", "kms:Decrypt", own.key.replace("of-the-user", "another")),
-  attack("uses the key of its own accord", "ScheduleRole", "kms:Encrypt", own.key),
+  attack("uses another key", "ScheduleRole", "kms:Decrypt", own.key.replace("of-the-user", "another"), via("sqs")),
+  attack("encrypts with the key", "ScheduleRole", "kms:Encrypt", own.key, via("sqs")),
+  ...["kms:GenerateDataKey", "kms:Decrypt"].flatMap((action) => [
+    attack("uses the key of its own accord", "ScheduleRole", action, own.key),
+    attack("uses the key by another service", "ScheduleRole", action, own.key, via("s3")),
+    attack("uses the key in another Region", "ScheduleRole", action, own.key, { "kms:ViaService": "sqs.eu-west-1.amazonaws.com" }),
+  ]),
   attack("invokes another function", "StartRollbackFunctionSweep", "lambda:InvokeFunction", own.function("CleanupFunction")),
   attack("a schedule of another account", "scheduler.amazonaws.com", "sts:AssumeRole", own.role("ScheduleRole"), { "aws:SourceAccount": elsewhere.account }),
   attack("a schedule of nobody's", "scheduler.amazonaws.com", "sts:AssumeRole", own.role("ScheduleRole")),

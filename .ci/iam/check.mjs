@@ -22,6 +22,7 @@ for (const expectation of expectations(deployments, files)) {
   }
 }
 
+if (!counts.allowed) wrong.set("no calls were recorded", {});
 for (const [what, parameters] of wrong) console.log(`${what}\n    with ${JSON.stringify(parameters)}`);
 console.log(`${deployments.length} deployments, ${Object.entries(counts).map(([kind, count]) => `${count} ${kind}`).join(", ")}, ${wrong.size} wrong`);
 process.exit(wrong.size ? 1 : 0);

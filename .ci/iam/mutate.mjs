@@ -12,6 +12,7 @@ import { applies, describe, expectations, isMet } from "./expectations.mjs";
 /** Mutants that make no difference, and why that is so. */
 const EXPLAINED = {
   "StartCreateFunctionRole TagOnlyWhileMaking: any action of ec2": "only CreateTags knows ec2:CreateAction",
+  "StartUpdateFunctionRole KeepTheRunTag: any action of ec2": "only what tags knows aws:TagKeys",
   "OperationMachineRole SayWhatItWaitsFor: any action of events": "only PutEvents knows both a bus and events:source",
 };
 

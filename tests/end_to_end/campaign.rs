@@ -15,6 +15,7 @@ use local_aws::{
     campaign::{self, AT_ONCE, Operation, Plan, Report, SLOW, Trouble},
     deployment::{Deployment, Options},
     execution::{Execution, Outcome},
+    permissions::Recorder,
     prepare::root,
     step_functions,
 };
@@ -36,18 +37,23 @@ const STEP_FUNCTIONS_FAULTS: [(step_functions::FaultKind, usize); 3] = [
     (step_functions::FaultKind::Throttled, 4),
 ];
 
+/// What the functions and machines have called.
+static CALLS: Recorder = Recorder::new("campaign");
+
 /// Runs a test on the shared deployment, one at a time: a campaign's faults strike whoever calls next.
 fn alone(test: impl AsyncFnOnce(&Arc<Deployment>)) {
     static SHARED: OnceLock<(Runtime, Arc<Deployment>)> = OnceLock::new();
     static ONE: Mutex<()> = Mutex::new(());
     let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (runtime, deployment) = SHARED.get_or_init(|| {
+        CALLS.begin().unwrap();
         let runtime = Runtime::new().unwrap();
         let options = Options { speed: 60.0, port: 0, ec2_port: 0, ec2_through: None, parameters: vec![] };
         let deployment = runtime.block_on(campaign::start(options, &|step| eprintln!("{step}"))).unwrap();
         (runtime, deployment)
     });
     runtime.block_on(test(deployment));
+    CALLS.record(deployment).unwrap();
     drop(one);
 }
 
@@ -131,6 +137,7 @@ fn faults_of_step_functions(plan: &Plan, calls: &[step_functions::Call]) -> Vec<
 fn a_fault_at_every_call_of_every_operation_violates_nothing() {
     alone(async |aws| {
         // First the calls that each operation makes when all goes well.
+        CALLS.record(aws).unwrap();
         aws.ec2.forget_calls();
         let well = every_operation();
         assert_nothing_is_violated(&campaign::run_plans(aws, well.clone(), AT_ONCE).await.unwrap());

@@ -13,6 +13,7 @@ mod nets;
 mod replace;
 mod schedules;
 mod transitions;
+mod unmanaged;
 mod update;
 mod watch;
 
@@ -28,6 +29,7 @@ use std::{
 use local_aws::{
     deployment::{Deployment, Options},
     execution::{Execution, Outcome},
+    permissions::Recorder,
     prepare::root,
 };
 use local_ec2::InstanceSpec;
@@ -38,10 +40,34 @@ use tokio::runtime::Runtime;
 /// for, slow enough for a minute to be longer than a few calls take.
 const SPEED: f64 = 60.0;
 
+/// What the functions and machines have called.
+static CALLS: Recorder = Recorder::new("end_to_end");
+
+/// A test on the shared deployment: when the last that goes on has ended, the calls are written down.
+struct GoesOn(&'static Deployment);
+
+static GO_ON: AtomicUsize = AtomicUsize::new(0);
+
+impl GoesOn {
+    fn new(deployment: &'static Deployment) -> Self {
+        GO_ON.fetch_add(1, Ordering::SeqCst);
+        Self(deployment)
+    }
+}
+
+impl Drop for GoesOn {
+    fn drop(&mut self) {
+        if GO_ON.fetch_sub(1, Ordering::SeqCst) == 1 {
+            CALLS.record(self.0).expect("a file of calls");
+        }
+    }
+}
+
 /// Runs a test on the shared deployment.
 fn on_aws(test: impl AsyncFnOnce(&'static Deployment)) {
     static SHARED: OnceLock<(Runtime, Deployment)> = OnceLock::new();
     let (runtime, deployment) = SHARED.get_or_init(|| {
+        CALLS.begin().expect("a file of calls");
         let runtime = Runtime::new().expect("a runtime");
         let options = Options {
             speed: SPEED,
@@ -61,6 +87,7 @@ fn on_aws(test: impl AsyncFnOnce(&'static Deployment)) {
         let deployment = runtime.block_on(Deployment::start(&options, &|step| eprintln!("{step}")));
         (runtime, deployment.expect("a local AWS"))
     });
+    let _goes_on = GoesOn::new(deployment);
     runtime.block_on(test(deployment));
 }
 

@@ -3,9 +3,10 @@
 Each function here replaces one of MiniStack's; its docstring says what AWS documents. A test of
 each one is in tests/end_to_end/ministack.rs, or where that says.
 
-Four more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
-call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; TMPDIR/recording, once
-it is there, gets each call of a function with its answer; standard input brings
+Five more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
+call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; TMPDIR/machines-calls tells
+what the machines call; TMPDIR/recording, once it is there, gets each call of a function with its answer;
+standard input brings
 the events of EC2, a line each, and when it closes MiniStack ends with every process it started, so
 that nothing outlives a runner that was killed; and SPEED (a number) scales the time limits of Tasks
 that wait and the rates of schedules as SFN_WAIT_SCALE scales the waits.
@@ -32,6 +33,7 @@ STARTED_BY = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 
 execute_task = sfn._execute_task
 invoke_with_callback = sfn._invoke_with_callback
+invoke_resource_with_timeout = sfn._invoke_resource_with_timeout
 apply_output_path = sfn._apply_output_path
 run_execution = sfn._run_execution
 start_execution = sfn._start_execution
@@ -59,12 +61,26 @@ def execute_task_with_computed_timeout(state, raw_input, execution, ctx):
 task = threading.local()
 
 
+def note_call_of_machine(resource, arguments):
+    """What the machines call is written down in TMPDIR, without what it is to work on."""
+    about = {name: value for name, value in arguments.items() if name not in ("Payload", "Input")}
+    line = {"machine": task.execution["stateMachineArn"], "resource": resource, "arguments": about}
+    with open(os.path.join(os.environ["TMPDIR"], "machines-calls"), "a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def invoke_resource_and_note(resource, arguments, timeout):
+    note_call_of_machine(resource, arguments)
+    return invoke_resource_with_timeout(resource, arguments, timeout)
+
+
 def invoke_with_callback_and_history(resource, arguments, token, state):
     """The history has a Task's arguments, and says when it waits ("TaskScheduledEventDetails" and
     "TaskSubmittedEventDetails", API Reference)."""
     details = task.execution["events"][-1]["taskScheduledEventDetails"]
     details["parameters"] = json.dumps(arguments)
     sfn._add_event(task.execution, "TaskSubmitted", {"taskSubmittedEventDetails": details})
+    note_call_of_machine(resource, arguments)
     return invoke_with_callback(resource, arguments, token, state)
 
 
@@ -358,6 +374,7 @@ def main():
     Timebox.current_milli_time = staticmethod(own_milliseconds)
     sfn._execute_task = execute_task_with_computed_timeout
     sfn._invoke_with_callback = invoke_with_callback_and_history
+    sfn._invoke_resource_with_timeout = invoke_resource_and_note
     sfn._apply_output_path = apply_output
     sfn._invoke_nested_start_execution_sync = start_child_and_wait
     sfn._start_execution = start_execution_once

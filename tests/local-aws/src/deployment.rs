@@ -73,6 +73,7 @@ pub struct Deployment {
     stack: String,
     outputs: BTreeMap<String, String>,
     speed: f64,
+    parameters: Vec<String>,
 }
 
 impl Deployment {
@@ -92,7 +93,8 @@ impl Deployment {
         let outputs = deploy(&ministack, STACK, "", &options.parameters)?;
         let events = Arc::new(Events::carry(ec2.clone(), ministack.event_bus()));
         let stack = STACK.to_owned();
-        let deployment = Self { ec2, _events: events, ministack, stack, outputs, speed: options.speed };
+        let (speed, parameters) = (options.speed, options.parameters.clone());
+        let deployment = Self { ec2, _events: events, ministack, stack, outputs, speed, parameters };
         deployment.seed();
         Ok(deployment)
     }
@@ -165,6 +167,16 @@ impl Deployment {
     /// What the functions have called of Step Functions so far.
     pub fn step_functions_calls(&self) -> Result<Vec<step_functions::Call>> {
         step_functions::calls(self.ministack.folder())
+    }
+
+    /// What the machines have called so far.
+    pub fn machines_calls(&self) -> Result<Vec<step_functions::MachineCall>> {
+        step_functions::machines_calls(self.ministack.folder())
+    }
+
+    /// Whether it was deployed with this parameter, as `Key=Value`.
+    pub fn has_parameter(&self, parameter: &str) -> bool {
+        self.parameters.iter().any(|one| one == parameter)
     }
 
     /// Says what goes wrong with the functions' calls of Step Functions.

@@ -6,6 +6,7 @@ pub mod deployment;
 pub mod diagram;
 pub mod execution;
 pub mod ministack;
+pub mod permissions;
 pub mod prepare;
 pub mod release;
 pub mod step_functions;

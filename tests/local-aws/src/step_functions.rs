@@ -1,9 +1,10 @@
-//! What the functions call of Step Functions, and what goes wrong with it on demand.
+//! What the functions call of Step Functions, and what goes wrong with it on demand; and what the machines call.
 
 use std::{fs::OpenOptions, io::Write, path::Path};
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// What goes wrong with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,17 @@ pub struct Call {
     pub fault: Option<FaultKind>,
 }
 
+/// A call of a machine.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MachineCall {
+    /// The machine's ARN.
+    pub machine: String,
+    /// What the Task calls, such as `arn:aws:states:::lambda:invoke`.
+    pub resource: String,
+    /// The Task's arguments, without what a function or an execution gets.
+    pub arguments: Value,
+}
+
 /// Adds a rule of what goes wrong.
 pub(crate) fn inject(ministack: &Path, fault: &Fault) -> Result<()> {
     write(ministack, &serde_json::to_string(fault)?)
@@ -65,8 +77,18 @@ fn write(ministack: &Path, line: &str) -> Result<()> {
     Ok(rules.write_all(format!("{line}\n").as_bytes())?)
 }
 
-/// All calls so far.
+/// All calls of the functions so far.
 pub(crate) fn calls(ministack: &Path) -> Result<Vec<Call>> {
-    let calls = std::fs::read_to_string(ministack.join("step-functions-calls"))?;
+    read(&ministack.join("step-functions-calls"))
+}
+
+/// All calls of the machines so far.
+pub(crate) fn machines_calls(ministack: &Path) -> Result<Vec<MachineCall>> {
+    read(&ministack.join("machines-calls"))
+}
+
+fn read<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>> {
+    // It is there with the first call.
+    let calls = if file.exists() { std::fs::read_to_string(file)? } else { String::new() };
     calls.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }

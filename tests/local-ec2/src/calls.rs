@@ -1,8 +1,11 @@
 //! The log of all calls.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
-use crate::{faults::FaultKind, query::Parameters};
+use crate::{faults::FaultKind, query::Parameters, tags::Tags};
 
 /// A call and how it went.
 #[derive(Clone, Debug)]
@@ -13,6 +16,10 @@ pub struct Call {
     pub parameters: Parameters,
     /// The names of all images it names, and the values of the tags of all resources.
     pub concerns: BTreeSet<String>,
+    /// The images, snapshots and instances it names that there are, with their tags when it came.
+    pub resources: BTreeMap<String, Tags>,
+    /// The ids of the image and the snapshots that it made.
+    pub made: Vec<String>,
     /// The caller's application id, else its execution environment, else its SDK; may be empty.
     pub caller: String,
     /// What was done: all right, or the code of the error.

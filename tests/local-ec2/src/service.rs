@@ -1,7 +1,7 @@
 //! The service: takes a request, lets it go wrong, limits it, has its action done, and writes it down.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,8 +14,10 @@ use crate::{
     faults::FaultKind,
     ids::Ids,
     query::{Parameters, Query},
+    resources::image::Image,
     seed,
     settings::Settings,
+    tags::Tags,
     world::World,
     xml::{self, Xml},
 };
@@ -122,7 +124,8 @@ impl Service {
     fn answer(&mut self, request: Request) -> Reply {
         let at = self.world.now();
         let action = Action::find(&request.action);
-        let concerns = concerns(&self.world, &request.parameters);
+        let resources = resources(&self.world, &request.parameters);
+        let concerns = concerns(&self.world, &resources);
         let fault = self.strike(&request, &concerns);
         let done = match &fault {
             Some(FaultKind::Throttle) => Err(ApiError::throttled()),
@@ -133,10 +136,13 @@ impl Service {
                 self.perform(&request, action)
             }
         };
+        let made = if done.is_ok() { made(&self.world, &request) } else { vec![] };
         self.calls.push(Call {
             action: request.action.clone(),
             parameters: request.parameters,
             concerns,
+            resources,
+            made,
             caller: request.caller,
             outcome: done.as_ref().map(|_| ()).map_err(|error| error.code.clone().into_owned()),
             fault: fault.clone(),
@@ -191,16 +197,30 @@ impl Service {
     }
 }
 
-/// The names of all images that a call names, and the values of the tags of all resources.
-fn concerns(world: &World, parameters: &Parameters) -> BTreeSet<String> {
-    let mut concerns = BTreeSet::new();
-    for id in parameters.values() {
-        let image = world.images.get(id);
-        let tags = image.map(|image| &image.tags);
+/// The resources that a call names, with their tags.
+fn resources(world: &World, parameters: &Parameters) -> BTreeMap<String, Tags> {
+    let tags = |id: &String| {
+        let tags = world.images.get(id).map(|image| &image.tags);
         let tags = tags.or_else(|| world.snapshots.get(id).map(|snapshot| &snapshot.tags));
-        let tags = tags.or_else(|| world.instances.get(id).map(|instance| &instance.tags));
-        concerns.extend(image.map(|image| image.name.clone()));
-        concerns.extend(tags.into_iter().flat_map(|tags| tags.values().cloned()));
-    }
-    concerns
+        tags.or_else(|| world.instances.get(id).map(|instance| &instance.tags)).cloned()
+    };
+    parameters.values().filter_map(|id| Some((id.clone(), tags(id)?))).collect()
+}
+
+/// The names of the images among a call's resources, and the values of the tags of all of them.
+fn concerns(world: &World, resources: &BTreeMap<String, Tags>) -> BTreeSet<String> {
+    let names = resources.keys().filter_map(|id| Some(world.images.get(id)?.name.clone()));
+    names.chain(resources.values().flat_map(|tags| tags.values().cloned())).collect()
+}
+
+/// The image that a call has made, which is the newest of its name, and its snapshots.
+fn made(world: &World, request: &Request) -> Vec<String> {
+    let name = if request.action == "CreateImage" { request.parameters.get("Name") } else { None };
+    let Some(name) = name else { return vec![] };
+    let image = world.images.values().filter(|image| image.name == *name).max_by_key(|image| image.created);
+    let ids = |image: &Image| {
+        let snapshots = image.devices.iter().map(|device| device.snapshot_id.clone());
+        [image.id.clone()].into_iter().chain(snapshots).collect()
+    };
+    image.map(ids).unwrap_or_default()
 }

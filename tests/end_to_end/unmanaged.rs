@@ -1,0 +1,25 @@
+//! A deployment of its own that may change images that no run made.
+
+use local_aws::{
+    deployment::{Deployment, Options, UNMANAGED_IMAGE},
+    execution::Outcome,
+};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use crate::{CALLS, SPEED, event, execute};
+
+#[test]
+fn images_that_no_run_made_are_changed_and_deleted_where_that_is_allowed() {
+    let parameters = vec!["AllowUnmanagedImages=true".to_owned()];
+    let options = Options { speed: SPEED, port: 0, ec2_port: 0, parameters };
+    Runtime::new().unwrap().block_on(async {
+        let aws = Deployment::start(&options, &|step| eprintln!("{step}")).await.unwrap();
+        for file in ["update.json", "update-remove.json", "delete-unmanaged.json"] {
+            let (_, outcome) = execute(&aws, &event(file, json!({"imageId": UNMANAGED_IMAGE}))).await;
+            assert!(matches!(outcome, Outcome::Succeeded(_)), "{file}: {outcome:?}");
+        }
+        assert!(aws.ec2.image(UNMANAGED_IMAGE).is_none());
+        CALLS.record(&aws).unwrap();
+    });
+}

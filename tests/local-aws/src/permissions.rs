@@ -1,0 +1,334 @@
+//! The calls of the functions and the machines as IAM judges them: who calls what, on which resources and
+//! in which context. `.ci/iam/` asks whether the template's roles allow them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::{Mutex, PoisonError},
+};
+
+use ami_from_instance::model::run::RUN_TAG;
+use anyhow::Result;
+use local_ec2::{ACCOUNT, Parameters, REGION, Tags};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{deployment::Deployment, prepare::root, step_functions};
+
+/// What an image and its snapshots are called where CreateImage failed: an id they could have had.
+const NEVER_MADE: [&str; 2] = ["ami-00000000000000000", "snap-00000000000000000"];
+const UNMANAGED: &str = "AllowUnmanagedImages";
+
+type Context = BTreeMap<String, Value>;
+
+/// A call, in the format of `.ci/iam/expectations.mjs`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Line {
+    principal: String,
+    action: String,
+    resources: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    context: Context,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    given: BTreeMap<String, bool>,
+}
+
+impl Line {
+    fn new(principal: &str, action: impl Into<String>, resources: Vec<String>) -> Self {
+        let (context, given) = (Context::new(), BTreeMap::new());
+        Self { principal: principal.to_owned(), action: action.into(), resources, context, given }
+    }
+
+    fn with(mut self, context: Context) -> Self {
+        self.context.extend(context);
+        self
+    }
+
+    /// What all calls have in common that no policy tells apart: it leaves out ids, names and values, but those
+    /// that say whose a resource is.
+    fn kind(&self) -> String {
+        let mut kind = self.clone();
+        let resources: BTreeSet<_> = self.resources.iter().map(|arn| without_name(arn)).collect();
+        kind.resources = resources.into_iter().collect();
+        for (key, value) in &mut kind.context {
+            match value {
+                Value::String(text) if key.ends_with(RUN_TAG) => *text = without_name(text),
+                Value::String(text) if key.contains("Tag/") => text.clear(),
+                _ => {}
+            }
+        }
+        json!(kind).to_string()
+    }
+}
+
+/// An ARN without the id, or the name of the execution.
+fn without_name(arn: &str) -> String {
+    let end = if arn.contains(":execution:") { arn.rfind(':') } else { arn.rfind('/') };
+    arn[..end.unwrap_or(arn.len())].to_owned()
+}
+
+/// The calls that a test binary has seen, of each kind the first.
+#[derive(Debug)]
+pub struct Recorder {
+    name: &'static str,
+    lines: Mutex<BTreeMap<String, Line>>,
+}
+
+impl Recorder {
+    /// One that writes to the file of a name in `target/calls/`.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, lines: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Writes down what the functions and machines of a deployment have called.
+    pub fn record(&self, aws: &Deployment) -> Result<()> {
+        let new = lines(aws)?;
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in new {
+            lines.entry(line.kind()).or_insert(line);
+        }
+        self.write(&lines)
+    }
+
+    /// Writes what is known by now, so that what an earlier run saw goes.
+    pub fn begin(&self) -> Result<()> {
+        self.write(&self.lines.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, lines: &BTreeMap<String, Line>) -> Result<()> {
+        let folder = root().join("target/calls");
+        fs::create_dir_all(&folder)?;
+        let text: String = lines.values().map(|line| format!("{}\n", json!(line))).collect();
+        Ok(fs::write(folder.join(self.name).with_extension("jsonl"), text)?)
+    }
+}
+
+fn lines(aws: &Deployment) -> Result<Vec<Line>> {
+    let own = format!("{}:", aws.lifecycle_machine_arn().replace(":stateMachine:", ":execution:"));
+    let unmanaged = aws.has_parameter(&format!("{UNMANAGED}=true"));
+    let mut lines = vec![];
+    for call in aws.ec2.calls() {
+        let Some(principal) = function(&call.caller) else { continue };
+        for (mut line, tags) in of_ec2(&principal, &call) {
+            if unmanaged && call.mutating && tags.is_some_and(|tags| !is_of_a_run(&tags, &own)) {
+                line.given.insert(UNMANAGED.to_owned(), true);
+            }
+            lines.push(line);
+        }
+    }
+    for call in aws.step_functions_calls()? {
+        lines.extend(of_step_functions(&call)?);
+    }
+    lines.extend(aws.machines_calls()?.iter().filter_map(of_machine));
+    Ok(lines)
+}
+
+fn is_of_a_run(tags: &Tags, own: &str) -> bool {
+    tags.get(RUN_TAG).is_some_and(|run| run.starts_with(own))
+}
+
+/// What the template calls the function with an application id: `start-create` is `StartCreateFunction`.
+fn function(caller: &str) -> Option<String> {
+    let words = caller.strip_prefix("ami-from-instance-")?.split('-');
+    let capitalized = |word: &str| word[..1].to_uppercase() + &word[1..];
+    Some(words.map(capitalized).collect::<String>() + "Function")
+}
+
+/// A call of EC2, in a line for all resources with the same tags; those of a resource that was there before.
+fn of_ec2(principal: &str, call: &local_ec2::Call) -> Vec<(Line, Option<Tags>)> {
+    let action = format!("ec2:{}", call.action);
+    if call.action.starts_with("Describe") && call.action != "DescribeImageAttribute" {
+        return vec![(Line::new(principal, action, vec!["*".to_owned()]), None)];
+    }
+    let mut alike: BTreeMap<&Tags, Vec<String>> = BTreeMap::new();
+    for (id, tags) in &call.resources {
+        alike.entry(tags).or_default().push(arn(id));
+    }
+    if call.action == "CreateImage" {
+        let instances = alike.into_iter().map(|(tags, arns)| Line::new(principal, &action, arns).with(tagged(tags)));
+        return instances.chain(of_create_image(principal, call)).map(|line| (line, None)).collect();
+    }
+    let requested = requested(&tags_of(&call.parameters, "Tag"));
+    let line = |(tags, arns): (&Tags, _)| {
+        (Line::new(principal, &action, arns).with(tagged(tags)).with(requested.clone()), Some(tags.clone()))
+    };
+    alike.into_iter().map(line).collect()
+}
+
+/// What CreateImage makes, and that it tags it in its caller's name.
+fn of_create_image(principal: &str, call: &local_ec2::Call) -> Vec<Line> {
+    let mut lines = vec![];
+    let made = if call.made.is_empty() { NEVER_MADE.map(str::to_owned).to_vec() } else { call.made.clone() };
+    for (kind, prefix) in [("image", "ami-"), ("snapshot", "snap-")] {
+        let arns: Vec<_> = made.iter().filter(|id| id.starts_with(prefix)).map(|id| arn(id)).collect();
+        let specification = (1..).map(|number| format!("TagSpecification.{number}"));
+        let mut specification = specification.map_while(|prefix| {
+            let kind = call.parameters.get(&format!("{prefix}.ResourceType"))?;
+            Some((kind, tags_of(&call.parameters, &format!("{prefix}.Tag"))))
+        });
+        let tags = specification.find(|(of, _)| *of == kind).map(|(_, tags)| requested(&tags)).unwrap_or_default();
+        lines.push(Line::new(principal, "ec2:CreateImage", arns.clone()).with(tags.clone()));
+        if !tags.is_empty() {
+            let by = Context::from([("ec2:CreateAction".to_owned(), json!("CreateImage"))]);
+            lines.push(Line::new(principal, "ec2:CreateTags", arns).with(tags).with(by));
+        }
+    }
+    lines
+}
+
+fn arn(id: &str) -> String {
+    match id.split_once('-').map(|(prefix, _)| prefix) {
+        Some("ami") => format!("arn:aws:ec2:{REGION}::image/{id}"),
+        Some("snap") => format!("arn:aws:ec2:{REGION}::snapshot/{id}"),
+        _ => format!("arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{id}"),
+    }
+}
+
+/// The tags `<name>.1`, `<name>.2` … of a request; to remove a tag, a request needs no value.
+fn tags_of(parameters: &Parameters, name: &str) -> BTreeMap<String, Option<String>> {
+    let tag = |number: usize| {
+        let key = parameters.get(&format!("{name}.{number}.Key"))?;
+        Some((key.clone(), parameters.get(&format!("{name}.{number}.Value")).cloned()))
+    };
+    (1..).map_while(tag).collect()
+}
+
+fn requested(tags: &BTreeMap<String, Option<String>>) -> Context {
+    let values = tags.iter().filter_map(|(key, value)| Some((format!("aws:RequestTag/{key}"), json!(value.as_ref()?))));
+    let keys: Vec<_> = tags.keys().collect();
+    let keys = (!keys.is_empty()).then(|| ("aws:TagKeys".to_owned(), json!(keys)));
+    values.chain(keys).collect()
+}
+
+fn tagged(tags: &Tags) -> Context {
+    tags.iter().map(|(key, value)| (format!("aws:ResourceTag/{key}"), json!(value))).collect()
+}
+
+fn of_step_functions(call: &step_functions::Call) -> Result<Option<Line>> {
+    let Some(principal) = function(&call.caller) else { return Ok(None) };
+    let body: Value = serde_json::from_str(&call.body)?;
+    let named = ["executionArn", "stateMachineArn"].into_iter().find_map(|name| body[name].as_str());
+    let resource = named.unwrap_or("*").to_owned();
+    Ok(Some(Line::new(&principal, format!("states:{}", call.action), vec![resource])))
+}
+
+/// A call of a machine of the template; the tests make others too.
+fn of_machine(call: &step_functions::MachineCall) -> Option<Line> {
+    let principal = match call.machine.rsplit(':').next()? {
+        "ami-from-instance-lifecycle" => "LifecycleMachine",
+        "ami-from-instance-operation" => "OperationMachine",
+        _ => return None,
+    };
+    let text = |name: &str| call.arguments[name].as_str().unwrap_or_default().to_owned();
+    let (_, task) = call.resource.split_once(":::")?;
+    let line = |action: &str, resource| Some(Line::new(principal, action, vec![resource]));
+    match task {
+        "lambda:invoke" => line("lambda:InvokeFunction", text("FunctionName")),
+        "states:startExecution.sync:2" => line("states:StartExecution", text("StateMachineArn")),
+        "aws-sdk:sfn:describeExecution" => line("states:DescribeExecution", text("ExecutionArn")),
+        "events:putEvents.waitForTaskToken" => {
+            let entries = call.arguments["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let all = |name: &str| json!(entries.iter().map(|entry| &entry[name]).collect::<Vec<_>>());
+            let context = [("events:source", all("Source")), ("events:detail-type", all("DetailType"))];
+            let context = context.map(|(key, values)| (key.to_owned(), values));
+            let bus = format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default");
+            line("events:PutEvents", bus).map(|line| line.with(Context::from(context)))
+        }
+        // A call that this does not know is none that the roles allow.
+        other => line(other, "*".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn call(action: &str, parameters: &[(&str, &str)], resources: &[(&str, &[(&str, &str)])]) -> local_ec2::Call {
+        let texts = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        local_ec2::Call {
+            action: action.to_owned(),
+            parameters: texts(parameters),
+            concerns: BTreeSet::new(),
+            resources: resources.iter().map(|(id, tags)| ((*id).to_owned(), texts(tags))).collect(),
+            made: vec![],
+            caller: "ami-from-instance-start-update".to_owned(),
+            outcome: Ok(()),
+            fault: None,
+            answered: true,
+            mutating: true,
+            at: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    fn seen(call: &local_ec2::Call) -> Value {
+        json!(of_ec2("X", call).into_iter().map(|(line, _)| line).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_function_is_called_as_in_the_template() {
+        assert_eq!(function("ami-from-instance-start-create").as_deref(), Some("StartCreateFunction"));
+        assert_eq!(function("aws-sdk-rust"), None);
+    }
+
+    #[test]
+    fn resources_with_different_tags_take_a_line_each() {
+        let resources: [(&str, &[(&str, &str)]); 3] =
+            [("ami-1", &[("Team", "web")]), ("snap-1", &[("Team", "web")]), ("snap-2", &[])];
+        let parameters = [("Tag.1.Key", "Team"), ("Tag.2.Key", "Stage"), ("Tag.2.Value", "")];
+        let keys = json!(["Stage", "Team"]);
+        assert_eq!(
+            seen(&call("DeleteTags", &parameters, &resources)),
+            json!([
+                {
+                    "principal": "X",
+                    "action": "ec2:DeleteTags",
+                    "resources": ["arn:aws:ec2:us-east-1::snapshot/snap-2"],
+                    "context": {"aws:RequestTag/Stage": "", "aws:TagKeys": keys},
+                },
+                {
+                    "principal": "X",
+                    "action": "ec2:DeleteTags",
+                    "resources": ["arn:aws:ec2:us-east-1::image/ami-1", "arn:aws:ec2:us-east-1::snapshot/snap-1"],
+                    "context": {"aws:RequestTag/Stage": "", "aws:ResourceTag/Team": "web", "aws:TagKeys": keys},
+                },
+            ])
+        );
+    }
+
+    #[test]
+    fn create_image_names_the_instance_and_tags_what_it_makes() {
+        let parameters = [
+            ("InstanceId", "i-1"),
+            ("TagSpecification.1.ResourceType", "image"),
+            ("TagSpecification.1.Tag.1.Key", "Team"),
+            ("TagSpecification.1.Tag.1.Value", "web"),
+        ];
+        let lines = of_ec2("X", &call("CreateImage", &parameters, &[("i-1", &[])]));
+        let lines: Vec<_> = lines.into_iter().map(|(line, _)| (line.action, line.resources.concat())).collect();
+        let instance = "arn:aws:ec2:us-east-1:000000000000:instance/i-1".to_owned();
+        let [image, snapshot] = NEVER_MADE.map(arn);
+        let action = |name: &str| format!("ec2:{name}");
+        assert_eq!(
+            lines,
+            [
+                (action("CreateImage"), instance),
+                (action("CreateImage"), image.clone()),
+                (action("CreateTags"), image),
+                (action("CreateImage"), snapshot),
+            ]
+        );
+    }
+
+    #[test]
+    fn calls_that_differ_by_names_only_are_of_one_kind() {
+        let of = |id: &str, run: &str| {
+            let tags: &[(&str, &str)] = &[(RUN_TAG, run), ("Name", id)];
+            of_ec2("X", &call("DeregisterImage", &[], &[(id, tags)]))[0].0.kind()
+        };
+        let run = "arn:aws:states:us-east-1:000000000000:execution:ami-from-instance-lifecycle:";
+        assert_eq!(of("ami-1", &format!("{run}one")), of("ami-2", &format!("{run}two")));
+        assert_ne!(of("ami-1", &format!("{run}one")), of("ami-1", "of nobody"));
+    }
+}
