@@ -287,6 +287,15 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
             let (name, takes) = (format!("roles-event-{number}"), Duration::from_secs(300 + 40 * number));
             runs.push(aws.create_without_progress(&name, takes).await.unwrap());
         }
+        // The last one's name, while its run goes on: the other run asks whether it is about to be free.
+        let name = "roles-event-4";
+        let begun = |call: &local_ec2::Call| call.action == "CreateImage" && call.mentions(name);
+        while !aws.ec2.calls().iter().any(begun) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let request = json!({"name": name, "sourceInstanceId": instance}).to_string();
+        let rival = Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), None, &request).await.unwrap();
+        assert!(matches!(rival.wait().await.unwrap(), Outcome::Ended { error, .. } if error == "NameTaken"));
         for run in runs {
             assert!(matches!(run.wait().await.unwrap(), Outcome::Succeeded(_)));
         }
