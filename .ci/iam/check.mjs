@@ -25,4 +25,4 @@ for (const expectation of expectations(deployments, files)) {
 if (!counts.allowed) wrong.set("no calls were recorded", {});
 for (const [what, parameters] of wrong) console.log(`${what}\n    with ${JSON.stringify(parameters)}`);
 console.log(`${deployments.length} deployments, ${Object.entries(counts).map(([kind, count]) => `${count} ${kind}`).join(", ")}, ${wrong.size} wrong`);
-process.exit(wrong.size ? 1 : 0);
+process.exitCode = wrong.size ? 1 : 0;

@@ -113,4 +113,4 @@ for (const [what, by] of noticed) {
 }
 for (const what of outdated) console.log(`explained, but not so: ${what}`);
 console.log(`${noticed.size} changes, ${survivors.length} of them not noticed, ${Object.keys(EXPLAINED).length} explained`);
-process.exit(survivors.length + outdated.length ? 1 : 0);
+process.exitCode = survivors.length + outdated.length ? 1 : 0;
