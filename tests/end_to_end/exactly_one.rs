@@ -80,7 +80,7 @@ fn quotas_and_permissions_are_named_and_nothing_is_made() {
         for (code, name, words) in [
             ("SnapshotLimitExceeded", "QuotaExceeded", "SnapshotLimitExceeded"),
             ("UnauthorizedOperation", "NotAuthorized", "ec2:CreateImage"),
-            ("OptInRequired", "CallRefused", "OptInRequired"),
+            ("SomethingOfTomorrow", "CallRefused", "SomethingOfTomorrow"),
         ] {
             let (instance, input) = new_create(aws, json!({}));
             let refused = FaultKind::Refused { code: code.into(), message: "no".into() };

@@ -108,6 +108,7 @@ impl Deployment {
             stack: stack.to_owned(),
             outputs: deploy(&self.ministack, stack, "", parameters)?,
             speed: self.speed,
+            parameters: parameters.to_vec(),
         })
     }
 
