@@ -12,7 +12,7 @@ use crate::{CALLS, SPEED, event, execute};
 #[test]
 fn images_that_no_run_made_are_changed_and_deleted_where_that_is_allowed() {
     let parameters = vec!["AllowUnmanagedImages=true".to_owned()];
-    let options = Options { speed: SPEED, port: 0, ec2_port: 0, parameters };
+    let options = Options { speed: SPEED, port: 0, ec2_port: 0, ec2_through: None, parameters };
     Runtime::new().unwrap().block_on(async {
         let aws = Deployment::start(&options, &|step| eprintln!("{step}")).await.unwrap();
         for file in ["update.json", "update-remove.json", "delete-unmanaged.json"] {
