@@ -40,7 +40,6 @@ const KINDS: &[&str] = &[
     "Step Functions answered 503",
     "Step Functions' response lost after the work was done",
     "Step Functions refused permission",
-    "not found just after creation",
     "snapshot in use for a while",
     "event of an image's end lost",
     "image failed, error or invalid",
