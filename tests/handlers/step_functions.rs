@@ -19,12 +19,23 @@ pub(crate) type Executions = BTreeMap<String, (&'static str, Option<u64>)>;
 
 /// A client of one that knows these executions by their ARNs.
 pub(crate) async fn that_knows(executions: Executions) -> aws_sdk_sfn::Client {
+    that_answers(move |action, input| match action {
+        "ListExecutions" => (200, json!({"executions": []})),
+        _ => described(input, &executions),
+    })
+    .await
+}
+
+/// A client of one that answers an action and its input with an HTTP status and a body.
+pub(crate) async fn that_answers(
+    answers: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static,
+) -> aws_sdk_sfn::Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let executions = Arc::new(executions);
+    let answers = Arc::new(answers);
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
-            tokio::spawn(answer(connection, Arc::clone(&executions)));
+            tokio::spawn(answer(connection, Arc::clone(&answers)));
         }
     });
     let config = aws_sdk_sfn::Config::builder()
@@ -36,7 +47,7 @@ pub(crate) async fn that_knows(executions: Executions) -> aws_sdk_sfn::Client {
     aws_sdk_sfn::Client::from_conf(config.build())
 }
 
-async fn answer(mut connection: TcpStream, executions: Arc<Executions>) {
+async fn answer(mut connection: TcpStream, answers: Arc<impl Fn(&str, &Value) -> (u16, Value)>) {
     let mut request = vec![];
     while !is_whole(&request) {
         let mut part = [0; 4096];
@@ -47,11 +58,9 @@ async fn answer(mut connection: TcpStream, executions: Arc<Executions>) {
     }
     let text = String::from_utf8(request).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let (status, answer) = if head.contains("AWSStepFunctions.ListExecutions") {
-        (200, json!({"executions": []}))
-    } else {
-        described(&serde_json::from_str(body).unwrap(), &executions)
-    };
+    let target = head.lines().find(|line| line.to_ascii_lowercase().starts_with("x-amz-target:")).unwrap();
+    let action = target.rsplit('.').next().unwrap().trim();
+    let (status, answer) = answers(action, &serde_json::from_str(body).unwrap());
     let answer = answer.to_string();
     let head = format!("HTTP/1.1 {status} It\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
     drop(connection.write_all((head + &answer).as_bytes()).await);

@@ -3,8 +3,9 @@
 Each function here replaces one of MiniStack's; its docstring says what AWS documents. A test of
 each one is in tests/end_to_end/ministack.rs, or where that says.
 
-Three more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
-call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; standard input brings
+Four more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
+call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; TMPDIR/recording, once
+it is there, gets each call of a function with its answer; standard input brings
 the events of EC2, a line each, and when it closes MiniStack ends with every process it started, so
 that nothing outlives a runner that was killed; and SPEED (a number) scales the time limits of Tasks
 that wait and the rates of schedules as SFN_WAIT_SCALE scales the waits.
@@ -75,7 +76,38 @@ def execute_function_in_turn(function, event, request_id):
     """An account runs a thousand functions at once ("Lambda quotas"), which is more than a computer can
     start: those that find no place wait for one, and their time limits begin when they have it."""
     with places:
-        return execute_function(function, event, request_id)
+        at = time.monotonic()
+        result = execute_function(function, event, request_id)
+        recording.note_function(function["config"]["FunctionName"], at, event, result)
+        return result
+
+
+class Recording:
+    """The calls of the functions with their answers, and what each was answered by Step Functions: a line
+    each in TMPDIR/recording. Who wants them lets one run go on at a time."""
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "recording")
+        self.answers = {}
+
+    def note_answer(self, caller, action, body, answer):
+        """What Step Functions has answered a function, by its application id."""
+        status, _, text = answer
+        said = {"action": action, "sent": json.loads(body), "status": status, "answered": json.loads(text or "null")}
+        self.answers.setdefault(caller.removeprefix("ami-from-instance-"), []).append(said)
+
+    def note_function(self, name, at, event, result):
+        words = re.findall("[A-Z][a-z]+", re.search(r"-(\w+)Function-", name).group(1))
+        function = "-".join(words).lower()
+        answers = self.answers.pop(function, [])
+        if not os.path.exists(self.path) or result.get("error"):
+            return
+        call = {"function": function, "at": at * SPEED, "sent": event, "answered": result["body"], "stepFunctions": answers}
+        with open(self.path, "a") as file:
+            file.write(json.dumps(call) + "\n")
+
+
+recording = Recording(os.environ["TMPDIR"])
 
 
 def own_milliseconds():
@@ -243,6 +275,7 @@ async def handle_request_of_function(method, path, headers, body, query_params):
     if fault == "Refused":
         return answer(400, "AccessDeniedException")
     done = await handle_request(method, path, headers, body, query_params)
+    recording.note_answer(caller.group(1), action, text, done)
     return answer(500, "InternalFailure") if fault == "LostResponse" else done
 
 

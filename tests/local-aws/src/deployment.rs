@@ -1,6 +1,6 @@
 //! The local AWS with the application deployed on it.
 
-use std::{collections::BTreeMap, process::Command, time::Duration};
+use std::{collections::BTreeMap, fs, process::Command, sync::Arc, time::Duration};
 
 use ami_from_instance::{aws::clients::http_client, model::run::RUN_TAG};
 use anyhow::{Context, Result};
@@ -58,13 +58,17 @@ impl Drop for Events {
     }
 }
 
-/// A running local AWS with the application deployed on it; it ends when this is dropped.
+/// The stack's name, unless there is more than one.
+pub const STACK: &str = "ami-from-instance";
+
+/// A running local AWS with the application deployed on it; it ends when this and each one beside it are dropped.
 #[derive(Debug)]
 pub struct Deployment {
     /// The local EC2.
     pub ec2: Ec2,
-    _events: Events,
-    ministack: MiniStack,
+    _events: Arc<Events>,
+    ministack: Arc<MiniStack>,
+    stack: String,
     outputs: BTreeMap<String, String>,
     speed: f64,
 }
@@ -73,28 +77,59 @@ impl Deployment {
     /// Prepares what is missing, starts the local AWS, and deploys `template.yaml` on it.
     pub async fn start(options: &Options, say: &dyn Fn(&str)) -> Result<Self> {
         let python = prepare::python(say)?;
-        let handlers = prepare::handlers(say)?;
+        prepare::handlers(say)?;
         say("starting the local AWS");
         let settings = Settings { speed: options.speed, port: options.ec2_port, ..Settings::default() };
         let ec2 = Ec2::start(settings).await.with_context(|| {
             format!("the local EC2 cannot listen on port {}: choose another one, or 0 for a free one", options.ec2_port)
         })?;
-        let ministack = MiniStack::start(&python, options.port, &ec2.endpoint(), options.speed)?;
+        let ministack = Arc::new(MiniStack::start(&python, options.port, &ec2.endpoint(), options.speed)?);
         say("deploying template.yaml with CloudFormation");
-        let mut deploy = Command::new(&python);
-        deploy
-            .arg(prepare::ministack().join("deploy.py"))
-            .arg(prepare::root().join("template.yaml"))
-            .arg(handlers)
-            .arg(ministack.folder())
-            .args(&options.parameters)
-            .envs(ministack::credentials())
-            .env("AWS_ENDPOINT_URL", ministack.endpoint());
-        let outputs = serde_json::from_slice(&quietly(&mut deploy)?)?;
-        let events = Events::carry(ec2.clone(), ministack.event_bus());
-        let deployment = Self { ec2, _events: events, ministack, outputs, speed: options.speed };
+        let outputs = deploy(&ministack, STACK, "", &options.parameters)?;
+        let events = Arc::new(Events::carry(ec2.clone(), ministack.event_bus()));
+        let stack = STACK.to_owned();
+        let deployment = Self { ec2, _events: events, ministack, stack, outputs, speed: options.speed };
         deployment.seed();
         Ok(deployment)
+    }
+
+    /// Deploys a stack of another name on the same local AWS.
+    pub fn beside(&self, stack: &str, parameters: &[String]) -> Result<Self> {
+        Ok(Self {
+            ec2: self.ec2.clone(),
+            _events: Arc::clone(&self._events),
+            ministack: Arc::clone(&self.ministack),
+            stack: stack.to_owned(),
+            outputs: deploy(&self.ministack, stack, "", parameters)?,
+            speed: self.speed,
+        })
+    }
+
+    /// Deploys the stack again: with other functions and machines, if `release` is another word than before,
+    /// and with other values of some parameters.
+    pub fn deploy_again(&self, release: &str, parameters: &[String]) -> Result<()> {
+        deploy(&self.ministack, &self.stack, release, parameters).map(drop)
+    }
+
+    /// Deletes the stack.
+    pub fn delete(&self) -> Result<()> {
+        self.aws_cli(&["cloudformation", "delete-stack", "--stack-name", &self.stack])?;
+        self.aws_cli(&["cloudformation", "wait", "stack-delete-complete", "--stack-name", &self.stack]).map(drop)
+    }
+
+    /// Begins to write down each call of a function.
+    pub fn record(&self) -> Result<()> {
+        Ok(fs::write(self.recording(), "")?)
+    }
+
+    /// What was written down since [`Deployment::record`].
+    pub fn recorded(&self) -> Result<Vec<serde_json::Value>> {
+        let lines = fs::read_to_string(self.recording())?;
+        lines.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    fn recording(&self) -> std::path::PathBuf {
+        self.ministack.folder().join("recording")
     }
 
     /// Adds the images that the files in `events/` name.
@@ -143,13 +178,14 @@ impl Deployment {
     pub fn function(&self, logical_id: &str) -> Result<String> {
         let names =
             self.aws_cli(&["lambda", "list-functions", "--query", "Functions[].FunctionName", "--output", "text"])?;
-        let name = names.split_whitespace().find(|name| name.contains(&format!("-{logical_id}-")));
+        let start = format!("{}-{logical_id}-", self.stack);
+        let name = names.split_whitespace().find(|name| name.starts_with(&start));
         Ok(name.with_context(|| format!("no function is called {logical_id}"))?.to_owned())
     }
 
     /// How many calls of functions have taken longer than they may.
     pub fn functions_timed_out(&self) -> Result<usize> {
-        let log = std::fs::read_to_string(self.ministack.folder().join("log"))?;
+        let log = fs::read_to_string(self.ministack.folder().join("log"))?;
         Ok(log.lines().filter(|line| line.contains("Task timed out after")).count())
     }
 
@@ -200,4 +236,26 @@ impl Deployment {
             .build();
         aws_sdk_sfn::Client::from_conf(config)
     }
+}
+
+/// Deploys a stack, and gives its outputs.
+fn deploy(
+    ministack: &MiniStack,
+    stack: &str,
+    release: &str,
+    parameters: &[String],
+) -> Result<BTreeMap<String, String>> {
+    let staged = ministack.folder().join(stack);
+    fs::create_dir_all(&staged)?;
+    let mut deploy = Command::new(prepare::kept().join("venv/bin/python"));
+    deploy
+        .arg(prepare::ministack().join("deploy.py"))
+        .arg(prepare::root().join("template.yaml"))
+        .arg(prepare::root().join("target/debug"))
+        .arg(staged)
+        .args([stack, release])
+        .args(parameters)
+        .envs(ministack::credentials())
+        .env("AWS_ENDPOINT_URL", ministack.endpoint());
+    Ok(serde_json::from_slice(&quietly(&mut deploy)?)?)
 }

@@ -7,4 +7,5 @@ pub mod diagram;
 pub mod execution;
 pub mod ministack;
 pub mod prepare;
+pub mod release;
 pub mod step_functions;

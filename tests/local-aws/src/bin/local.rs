@@ -17,7 +17,7 @@ use local_aws::{
     deployment::{Deployment, Options},
     diagram,
     execution::{Entered, Execution, Outcome},
-    prepare,
+    prepare, release,
 };
 use tokio::runtime::Handle;
 
@@ -54,6 +54,11 @@ enum Command {
     },
     /// Writes docs/machines.md: the machines as diagrams, from their definitions
     Picture,
+    /// Records what the functions are sent and answer in this release, in tests/releases/
+    Record {
+        #[command(flatten)]
+        local: Local,
+    },
 }
 
 #[derive(Args)]
@@ -120,6 +125,10 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run { file, local } => run(file, local).await,
         Command::Chaos { scope, local } => run_campaign(scope, local).await,
         Command::Up { local } => up(local).await,
+        Command::Record { local } => {
+            start(local, async |options| release::record(options, &say).await).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Picture => {
             fs::write(prepare::root().join(diagram::FILE), diagram::draw()?)?;
             Ok(ExitCode::SUCCESS)
