@@ -1,8 +1,10 @@
-//! What a function works with: the clients of AWS and the deployment's settings.
+//! What a function works with: the clients of AWS, the deployment's settings, the time and the log.
+
+use std::time::SystemTime;
 
 use crate::{aws::clients, settings::Settings};
 
-/// The clients and the settings.
+/// The clients, the settings, and what else comes from outside.
 #[derive(Clone, Debug)]
 pub struct App {
     /// EC2.
@@ -11,6 +13,10 @@ pub struct App {
     pub step_functions: aws_sdk_sfn::Client,
     /// What the deployment decides.
     pub settings: Settings,
+    /// Tells the time.
+    pub now: fn() -> SystemTime,
+    /// Writes a line to the log, whatever its level.
+    pub print: fn(&str),
 }
 
 impl App {
@@ -20,6 +26,8 @@ impl App {
             ec2: clients::ec2(function),
             step_functions: clients::step_functions(function),
             settings: Settings::from_env(),
+            now: SystemTime::now,
+            print: |line| println!("{line}"),
         }
     }
 }

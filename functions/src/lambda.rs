@@ -4,4 +4,4 @@ pub(crate) mod logs;
 pub(crate) mod metrics;
 mod serve;
 
-pub use self::serve::{to_events, to_machines};
+pub use self::serve::{conclude, to_events, to_machines};

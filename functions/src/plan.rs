@@ -6,8 +6,6 @@ mod placeholders;
 mod replace;
 pub mod request;
 
-use std::time::SystemTime;
-
 use aws_sdk_ec2::primitives::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -75,7 +73,7 @@ pub async fn handle(app: &App, input: Value) -> Result<Plan, Error> {
     let Input { run, start_time, request } = serde_json::from_value(input)
         .map_err(|error| Error::invalid("input", format!("must be what the lifecycle machine sends: {error}")))?;
     run.check_name()?;
-    let now = DateTime::from(SystemTime::now()).secs();
+    let now = DateTime::from((app.now)()).secs();
     let request = placeholders::render(&app.ec2, &run, &start_time, request).await?;
     let request = Request::parse(&request, now)?;
     let timeouts = request.timeouts.over(app.settings.timeouts.clone()?);

@@ -5,7 +5,7 @@
 mod releases;
 mod step_functions;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ami_from_instance::{
     app::App,
@@ -59,7 +59,13 @@ fn settings() -> Settings {
 fn app_with(ec2: &Ec2, settings: Settings) -> App {
     let config = aws_sdk_sfn::Config::builder().behavior_version(BehaviorVersion::v2026_01_12());
     let config = config.http_client(http_client()).endpoint_url("http://127.0.0.1:9").build();
-    App { ec2: ec2.client(), step_functions: aws_sdk_sfn::Client::from_conf(config), settings }
+    App {
+        ec2: ec2.client(),
+        step_functions: aws_sdk_sfn::Client::from_conf(config),
+        settings,
+        now: SystemTime::now,
+        print: |_| {},
+    }
 }
 
 fn app(ec2: &Ec2) -> App {

@@ -40,19 +40,23 @@ pub fn http_client() -> SharedHttpClient {
     Builder::new().tls_provider(Provider::rustls(CryptoMode::Ring)).build_https()
 }
 
-/// CloudTrail shows the function's name in the user agent of its calls.
-fn config(function: &str, endpoint: &str) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
+/// How long an attempt and a call may take.
+pub fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(CALL_TIMEOUT)
-        .build();
+        .build()
+}
+
+/// CloudTrail shows the function's name in the user agent of its calls.
+fn config(function: &str, endpoint: &str) -> SdkConfig {
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
         .region(env::var(REGION).ok().map(Region::new))
         .http_client(http_client())
-        .timeout_config(timeouts);
+        .timeout_config(timeouts());
     config.set_app_name(AppName::new(format!("ami-from-instance-{function}")).ok());
     config.set_endpoint_url(env::var(endpoint).or_else(|_| env::var(ENDPOINT)).ok());
     config.build()

@@ -1,10 +1,7 @@
 //! From time to time: starts a rollback for every run that ended badly and left something behind. Events are
 //! delivered on a best effort; tags stay.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::SystemTime,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::{primitives::DateTime, types::Tag};
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -51,7 +48,7 @@ impl Found {
 pub async fn handle(app: &App) -> Result<Found, Error> {
     let machines = app.settings.machines()?;
     let mut found = Found::default();
-    let since = DateTime::from_secs(DateTime::from(SystemTime::now()).secs() - REMEMBERED);
+    let since = DateTime::from_secs(DateTime::from((app.now)()).secs() - REMEMBERED);
     // Step Functions is asked for all runs of a status, and not about each run that made something:
     // most of those have succeeded, and there may be thousands.
     let ended_badly = [ExecutionStatus::Aborted, ExecutionStatus::Failed, ExecutionStatus::TimedOut];
@@ -67,7 +64,7 @@ pub async fn handle(app: &App) -> Result<Found, Error> {
             found.orphaned_snapshots.extend(made.snapshots);
         }
     }
-    metrics::sweep_found(&machines.lifecycle, found.count());
+    (app.print)(&metrics::sweep_found(&machines.lifecycle, found.count(), (app.now)()));
     if found.count() > 0 || !found.orphaned_snapshots.is_empty() {
         tracing::warn!(?found, "the sweep has found what runs left");
     } else {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 const NAMESPACE: &str = "ami-from-instance";
 
 /// How many runs a sweep found that left something; 0 ends an alarm.
-pub(crate) fn sweep_found(lifecycle_machine_arn: &str, count: usize) {
-    println!("{}", line("SweepFound", lifecycle_machine_arn, count, SystemTime::now()));
+pub(crate) fn sweep_found(lifecycle_machine_arn: &str, count: usize, now: SystemTime) -> String {
+    line("SweepFound", lifecycle_machine_arn, count, now).to_string()
 }
 
 /// A line without level and timestamp counts as INFO, and a function whose log level is higher drops it

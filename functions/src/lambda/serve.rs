@@ -21,15 +21,21 @@ use crate::{
 pub async fn to_machines<T: Serialize>(
     handle: impl AsyncFn(Value) -> Result<T, Error>,
 ) -> Result<(), lambda_runtime::Error> {
-    serve(handle, |error| {
-        if error.is_to_be_retried() {
-            tracing::warn!(%error, "the call is to be retried");
-            return Err(error);
-        }
-        tracing::info!(%error, name = error.name(), "the call is refused");
-        Ok(json!({"status": Status::Failed, "error": Failure::from(error)}))
-    })
-    .await
+    serve(handle, conclude).await
+}
+
+/// The answer to the machines that an error is, unless they are to retry.
+///
+/// # Errors
+///
+/// The error, if they are.
+pub fn conclude(error: Error) -> Result<Value, Error> {
+    if error.is_to_be_retried() {
+        tracing::warn!(%error, "the call is to be retried");
+        return Err(error);
+    }
+    tracing::info!(%error, name = error.name(), "the call is refused");
+    Ok(json!({"status": Status::Failed, "error": Failure::from(error)}))
 }
 
 /// Answers EventBridge and Scheduler, which nobody waits for: every error is raised, so that Lambda tries again

@@ -4,8 +4,6 @@
 //! unique in a Region, together with the run tag: on `InvalidAMIName.Duplicate` the image of the
 //! name is adopted if it carries this run's tag, and otherwise left alone.
 
-use std::time::SystemTime;
-
 use aws_sdk_ec2::{
     error::ProvideErrorMetadata,
     operation::create_image::CreateImageError,
@@ -107,7 +105,7 @@ async fn is_being_rolled_back(app: &App, image: &Image) -> Result<bool, Error> {
     if execution.status == ExecutionStatus::Running {
         return Ok(of(&run.rollback(&machines.operation)).await?.is_some());
     }
-    let now = DateTime::from(SystemTime::now()).secs();
+    let now = DateTime::from((app.now)()).secs();
     let ended_for = execution.stop_date.map(|end| now - end.secs());
     Ok(is_rolled_back_soon(&execution.status, ended_for))
 }

@@ -52,7 +52,7 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         _ => {}
     }
     // Its operations' executions are forgotten before it is, and they tell what to keep.
-    if is_over_for_long(&execution) {
+    if is_over_for_long(&execution, (app.now)()) {
         return Ok(Verdict::Keep("the run has ended too long ago"));
     }
     let children = children::of(&app.step_functions, &machines.operation, run).await?;
@@ -68,8 +68,8 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
     Ok(Verdict::Undo(EndedRun { run: run.clone(), started: execution.start_date, rolls_itself_back, children }))
 }
 
-fn is_over_for_long(execution: &DescribeExecutionOutput) -> bool {
-    let now = DateTime::from(SystemTime::now()).secs();
+fn is_over_for_long(execution: &DescribeExecutionOutput, now: SystemTime) -> bool {
+    let now = DateTime::from(now).secs();
     execution.stop_date.is_some_and(|end| end.secs() < now - REMEMBERED)
 }
 
