@@ -1,6 +1,6 @@
 //! Requests near validity, and what the first state of a run says of one.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::SystemTime};
 
 use ami_from_instance::{
     app::App,
@@ -41,7 +41,7 @@ fn app(ec2: &Ec2, default_tags: Tags) -> App {
         allow_unmanaged_images: false,
         timeouts: Ok(Timeouts::default()),
     };
-    App { ec2: ec2.client(), step_functions, settings }
+    App { ec2: ec2.client(), step_functions, settings, now: SystemTime::now, print: |_| {} }
 }
 
 /// The local EC2 of all tests, with what runs its calls.

@@ -26,6 +26,11 @@ pub enum Command {
         /// Where.
         local: Local,
     },
+    /// Simulate runs in virtual time with faults of every kind.
+    Simulate {
+        /// Which.
+        scope: Scope,
+    },
     /// Start the local AWS and stay.
     Up {
         /// Where.
@@ -91,21 +96,15 @@ impl Command {
                 let local = words.local()?;
                 Self::Run { file: words.plain().unwrap_or_else(|| DEFAULT_FILE.to_owned()).into(), local }
             }
-            "chaos" => {
-                let scope = Scope {
-                    runs: words.number("--runs")?.unwrap_or(150),
-                    seed: words.number("--seed")?.unwrap_or(1),
-                    only: words.number("--only")?,
-                };
-                Self::Chaos { scope, local: words.local()? }
-            }
+            "chaos" => Self::Chaos { scope: words.scope()?, local: words.local()? },
+            "simulate" => Self::Simulate { scope: words.scope()? },
             "up" => Self::Up { local: words.local()? },
             "ec2" => Self::Ec2 { services: words.flag("--services"), local: words.local()? },
             "record" => Self::Record { local: words.local()? },
             "picture" => Self::Picture,
             _ => {
                 return Err(format!(
-                    "{name}: must be run, up, chaos, ec2, record, picture or help; see cargo local --help"
+                    "{name}: must be run, up, chaos, simulate, ec2, record, picture or help; see cargo local --help"
                 ));
             }
         };
@@ -124,6 +123,10 @@ impl Command {
                 let runs = if scope.only.is_some() { 1 } else { scope.runs };
                 format!("does {runs} runs with troubles of every kind on a local AWS, and checks what they leave")
             }
+            Self::Simulate { scope } => {
+                let runs = if scope.only.is_some() { 1 } else { scope.runs };
+                format!("simulates {runs} runs with faults of every kind in virtual time, and checks what they leave")
+            }
             Self::Up { .. } => "starts a local AWS that stays until Ctrl-C".to_owned(),
             Self::Ec2 { .. } => "starts EC2 alone, and stays until Ctrl-C".to_owned(),
             Self::Record { .. } => "records what the functions of this release are sent and answer".to_owned(),
@@ -136,6 +139,14 @@ impl Command {
 struct Words(Vec<String>);
 
 impl Words {
+    fn scope(&mut self) -> Result<Scope, String> {
+        Ok(Scope {
+            runs: self.number("--runs")?.unwrap_or(150),
+            seed: self.number("--seed")?.unwrap_or(1),
+            only: self.number("--only")?,
+        })
+    }
+
     /// The next word, unless it is an option.
     fn plain(&mut self) -> Option<String> {
         let is_plain = self.0.first().is_some_and(|word| !word.starts_with('-'));

@@ -139,6 +139,11 @@ impl Ec2 {
         self.service.lock().world.untold.insert(instance_id.into());
     }
 
+    /// When [`Ec2::take_events`] gives the next event, as far as is known now.
+    pub fn next_event(&self) -> Option<SystemTime> {
+        self.service.lock().world.next_event()
+    }
+
     /// What EventBridge is to be told, each event once.
     pub fn take_events(&self) -> Vec<Event> {
         self.service.lock().world.take_events()

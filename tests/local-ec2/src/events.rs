@@ -33,6 +33,12 @@ impl Event {
 }
 
 impl World {
+    /// When the next event is due, as far as is known now.
+    pub(crate) fn next_event(&self) -> Option<SystemTime> {
+        let told = self.images.values().filter(|image| image.is_to_be_told);
+        told.filter_map(|image| image.making.ends()).min().map(|end| end + self.lags.image_told)
+    }
+
     /// The events that are due, each once. EC2 has none for images that are in error or invalid.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
         let now = self.now();

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Error, Result};
@@ -25,6 +25,7 @@ use local_aws::{
 };
 use local_ec2::{Ec2, Lags, Settings};
 use serde_json::Value;
+use simulation::Told;
 use tokio::runtime::Handle;
 
 #[tokio::main]
@@ -54,6 +55,7 @@ async fn dispatch(words: Vec<String>) -> Result<ExitCode> {
         }
         Command::Run { file, local } => run(file, local).await,
         Command::Chaos { scope, local } => run_campaign(scope, local).await,
+        Command::Simulate { scope } => Ok(simulate(&scope)),
         Command::Up { local } => up(local).await,
         Command::Ec2 { local, services } => ec2(local, services).await,
         Command::Record { local } => {
@@ -145,6 +147,22 @@ async fn run_campaign(scope: Scope, local: Local) -> Result<ExitCode> {
         say(&format!("never happened: {}", missing.join(", ")));
     }
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn simulate(scope: &Scope) -> ExitCode {
+    let Scope { runs, seed, only } = *scope;
+    let failures = if let Some(number) = only {
+        let finished = simulation::campaign::replay(seed, number);
+        print!("{}", Told(&finished));
+        finished.violations.len()
+    } else {
+        let start = Instant::now();
+        let report = simulation::campaign::simulate(seed, 0..runs);
+        print!("{report}");
+        eprintln!("{runs} runs in {:.1} seconds", start.elapsed().as_secs_f64());
+        report.failures()
+    };
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn up(local: Local) -> Result<ExitCode> {

@@ -67,6 +67,11 @@ impl Making {
         self.0.as_ref().filter(|end| end.at <= now)
     }
 
+    /// When it ends, or has ended.
+    pub(crate) fn ends(&self) -> Option<SystemTime> {
+        self.0.as_ref().map(|end| end.at)
+    }
+
     /// When it has ended, if it has.
     pub(crate) fn ended(&self, now: SystemTime) -> Option<SystemTime> {
         self.end(now).map(|end| end.at)

@@ -1,0 +1,148 @@
+//! What one run asks for and suffers, made of the seed and the run's number alone.
+
+use std::time::Duration;
+
+use ami_from_instance::model::timeouts::Timeouts;
+use fastrand::Rng;
+use local_ec2::{Lags, Progress};
+use serde_json::{Value, json};
+
+use crate::faults::Fault;
+
+/// What a run asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// Make an image.
+    Create,
+    /// Change an image.
+    Update,
+    /// Remove an image.
+    Delete,
+    /// Make an image, and remove another one.
+    Replace,
+    /// The same, where both have one name.
+    ReplaceSameName,
+}
+
+impl Operation {
+    /// Whether it removes an image once another one is there.
+    pub fn replaces(self) -> bool {
+        matches!(self, Self::Replace | Self::ReplaceSameName)
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The run's number.
+    pub number: u64,
+    /// What it asks for.
+    pub operation: Operation,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// Whether the instance is stopped from the start.
+    pub(crate) stopped: bool,
+    pub(crate) without_reboot: bool,
+    /// The size of the data volume.
+    pub(crate) gigabytes: u32,
+    /// The request's timeouts, if it sets any.
+    pub(crate) timeout_seconds: Option<u64>,
+    pub(crate) progress: Progress,
+    pub(crate) lags: Lags,
+    /// Decides all that is not planned.
+    pub(crate) seed: u64,
+}
+
+impl Plan {
+    /// The run of a number.
+    pub fn new(seed: u64, number: u64) -> Self {
+        let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(number);
+        let mut rng = Rng::with_seed(seed);
+        let operation = match rng.u8(0..20) {
+            0..10 => Operation::Create,
+            10..13 => Operation::Update,
+            13..16 => Operation::Delete,
+            16..18 => Operation::Replace,
+            _ => Operation::ReplaceSameName,
+        };
+        let count = rng.choice([0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5]).unwrap_or(1);
+        let faults = (0..count).map(|_| Fault::draw(&mut rng)).collect();
+        let lags = Lags {
+            rebooted_snapshots_begin: Duration::from_secs(rng.choice([0, 0, 5, 60, 180]).unwrap_or(0)),
+            tag_access: Duration::from_secs(rng.choice([0, 0, 2]).unwrap_or(0)),
+            ..Lags::default()
+        };
+        Self {
+            number,
+            operation,
+            faults,
+            stopped: rng.u8(0..5) == 0,
+            without_reboot: rng.bool(),
+            gigabytes: rng.u32(1..200),
+            timeout_seconds: rng.choice([None, None, Some(14_400), Some(120), Some(600)]).flatten(),
+            progress: rng.choice([Progress::Linear, Progress::Jumping, Progress::AtOnce]).unwrap_or_default(),
+            lags,
+            seed,
+        }
+    }
+
+    /// The same with other faults.
+    #[must_use]
+    pub fn with_faults(&self, faults: Vec<Fault>) -> Self {
+        Self { faults, ..self.clone() }
+    }
+
+    /// The execution's name.
+    pub(crate) fn name(&self) -> String {
+        format!("run-{}", self.number)
+    }
+
+    /// The request, for an image of a name.
+    pub(crate) fn request(&self, name: &str, instance: &str, old: Option<&str>) -> Value {
+        let create = json!({
+            "name": name,
+            "sourceInstanceId": instance,
+            "snapshotWithoutReboot": self.without_reboot,
+            "description": "chaos",
+            "tags": {"Team": "chaos"},
+        });
+        let (action, mut request) = match self.operation {
+            Operation::Create => ("create", create),
+            Operation::Update => ("update", json!({"tags": {"Team": "chaos", "New": ""}, "description": "changed"})),
+            Operation::Delete => ("delete", json!({})),
+            Operation::Replace | Operation::ReplaceSameName => ("replace", create),
+        };
+        request["action"] = action.into();
+        if let Some(old) = old {
+            request["imageId"] = old.into();
+        }
+        if let Some(timeout) = self.timeout_seconds {
+            request["timeouts"] = match self.operation {
+                Operation::Create => json!({"create": timeout}),
+                Operation::Update => json!({"update": timeout}),
+                Operation::Delete => json!({"delete": timeout}),
+                _ => json!({"create": timeout, "delete": timeout}),
+            };
+        }
+        request
+    }
+
+    /// How long the run may take at the most: its operations and a rollback with their timeouts, and the
+    /// retries around them.
+    pub(crate) fn longest(&self) -> Duration {
+        const REQUEST: u64 = 16 * 70 + 8 * 120 + 7 * 60;
+        const RETRIES: u64 = 7 * 60 + 180;
+        const NAMING: u64 = 8 * 60 + 7 * 60;
+        let usual = Timeouts::default();
+        let own = |usual: u64| self.timeout_seconds.unwrap_or(usual);
+        let (operations, rollback) = match self.operation {
+            Operation::Create => (vec![own(usual.create)], usual.delete),
+            Operation::Update => (vec![own(usual.update)], usual.delete),
+            Operation::Delete => (vec![own(usual.delete)], own(usual.delete)),
+            _ => (vec![own(usual.create), own(usual.delete)], own(usual.delete)),
+        };
+        let operations: u64 = operations.iter().map(|seconds| seconds + RETRIES).sum();
+        let rollback = rollback.max(900) + RETRIES;
+        Duration::from_secs(REQUEST + operations + rollback + NAMING)
+    }
+}

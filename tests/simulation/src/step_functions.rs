@@ -1,0 +1,83 @@
+//! Step Functions' API over the interpreter of the machines: JSON in, JSON out.
+
+use local_step_functions::{Engine, Execution, HistoryEvent, Page, ServiceError, Status};
+use serde_json::{Value, json};
+
+use crate::{faults::CallFault, replies::Sent, trace::short};
+
+/// What of a request a reader of the trace wants to see.
+pub(crate) fn about(body: &str) -> String {
+    let request: Value = serde_json::from_str(body).unwrap_or_default();
+    let texts = ["executionArn", "stateMachineArn", "statusFilter", "taskToken"].map(|name| request[name].as_str());
+    texts.into_iter().flatten().map(short).collect::<Vec<_>>().join(" ")
+}
+
+/// Answers a request, unless a fault keeps it from that.
+pub(crate) fn answer(engine: &Engine, action: &str, body: &str, fault: Option<CallFault>) -> Sent {
+    let unavailable = |status| Sent::error(status, "ServiceUnavailable", "not now");
+    match fault {
+        Some(CallFault::Throttled) => return Sent::error(400, "ThrottlingException", "Rate exceeded"),
+        Some(CallFault::Refused) => return Sent::error(400, "AccessDeniedException", "not for now"),
+        Some(CallFault::ServerError(status)) => return unavailable(status),
+        Some(CallFault::Reset) => return Sent::Reset,
+        Some(CallFault::AnswerLost | CallFault::AnswerLostAs(_) | CallFault::Slow) | None => {}
+    }
+    let done = perform(engine, action, body);
+    match fault {
+        Some(CallFault::AnswerLost) => Sent::Reset,
+        Some(CallFault::AnswerLostAs(status)) => unavailable(status),
+        _ => match done {
+            Ok(answer) => Sent::json(&answer),
+            Err(error) => Sent::error(400, error.code(), &error.to_string()),
+        },
+    }
+}
+
+fn perform(engine: &Engine, action: &str, body: &str) -> Result<Value, ServiceError> {
+    let request: Value = serde_json::from_str(body).unwrap_or_default();
+    let text = |name: &str| request[name].as_str();
+    let required = |name: &str| text(name).unwrap_or_default();
+    let most = request["maxResults"].as_u64().and_then(|most| usize::try_from(most).ok());
+    Ok(match action {
+        "StartExecution" => {
+            let started =
+                engine.start_execution(required("stateMachineArn"), text("name"), text("input").unwrap_or("{}"))?;
+            let started = started.to_json();
+            json!({"executionArn": started["executionArn"], "startDate": started["startDate"]})
+        }
+        "StopExecution" => {
+            let stopped = engine.stop_execution(required("executionArn"), text("error"), text("cause"))?;
+            json!({"stopDate": stopped.to_json()["stopDate"]})
+        }
+        "DescribeExecution" => engine.describe_execution(required("executionArn"))?.to_json(),
+        "ListExecutions" => {
+            let status = text("statusFilter").and_then(Status::from_name);
+            let Page { items, next_token } =
+                engine.list_executions(required("stateMachineArn"), status, most, text("nextToken"))?;
+            let executions: Vec<_> = items.iter().map(listed).collect();
+            json!({"executions": executions, "nextToken": next_token})
+        }
+        "GetExecutionHistory" => {
+            let reverse = request["reverseOrder"].as_bool().unwrap_or_default();
+            let Page { items, next_token } =
+                engine.get_execution_history(required("executionArn"), reverse, most, text("nextToken"))?;
+            let events: Vec<_> = items.iter().map(HistoryEvent::to_json).collect();
+            json!({"events": events, "nextToken": next_token})
+        }
+        "SendTaskSuccess" => {
+            engine.send_task_success(required("taskToken"), required("output"))?;
+            json!({})
+        }
+        // The functions call nothing else; one that does shows up as a run that fails.
+        _ => return Err(ServiceError::InvalidName(action.to_owned())),
+    })
+}
+
+fn listed(execution: &Execution) -> Value {
+    let mut listed = execution.to_json();
+    if let Some(fields) = listed.as_object_mut() {
+        let kept = ["executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate"];
+        fields.retain(|name, _| kept.contains(&name.as_str()));
+    }
+    listed
+}

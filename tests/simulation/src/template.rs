@@ -1,0 +1,108 @@
+//! What `template.yaml` and the machines' files decide, read from them.
+
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+
+use local_ec2::{ACCOUNT, REGION};
+use local_step_functions::{Definition, substitute};
+
+const TEMPLATE: &str = include_str!("../../../template.yaml");
+const LIFECYCLE: &str = include_str!("../../../state-machine/lifecycle.asl.json");
+const OPERATION: &str = include_str!("../../../state-machine/operation.asl.json");
+
+/// What a deployment has.
+#[derive(Debug)]
+pub(crate) struct Deployed {
+    pub(crate) lifecycle_arn: String,
+    pub(crate) operation_arn: String,
+    pub(crate) lifecycle: Definition,
+    pub(crate) operation: Definition,
+    /// Of each function.
+    pub(crate) function_timeout: Duration,
+    /// Which ends of a run start a rollback.
+    pub(crate) rolled_back: Vec<String>,
+    /// Which ends of an image wake.
+    pub(crate) waking: Vec<String>,
+    /// From one sweep to the next.
+    pub(crate) sweep_every: Duration,
+    /// What the sweep's schedule sends.
+    pub(crate) sweep_input: String,
+}
+
+/// The deployment, the same for every run.
+pub(crate) static DEPLOYED: LazyLock<Deployed> = LazyLock::new(|| {
+    let machine = |name: &str| format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:ami-{name}");
+    let (lifecycle_arn, operation_arn) = (machine("lifecycle"), machine("operation"));
+    let definition = |text: &str| match definition(text, &operation_arn) {
+        Ok(definition) => definition,
+        Err(error) => panic!("a machine's definition is refused: {error}"),
+    };
+    Deployed {
+        lifecycle: definition(LIFECYCLE),
+        operation: definition(OPERATION),
+        function_timeout: Duration::from_secs(number(after("Timeout: ", "Globals:"))),
+        rolled_back: list(after("status: ", "RunEndedBadly:")),
+        waking: list(after("State: ", "ImageEnded:")),
+        sweep_every: rate(&parameter("SweepSchedule")),
+        sweep_input: after("Input: ", "Sweep:\n").trim_matches('\'').to_owned(),
+        lifecycle_arn,
+        operation_arn,
+    }
+});
+
+/// The default of a parameter.
+pub(crate) fn parameter(name: &str) -> String {
+    after("Default: ", &format!("\n  {name}:\n")).trim_matches(['"', '\'']).to_owned()
+}
+
+/// The value of a key, where it stands next after a heading.
+fn after<'a>(key: &str, heading: &str) -> &'a str {
+    let found = TEMPLATE.split_once(heading).and_then(|(_, rest)| rest.split_once(key));
+    let line = found.and_then(|(_, rest)| rest.lines().next());
+    line.unwrap_or_else(|| panic!("the template has no {key}after {heading}")).trim()
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.trim_matches(['[', ']']).split(',').map(|item| item.trim().to_owned()).collect()
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("the template has {text:?} where a number is expected"))
+}
+
+fn rate(text: &str) -> Duration {
+    let rate = text.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).and_then(|rate| rate.split_once(' '));
+    let (value, unit) = rate.unwrap_or_else(|| panic!("the template's schedule {text:?} is no rate"));
+    let seconds = match unit.trim_end_matches('s') {
+        "minute" => 60,
+        "hour" => 3600,
+        "day" => 86_400,
+        _ => panic!("the template's schedule has the unit {unit:?}"),
+    };
+    Duration::from_secs(number(value) * seconds)
+}
+
+fn definition(text: &str, operation_arn: &str) -> Result<Definition, local_step_functions::DefinitionError> {
+    let names = text.split("${").skip(1).filter_map(|rest| rest.split('}').next());
+    let value = |name: &str| match name {
+        "Partition" => "aws".to_owned(),
+        "OperationMachineArn" => operation_arn.to_owned(),
+        name => format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{}", name.trim_end_matches("Arn")),
+    };
+    let values: BTreeMap<_, _> = names.map(|name| (name.to_owned(), value(name))).collect();
+    Definition::parse(&substitute(text, &values)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_rules_and_numbers_are_found() {
+        assert_eq!(DEPLOYED.function_timeout, Duration::from_secs(60));
+        assert_eq!(DEPLOYED.rolled_back, ["ABORTED", "TIMED_OUT", "FAILED"]);
+        assert_eq!(DEPLOYED.waking, ["available", "failed"]);
+        assert_eq!(DEPLOYED.sweep_every, Duration::from_secs(3600));
+        assert!(DEPLOYED.sweep_input.starts_with(r#"{"source": "ami-from-instance""#), "{}", DEPLOYED.sweep_input);
+        assert_eq!(parameter("DeleteTimeout"), "90m");
+    }
+}

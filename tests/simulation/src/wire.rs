@@ -1,0 +1,127 @@
+//! The way from the functions' AWS clients to the services: in memory, in virtual time, and not always open.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use aws_sdk_ec2::config::{HttpClient, RuntimeComponents, http::HttpRequest};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use local_ec2::{Fault, FaultKind, Request};
+
+use crate::{
+    faults::CallFault,
+    replies::Sent,
+    step_functions,
+    world::{World, lock},
+};
+
+/// Milliseconds that a request takes, and that its answer takes.
+const THERE: std::ops::Range<u64> = 2..120;
+const BACK: std::ops::Range<u64> = 1..60;
+/// Longer than a client waits for one attempt.
+const SLOW: Duration = Duration::from_secs(11);
+
+/// Reaches the services of a world for one function.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    world: Arc<World>,
+    function: &'static str,
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").field("function", &self.function).finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let wire = self.clone();
+        let body = request.body().bytes().unwrap_or_default();
+        let body = String::from_utf8_lossy(body).into_owned();
+        let target = request.headers().get("x-amz-target").and_then(|target| target.rsplit('.').next());
+        let target = target.map(str::to_owned);
+        HttpConnectorFuture::new(async move { wire.send(target, body).await.into_response() })
+    }
+}
+
+/// A request of either service.
+enum Asked {
+    Ec2(Request),
+    StepFunctions(String),
+}
+
+impl Wire {
+    pub(crate) fn new(world: Arc<World>, function: &'static str) -> Self {
+        Self { world, function }
+    }
+
+    /// `target` is the action of Step Functions' protocol.
+    async fn send(&self, target: Option<String>, body: String) -> Sent {
+        let world = &self.world;
+        world.pause(THERE).await;
+        let (action, asked, about) = match target {
+            Some(action) => {
+                let about = step_functions::about(&body);
+                (action, Asked::StepFunctions(body), about)
+            }
+            None => {
+                let action = body.split('&').find_map(|field| field.strip_prefix("Action=")).unwrap_or_default();
+                let request = Request::read("", body.as_bytes(), self.function);
+                (action.to_owned(), Asked::Ec2(request), about(&body))
+            }
+        };
+        world.at_call();
+        let fault = lock(&world.troubles).call(&action);
+        let sent = match asked {
+            Asked::Ec2(request) => self.ec2(request, fault),
+            Asked::StepFunctions(body) => step_functions::answer(&world.engine(), &action, &body, fault),
+        };
+        let struck = fault.map(|fault| format!(" [{fault:?}]")).unwrap_or_default();
+        world.say(format!("{:<14} {action} {about} → {}{struck}", self.function, sent.summary()));
+        if fault == Some(CallFault::Slow) {
+            tokio::time::sleep(SLOW).await;
+        }
+        world.pause(BACK).await;
+        sent
+    }
+
+    fn ec2(&self, request: Request, fault: Option<CallFault>) -> Sent {
+        let ec2 = &self.world.ec2;
+        let kind = match fault {
+            None | Some(CallFault::Slow) => None,
+            Some(CallFault::Throttled) => Some(FaultKind::Throttle),
+            Some(CallFault::ServerError(status)) => Some(FaultKind::ServerError(status)),
+            Some(CallFault::Reset) => Some(FaultKind::ConnectionReset),
+            Some(CallFault::AnswerLost) => Some(FaultKind::LostResponse),
+            Some(CallFault::AnswerLostAs(status)) => Some(FaultKind::LostResponseAs(status)),
+            Some(CallFault::Refused) => {
+                let (code, message) = ("UnauthorizedOperation".to_owned(), "not for now".to_owned());
+                Some(FaultKind::Refused { code, message })
+            }
+        };
+        if let Some(kind) = kind {
+            ec2.inject(Fault::on_any(kind));
+        }
+        let reply = ec2.answer(request);
+        ec2.clear_faults();
+        ec2.forget_calls();
+        self.world.ec2_changed.notify_one();
+        reply.into()
+    }
+}
+
+/// What of an EC2 request a reader of the trace wants to see.
+fn about(query: &str) -> String {
+    let shown = |field: &&str| {
+        let name = field.split('=').next().unwrap_or_default();
+        !matches!(name, "Action" | "Version") && !name.starts_with("TagSpecification")
+    };
+    query.split('&').filter(shown).collect::<Vec<_>>().join(" ")
+}

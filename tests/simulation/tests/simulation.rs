@@ -1,0 +1,27 @@
+//! A sample of simulated runs, and the same runs twice.
+
+use simulation::{Plan, Told, campaign, run};
+
+#[test]
+fn the_same_seed_gives_the_same_trace_byte_for_byte() {
+    for seed in 0..200 {
+        let [first, second] = [(), ()].map(|()| run(&Plan::new(seed, 1), true));
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+        assert!(first.trace.is_some_and(|trace| trace.lines().count() > 10), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_sample_of_runs_keeps_every_invariant() {
+    let report = campaign::simulate(13, 0..500);
+    println!("{report}");
+    assert_eq!(report.failures(), 0, "{report}");
+}
+
+#[test]
+fn a_run_without_faults_succeeds() {
+    for number in 0..20 {
+        let finished = run(&Plan::new(7, number).with_faults(vec![]), true);
+        assert!(finished.violations.is_empty(), "{}", Told(&finished));
+    }
+}
