@@ -78,14 +78,12 @@ fn every_example_of_json_is_json_and_every_request_is_accepted() {
 fn every_cargo_command_exists() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
     let aliases = read(".cargo/config.toml");
-    let tests: String =
-        ["", "local-ec2/", "performance/"].map(|folder| read(&format!("tests/{folder}Cargo.toml"))).concat();
-    let of_files =
-        ["local-ec2", "performance", "local-step-functions"].map(|one| files(&format!("tests/{one}"), ".rs"));
+    let manifest = read("tests/Cargo.toml");
+    let sources = files("tests", ".rs");
     let is_test = |name: &str| {
-        let file = format!("tests/{name}.rs");
-        tests.contains(&format!("name = \"{name}\""))
-            || of_files.iter().flatten().any(|(path, _)| path.ends_with(&file))
+        let files = [format!("tests/{name}.rs"), format!("tests/{name}/main.rs")];
+        manifest.contains(&format!("name = \"{name}\""))
+            || sources.iter().any(|(path, _)| files.iter().any(|file| path.ends_with(file)))
     };
     for (path, text) in documents() {
         for command in commands(&text) {
