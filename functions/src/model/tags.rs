@@ -67,7 +67,7 @@ pub fn with_defaults(defaults: &Tags, own: &Tags) -> Result<Tags, Error> {
         return Ok(all);
     }
     let allowed = MAX_TAGS - 1;
-    let problem = format!("must be at most {allowed}, the deployment's {} default tags included", defaults.len());
+    let problem = format!("must be at most {allowed}, the stack's {} default tags included", defaults.len());
     Err(Error::invalid("tags", format!("{problem}; these are {}", all.len())))
 }
 
