@@ -72,7 +72,7 @@ pub fn merged(defaults: &Tags, copied: Option<&Tags>, own: &Tags) -> Result<Tags
     if all.len() <= MAX_TAGS {
         return Ok(all);
     }
-    let sum = format!("{} tags, {} default tags of the deployment among them", all.len(), defaults.len());
+    let sum = format!("{} tags, {} default tags of the stack among them", all.len(), defaults.len());
     Err(match copied {
         None => Error::invalid("tags", format!("must be at most {MAX_TAGS}; with the rest there are {sum}")),
         Some(copied) => {

@@ -300,7 +300,7 @@ mod tests {
             (json!({"name": "web"}), "sourceInstanceId: must be given"),
             (create(json!({"name": 1})), "name: must be a string"),
             (create(json!({"name": "ab"})), "name: must have 3 to 128"),
-            (create(json!({"name": "web!"})), "name: must have 3 to 128"),
+            (create(json!({"name": "web!"})), "name: must have 3 to 128 letters, digits and ()[] ./-'@_; web! has '!'"),
             (create(json!({"name": "n".repeat(129)})), "name: must have 3 to 128"),
             (create(json!({"sourceInstanceId": "ami-0123456789abcdef0"})), "sourceInstanceId: must be i-"),
             (create(json!({"snapshotWithoutReboot": "true"})), "snapshotWithoutReboot: must be true or false"),

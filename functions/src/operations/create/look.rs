@@ -45,7 +45,7 @@ pub(super) async fn look(app: &App, mut call: Call) -> Result<Answer, Error> {
     let Some(image) = image else { return Ok(pending(call, elapsed, progress.percent)) };
     match image.state().map_or(Outlook::Pending, image_state::outlook) {
         Outlook::Pending if call.woken => {
-            Ok(Answer::pending(pace::SHORTLY, "EC2 does not show the image's end yet", call.memory))
+            Ok(Answer::pending(pace::SHORTLY, "EC2 still shows the image as pending", call.memory))
         }
         Outlook::Pending => Ok(pending(call, elapsed, progress.percent)),
         Outlook::Failed => Err(Error::ImageFailed {
