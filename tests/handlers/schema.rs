@@ -206,6 +206,16 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         of("timeouts", null()),
         of("imageId", id("ami", MANAGED_IMAGE)),
         of("manageEbsSnapshots", flag()),
+        of("disableProtection", flag()),
+        of(
+            "deregistrationProtection",
+            prop_oneof![
+                text("(disabled|enabled)(-without|-with)?(-cooldown)?"),
+                null(),
+                any::<bool>().prop_map(Value::from)
+            ]
+            .boxed()
+        ),
     ]
 }
 

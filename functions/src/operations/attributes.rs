@@ -43,6 +43,8 @@ pub struct Attributes {
     pub creation_date: Option<String>,
     /// When it is deprecated, in RFC 3339.
     pub deprecation_time: Option<String>,
+    /// `disabled`, `enabled-without-cooldown` or `enabled-with-cooldown`.
+    pub deregistration_protection: Option<String>,
     /// Its description.
     pub description: Option<String>,
     /// Its EBS volumes.
@@ -184,6 +186,7 @@ impl Attributes {
             boot_mode: text(image.boot_mode().map(|value| value.as_str())),
             creation_date: text(image.creation_date()),
             deprecation_time: text(image.deprecation_time()),
+            deregistration_protection: text(image.deregistration_protection()),
             description: text(image.description()),
             ena_support: image.ena_support(),
             ephemeral_block_device: mappings.iter().filter_map(ephemeral_block_device).collect(),
