@@ -1,5 +1,7 @@
 //! The fields of a request: each is read once, and is refused by its name if it is not what it must be.
 
+mod source;
+
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
