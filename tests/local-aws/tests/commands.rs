@@ -1,7 +1,5 @@
 //! The runner as a process, where no local AWS has to be started.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::process::{Command, Stdio};
 
 fn simulate(arguments: [&str; 2]) -> Command {
