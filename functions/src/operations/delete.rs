@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::types::Image;
+use aws_sdk_ec2::types::{Image, ImageState};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -20,6 +20,9 @@ use crate::{
     model::ids::{ImageId, SnapshotId},
     settings::Machines,
 };
+
+/// Seconds until the next look for the snapshots of an image that has none yet.
+const SNAPSHOTS_BEGIN: u64 = 5;
 
 /// Removes an image.
 #[derive(Debug)]
@@ -114,6 +117,11 @@ impl Operation for Delete {
                 return Ok(Answer::pending(1, "the image's snapshots are noted", call.memory));
             }
         }
+        // They may begin minutes after the image, and would stay if the image were gone by then.
+        if delete.snapshots == Snapshots::Delete && snapshots.is_empty() && image.as_ref().is_some_and(is_pending) {
+            let reason = "EC2 has not begun the image's snapshots yet";
+            return Ok(Answer::pending(call.growing(SNAPSHOTS_BEGIN), reason, call.memory));
+        }
         let mut removal = Removal::default();
         call.memory.snapshot_ids = remove(app, &mut removal, image.as_ref(), snapshots).await?;
         Ok(standing(call, removal))
@@ -140,6 +148,10 @@ async fn remove(
         }
     }
     Ok(left)
+}
+
+fn is_pending(image: &Image) -> bool {
+    image.state() == Some(&ImageState::Pending)
 }
 
 fn standing(mut call: Call, removal: Removal) -> Answer {
