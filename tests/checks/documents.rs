@@ -34,6 +34,115 @@ fn every_error_is_explained_with_an_example_of_its_cause() {
     }
 }
 
+/// An error of each name, with the fields that docs/errors.md has in its example.
+fn examples() -> Vec<Error> {
+    let text = str::to_owned;
+    let image_id = || text("ami-0123456789abcdef0");
+    let execution = || text("arn:aws:states:us-east-1:111122223333:execution:ami-from-instance-operation:nightly-1");
+    let action = || text("ec2:CreateImage");
+    vec![
+        Error::invalid(
+            "snapshotWithoutReboots",
+            "is no field of create, which has action, name, sourceInstanceId, snapshotWithoutReboot, description, deprecationTime, tags, timeouts",
+        ),
+        Error::InvalidSetting {
+            setting: text("CREATE_TIMEOUT"),
+            problem: text(
+                "must be from one minute to 24 hours, such as \"40m\", \"1h30m\", \"2400s\" or a whole number of seconds",
+            ),
+        },
+        Error::NameTaken { name: text("golden"), holder: text("ami-0fedcba9876543210") },
+        Error::SourceInstanceNotFound { instance_id: text("i-0aaaaaaaaaaaaaaaa") },
+        Error::SourceInstanceNotImageable {
+            instance_id: text("i-0123456789abcdef0"),
+            reason: text("it is terminated, and only a running or stopped instance can be imaged"),
+        },
+        Error::ImageFailed {
+            image_id: text("ami-0c584133ac916ab3c"),
+            state: text("failed"),
+            reason: text("Client.SnapshotLimit: too many snapshots"),
+        },
+        Error::ImageNotFound { image_id: text("ami-0aaaaaaaaaaaaaaaa") },
+        Error::ImageChangedMeanwhile { image_id: image_id(), fields: text("tags") },
+        Error::ImageProtected {
+            image_id: image_id(),
+            reason: text("deregistration protection is enabled-without-cooldown"),
+        },
+        Error::ImageNotManaged {
+            image_id: text("ami-0fedcba9876543210"),
+            remedy: text("deploy the stack with AllowUnmanagedImages=true to let it change and delete such images"),
+        },
+        Error::QuotaExceeded {
+            action: action(),
+            quota: text("SnapshotLimitExceeded"),
+            message: text("You have reached the limit on the number of snapshots"),
+        },
+        Error::NotAuthorized {
+            action: action(),
+            message: text("UnauthorizedOperation: You are not authorized to perform this operation"),
+        },
+        Error::Throttled { action: action(), message: text("RequestLimitExceeded: Request limit exceeded.") },
+        Error::ServiceUnavailable { action: text("ec2:DeregisterImage"), message: text("dispatch failure: timeout") },
+        Error::CallRefused { action: action(), message: text("InvalidRequest: The request is not valid") },
+        Error::TimedOut {
+            operation: text("create"),
+            seconds: 180,
+            reason: text("EC2 has made 99 % of the slowest snapshot"),
+        },
+        Error::OperationStopped { execution: execution(), reason: text("EC2 has made 46 % of the slowest snapshot") },
+        Error::OperationFailed {
+            execution: execution(),
+            reason: text("States.Runtime: An error occurred while executing the state 'Look'"),
+        },
+        Error::RunKept {
+            run: text("arn:aws:states:us-east-1:111122223333:execution:ami-from-instance-lifecycle:nightly"),
+        },
+        Error::LeftoversRemain {
+            leftovers: text(
+                "snap-03ee5789041c98ac3 stays: ec2:DeleteSnapshot was refused: SnapshotLocked: The snapshot snap-03ee5789041c98ac3 is locked",
+            ),
+        },
+    ]
+}
+
+#[test]
+fn the_example_of_an_errors_cause_is_what_the_functions_say() {
+    let errors = read("docs/errors.md");
+    let examples = examples();
+    assert_eq!(examples.iter().map(Error::name).collect::<Vec<_>>(), Error::NAMES);
+    for error in examples {
+        let example = format!("\n## {}\n\n```\n{error}\n", error.name());
+        assert!(errors.contains(&example), "docs/errors.md has no {example}");
+    }
+}
+
+#[test]
+fn the_version_is_the_same_wherever_it_stands() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, line) in [
+        ("template.yaml", format!("    SemanticVersion: {version}\n")),
+        ("README.md", format!("**Status:** version {version},")),
+        ("CHANGELOG.md", format!("\n## {version}")),
+        ("docs/releases.md", format!("such as `v{version}`")),
+        ("functions/fuzz/Cargo.lock", format!("name = \"ami-from-instance\"\nversion = \"{version}\"")),
+        ("tests/releases/README.md", format!("`{version}/`")),
+    ] {
+        assert!(read(file).contains(&line), "{file} has no {line}");
+    }
+}
+
+#[test]
+fn a_notifications_link_leads_to_the_console_of_the_stacks_partition() {
+    let template = read("template.yaml");
+    let console = template.split("- Console: ").nth(1).unwrap().lines().next().unwrap();
+    let mut hosts = console.split(['[', ',', ']']).map(str::trim).filter(|word| word.contains("console."));
+    for (condition, partition) in [("IsInChina", "aws-cn"), ("IsInGovCloud", "aws-us-gov")] {
+        assert!(template.contains(&format!("\n  {condition}: !Equals [!Ref AWS::Partition, {partition}]\n")));
+        assert!(console.contains(&format!("!If [{condition}, {}, ", hosts.next().unwrap())));
+    }
+    assert_eq!(hosts.collect::<Vec<_>>(), ["console.aws.amazon.com"]);
+}
+
 #[test]
 fn every_parameter_and_output_of_the_template_is_explained() {
     let (page, template) = (read("docs/parameters.md"), read("template.yaml"));
@@ -120,13 +229,4 @@ fn each_function_has_an_event_and_the_requests_reader_has_what_its_state_sends()
     let lifecycle = json("state-machine/lifecycle.asl.json");
     let sent = &lifecycle["States"]["Read the request"]["Arguments"]["Payload"];
     assert_eq!(keys(&json("events/functions/read-request.json")), keys(sent));
-}
-
-#[test]
-fn the_application_in_the_template_has_the_workspaces_version() {
-    let version = |text: &str, key: &str| Some(text.split(key).nth(1)?.lines().next()?.trim_matches('"').to_owned());
-    let (workspace, template) = (read("Cargo.toml"), read("template.yaml"));
-    let workspace = version(&workspace, "\nversion = ").unwrap();
-    assert_eq!(version(&template, "SemanticVersion: ").as_ref(), Some(&workspace));
-    assert!(read("CHANGELOG.md").contains(&format!("\n## {workspace}")));
 }
