@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
+mod availability;
 mod large_account;
+mod protection;
 mod releases;
 mod rollbacks;
 mod source_instance;
