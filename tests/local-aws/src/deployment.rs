@@ -111,6 +111,16 @@ impl Deployment {
         self.ministack.folder().join("recording")
     }
 
+    /// Begins to write down each execution that ends.
+    pub fn keep_histories(&self) -> Result<()> {
+        Ok(fs::write(self.histories(), "")?)
+    }
+
+    /// Where the executions stand that have ended since, a line each: `tests/local-step-functions/src/bin/replay/` reads them.
+    pub fn histories(&self) -> std::path::PathBuf {
+        self.ministack.folder().join("histories")
+    }
+
     /// Adds the images that the files in `events/` name.
     fn seed(&self) {
         self.ec2.add_image_of_id(MANAGED_IMAGE, "web-seed", &[(RUN_TAG, &self.past_run()), ("Team", "web")]);
