@@ -147,6 +147,11 @@ def apply_output(state, data, ctx=None):
     return apply_output_path(state, data, ctx)
 
 
+def compact(value):
+    """JSON without spaces, in one order of its fields: what is cut off after some characters does not depend on them."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
 def milliseconds(time):
     return round(datetime.datetime.fromisoformat(time).timestamp() * 1000)
 
@@ -156,6 +161,7 @@ def start_child_and_wait(resource, arguments):
     DescribeExecution document as the Cause; a child's name can be used once ("Integrate AWS Step
     Functions", startExecution.sync:2)."""
     request = sfn._nested_start_execution_request(arguments)
+    request["input"] = compact(json.loads(request["input"]))
     machine = sfn._state_machines.get(request["stateMachineArn"])
     if machine and "name" in request:
         arn = request["stateMachineArn"].replace(":stateMachine:", ":execution:") + ":" + request["name"]
@@ -171,6 +177,7 @@ def start_child_and_wait(resource, arguments):
         "Input": child["input"],
         "InputDetails": {"Included": True},
         "Name": child["name"],
+        "RedriveCount": 0,
         "StartDate": milliseconds(child["startDate"]),
         "StateMachineArn": child["stateMachineArn"],
         "Status": child["status"],
@@ -182,7 +189,7 @@ def start_child_and_wait(resource, arguments):
     for key in ("error", "cause"):
         if execution.get(key):
             described[key.capitalize()] = execution[key]
-    raise sfn._ExecutionError("States.TaskFailed", json.dumps(described, sort_keys=True, separators=(",", ":")))
+    raise sfn._ExecutionError("States.TaskFailed", compact(described))
 
 
 def start_execution_once(data):

@@ -113,11 +113,22 @@ impl Deployment {
 
     /// Begins to write down each execution that ends.
     pub fn keep_histories(&self) -> Result<()> {
-        Ok(fs::write(self.histories(), "")?)
+        Ok(fs::write(self.kept_histories(), "")?)
     }
 
-    /// Where the executions stand that have ended since, a line each: `tests/local-step-functions/src/bin/replay/` reads them.
-    pub fn histories(&self) -> std::path::PathBuf {
+    /// The executions of the stack's machines that have ended since, a line each in the format of
+    /// `tests/local-step-functions/src/bin/replay/`.
+    pub fn histories(&self) -> Result<String> {
+        let kept = fs::read_to_string(self.kept_histories())?;
+        let machines = [self.lifecycle_machine_arn(), self.output("OperationMachineArn")];
+        let is_ours = |line: &&str| {
+            let execution: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            execution["stateMachineArn"].as_str().is_some_and(|machine| machines.contains(&machine))
+        };
+        Ok(kept.lines().filter(is_ours).flat_map(|line| [line, "\n"]).collect())
+    }
+
+    fn kept_histories(&self) -> std::path::PathBuf {
         self.ministack.folder().join("histories")
     }
 

@@ -38,8 +38,14 @@ fn main() -> ExitCode {
     }
     let executions = Arc::new(executions);
     let mut wrong = vec![];
+    let mut too_deep = 0;
     let mut never_entered = BTreeMap::new();
     for one in executions.values() {
+        // The interpreter reads JSON of 127 levels, as the functions do, which then name the fault.
+        if serde_json::from_str::<Value>(&one.input).is_err() {
+            too_deep += 1;
+            continue;
+        }
         let definition = Definition::parse(&one.definition).unwrap_or_else(|error| panic!("{}: {error}", one.machine));
         let names = || definition.state_names().map(str::to_owned).collect::<BTreeSet<_>>();
         let left = never_entered.entry(&one.machine).or_insert_with(names);
@@ -50,8 +56,9 @@ fn main() -> ExitCode {
     wrong.extend(never.map(|(machine, states)| format!("{machine}: no execution has entered {states:?}")));
     wrong.iter().for_each(|wrong| println!("{wrong}"));
     let (count, machines) = (executions.len(), never_entered.len());
-    println!("{count} executions of {machines} machines replayed, {} wrong", wrong.len());
-    if wrong.is_empty() && count >= FEWEST { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let wrong_count = wrong.len();
+    println!("{count} executions of {machines} machines, {too_deep} of them nested too deeply, {wrong_count} wrong");
+    if wrong.is_empty() && count >= FEWEST + too_deep { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// In milliseconds since 1970, with as many digits as today's.
@@ -119,7 +126,7 @@ fn child() -> Definition {
     let answered = json!({
         "Type": "Task",
         "Resource": "arn:aws:states:::lambda:invoke",
-        "Arguments": {},
+        "Arguments": {"FunctionName": "the child", "Payload": {}},
         "Output": "{% $states.result.Payload %}",
         "End": true,
     });

@@ -53,7 +53,13 @@ fn document(text: &Value) -> Value {
 fn without_chance(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept = fields.into_iter().filter(|(name, _)| !["startTime", "token"].contains(&name.as_str()));
+            // A timeout has no cause in one Step Functions, and a sentence in the other.
+            let of_chance: &[&str] = if fields.get("name").is_some_and(|name| name == "States.Timeout") {
+                &["message"]
+            } else {
+                &["startTime", "token"]
+            };
+            let kept = fields.into_iter().filter(|(name, _)| !of_chance.contains(&name.as_str()));
             Value::Object(kept.map(|(name, value)| (name, without_chance(value))).collect())
         }
         Value::Array(items) => items.into_iter().map(without_chance).collect(),
