@@ -85,6 +85,8 @@ pub struct Attributes {
     pub root_snapshot_id: Option<String>,
     /// The execution ARN of the run that made it.
     pub run: Option<String>,
+    /// The images among which it counts.
+    pub series: Option<String>,
     /// What the request said; null where no request is known.
     pub snapshot_without_reboot: Option<bool>,
     /// The instance it was made from.
@@ -202,6 +204,7 @@ impl Attributes {
             root_device_name: text(image.root_device_name()),
             root_snapshot_id: root.and_then(|device| device.snapshot_id.clone()),
             run: text(run),
+            series: tags_all.get(tags::SERIES_TAG).cloned(),
             snapshot_without_reboot: None,
             source_instance_id: text(image.source_instance_id()),
             sriov_net_support: text(image.sriov_net_support()),

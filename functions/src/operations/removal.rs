@@ -121,7 +121,7 @@ impl Removal {
                 Some(SNAPSHOT_IN_USE) => {
                     let error = error.into_service_error();
                     let words = error.meta().message().unwrap_or("it is in use");
-                    self.leave(id, format!("{words}, be it that the Recycle Bin keeps that image"), IN_USE);
+                    self.leave(id, format!("{words}; that image may be in the Recycle Bin"), IN_USE);
                     Ok(false)
                 }
                 _ => {

@@ -1,5 +1,7 @@
 //! The fields of a request: each is read once, and is refused by its name if it is not what it must be.
 
+mod source;
+
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
@@ -169,12 +171,14 @@ pub(super) fn is_name_character(c: char) -> bool {
 /// Checks an image's name by EC2's rule (CreateImage, Name).
 fn check_name(name: &str) -> Result<(), Error> {
     let length = name.chars().count();
-    if NAME_LENGTHS.contains(&length) && name.chars().all(is_name_character) {
+    let wrong = name.chars().find(|c| !is_name_character(*c));
+    if NAME_LENGTHS.contains(&length) && wrong.is_none() {
         return Ok(());
     }
     let (least, most) = (NAME_LENGTHS.start(), NAME_LENGTHS.end());
+    let what = wrong.map_or_else(|| length.to_string(), |c| format!("{c:?}"));
     let name = shown(name);
-    let problem = format!("must have {least} to {most} letters, digits and {NAME_PUNCTUATION}; {name} has {length}");
+    let problem = format!("must have {least} to {most} letters, digits and {NAME_PUNCTUATION}; {name} has {what}");
     Err(Error::invalid("name", problem))
 }
 

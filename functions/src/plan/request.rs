@@ -5,9 +5,14 @@
 
 use serde_json::Value;
 
-use super::{Planned, fields::Fields};
+use super::{
+    Planned,
+    fields::Fields,
+    source::{self, CopyTags, Volumes},
+};
 use crate::{
     app::App,
+    aws::ec2,
     error::Error,
     model::{
         deprecation::{Deprecation, DeprecationTime},
@@ -52,9 +57,24 @@ pub struct Create {
     /// The image's description; empty for none.
     pub description: String,
     /// When the image is to be deprecated.
-    pub deprecation_time: Option<DeprecationTime>,
+    pub deprecation: Option<Deprecates>,
     /// The user's tags.
     pub tags: Tags,
+    /// Which of the instance's tags it has besides; none for none of them.
+    pub copy_tags: Option<CopyTags>,
+    /// Which of the instance's volumes it has.
+    pub volumes: Volumes,
+    /// Among which images it counts; none for those of the instance.
+    pub series: Option<String>,
+}
+
+/// When a new image is deprecated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Deprecates {
+    /// At a time.
+    At(DeprecationTime),
+    /// So many seconds after the run's start.
+    After(i64),
 }
 
 /// What changes about an image.
@@ -110,12 +130,22 @@ fn read_create(fields: &mut Fields, now: i64) -> Result<Create, Error> {
         source_instance_id: fields.instance_id()?,
         snapshot_without_reboot: fields.flag("snapshotWithoutReboot")?.unwrap_or_default(),
         description: fields.description()?.unwrap_or_default(),
-        deprecation_time: match fields.deprecation(now)? {
-            Some(Deprecation::At(time)) => Some(time),
-            Some(Deprecation::Never) | None => None,
-        },
+        deprecation: read_deprecates(fields, now)?,
         tags: fields.tags()?.unwrap_or_default(),
+        copy_tags: fields.copy_tags()?,
+        volumes: fields.volumes()?,
+        series: fields.series()?,
     })
+}
+
+fn read_deprecates(fields: &mut Fields, now: i64) -> Result<Option<Deprecates>, Error> {
+    match (fields.deprecation(now)?, fields.deprecate_after()?) {
+        (Some(Deprecation::At(_)), Some(_)) => {
+            Err(Error::invalid("deprecateAfter", "must not be given beside deprecationTime"))
+        }
+        (Some(Deprecation::At(time)), None) => Ok(Some(Deprecates::At(time))),
+        (_, after) => Ok(after.map(Deprecates::After)),
+    }
 }
 
 fn read_update(fields: &mut Fields, now: i64) -> Result<Update, Error> {
@@ -150,7 +180,7 @@ impl Planner<'_> {
     /// The operations of an action.
     pub(super) async fn operations(&self, action: &Action) -> Result<Vec<Planned>, Error> {
         match action {
-            Action::Create(create) => self.create(create),
+            Action::Create(create) => self.create(create, self.create_arguments(create).await?),
             Action::Update(update) => Ok(vec![self.update(update)?]),
             Action::Delete(delete) => Ok(vec![self.delete(delete)?]),
             Action::Replace(create, delete) => self.replace(create, delete).await,
@@ -158,40 +188,56 @@ impl Planner<'_> {
     }
 
     /// CreateImage takes no deprecation time: an update sets it.
-    pub(super) fn create(&self, create: &Create) -> Result<Vec<Planned>, Error> {
-        let arguments = self.create_arguments(create)?;
+    pub(super) fn create(&self, create: &Create, arguments: create::Arguments) -> Result<Vec<Planned>, Error> {
         let create_image = Planned::new::<create::Create>(self.timeouts.create, &arguments)?;
-        let Some(time) = create.deprecation_time else { return Ok(vec![create_image]) };
-        self.check_deprecation_time(time)?;
+        let Some(time) = self.deprecation_time(create)? else { return Ok(vec![create_image]) };
         let deprecate = update::Arguments { deprecation: Some(Deprecation::At(time)), ..Default::default() };
         Ok(vec![create_image, Planned::new::<update::Update>(self.timeouts.update, &deprecate)?])
     }
 
-    pub(super) fn create_arguments(&self, create: &Create) -> Result<create::Arguments, Error> {
+    pub(super) async fn create_arguments(&self, create: &Create) -> Result<create::Arguments, Error> {
+        let source = source::read(&self.app.ec2, create).await?;
         Ok(create::Arguments {
             name: create.name.clone(),
             source_instance_id: create.source_instance_id.clone(),
             snapshot_without_reboot: create.snapshot_without_reboot,
             description: create.description.clone(),
-            tags: tags::with_defaults(self.default_tags, &create.tags)?,
+            tags: tags::merged(self.default_tags, source.tags.as_ref(), &create.tags)?,
+            copied_tags: source.tags.map(|tags| tags.into_keys().collect()),
+            block_device_mappings: source.mappings,
+            devices: source.devices,
+            series: Some(create.series.clone().unwrap_or_else(|| create.source_instance_id.to_string())),
             run_started: self.start_time.to_owned(),
             replaced_image_id: None,
         })
     }
 
+    fn deprecation_time(&self, create: &Create) -> Result<Option<DeprecationTime>, Error> {
+        let (field, time) = match create.deprecation {
+            None => return Ok(None),
+            Some(Deprecates::At(time)) => ("deprecationTime", time),
+            Some(Deprecates::After(seconds)) => {
+                let started = ec2::time(Some(self.start_time)).map_or(self.now, |time| time.secs());
+                ("deprecateAfter", DeprecationTime::from_seconds(started.saturating_add(seconds)))
+            }
+        };
+        self.check_deprecation_time(field, time)?;
+        Ok(Some(time))
+    }
+
     /// EC2 refuses a deprecation time in the past, and a create may take as long as its timeout before it
     /// is set: an image is not to be lost to that.
-    fn check_deprecation_time(&self, time: DeprecationTime) -> Result<(), Error> {
+    fn check_deprecation_time(&self, field: &str, time: DeprecationTime) -> Result<(), Error> {
         let longest = i64::try_from(self.timeouts.create + self.timeouts.update).unwrap_or(i64::MAX);
         if time.seconds() >= self.now.saturating_add(longest) {
             return Ok(());
         }
         let problem = format!("must be later than the timeouts of create and update together, {longest} seconds");
-        Err(Error::invalid("deprecationTime", problem))
+        Err(Error::invalid(field, problem))
     }
 
     fn update(&self, update: &Update) -> Result<Planned, Error> {
-        let tags = update.tags.as_ref().map(|own| tags::with_defaults(self.default_tags, own)).transpose()?;
+        let tags = update.tags.as_ref().map(|own| tags::merged(self.default_tags, None, own)).transpose()?;
         let arguments = update::Arguments {
             image_id: Some(update.image_id.clone()),
             description: update.description.clone(),
@@ -243,7 +289,7 @@ mod tests {
         assert_eq!(request.timeouts, RequestedTimeouts::default());
         let Action::Create(create) = request.action else { panic!("{request:?}") };
         assert!(!create.snapshot_without_reboot);
-        assert_eq!((create.description.as_str(), create.deprecation_time, create.tags), ("", None, Tags::new()));
+        assert_eq!((create.description.as_str(), create.deprecation, create.tags), ("", None, Tags::new()));
     }
 
     #[test]
@@ -254,7 +300,7 @@ mod tests {
             (json!({"name": "web"}), "sourceInstanceId: must be given"),
             (create(json!({"name": 1})), "name: must be a string"),
             (create(json!({"name": "ab"})), "name: must have 3 to 128"),
-            (create(json!({"name": "web!"})), "name: must have 3 to 128"),
+            (create(json!({"name": "web!"})), "name: must have 3 to 128 letters, digits and ()[] ./-'@_; web! has '!'"),
             (create(json!({"name": "n".repeat(129)})), "name: must have 3 to 128"),
             (create(json!({"sourceInstanceId": "ami-0123456789abcdef0"})), "sourceInstanceId: must be i-"),
             (create(json!({"snapshotWithoutReboot": "true"})), "snapshotWithoutReboot: must be true or false"),
