@@ -134,10 +134,12 @@ pub enum Error {
         message: String,
     },
     /// An operation took longer than its timeout.
-    #[error("the {operation} took longer than its timeout of {seconds} seconds (timeouts.{operation}): {reason}")]
+    #[error("the {operation} took longer than its timeout of {seconds} seconds ({field}): {reason}")]
     TimedOut {
         /// The operation.
         operation: String,
+        /// The field that sets its timeout, such as `timeouts.create`.
+        field: String,
         /// Its timeout.
         seconds: u64,
         /// What it was waiting for.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod availability;
 mod create;
 mod delete;
 mod ends;
@@ -10,6 +11,7 @@ mod exactly_one;
 mod functions;
 mod ministack;
 mod nets;
+mod protection;
 mod replace;
 mod schedules;
 mod transitions;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
+mod availability;
+mod protection;
 mod releases;
 mod source_instance;
 mod step_functions;

@@ -32,6 +32,7 @@ const FIELDS: &[&str] = &[
     "excludeDataVolumeTags",
     "series",
     "deprecateAfter",
+    "deregistrationProtection",
     "timeouts",
 ];
 
@@ -133,6 +134,7 @@ pub(crate) fn wrong_field() -> impl Strategy<Value = (String, Value)> {
             "|[a-z]{257,300}|[a-z]{0,5}[\\x00-\\x1f\\x7f]|\\{\\{[a-c]{0,3}\\}\\}".prop_map(Value::from).boxed()
         ),
         of("deprecateAfter", not(Value::is_null).boxed()),
+        of("deregistrationProtection", not(Value::is_null).boxed()),
         of("deprecateAfter", "0d|[0-9]{1,4}[hwD]?|[4-9][0-9]{3}d|[0-9]{5,9}d|-[0-9]d".prop_map(Value::from).boxed()),
         of("timeouts", not(|value| value.is_null() || value.as_object().is_some_and(Map::is_empty)).boxed()),
         of("timeouts", wrong_timeouts().boxed()),

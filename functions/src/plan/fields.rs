@@ -14,6 +14,7 @@ use crate::{
         tags::{self, Tags},
         timeouts::{self, RequestedTimeouts},
     },
+    operations::protection::Protection,
 };
 
 const NAME_LENGTHS: RangeInclusive<usize> = 3..=128;
@@ -127,6 +128,15 @@ impl Fields {
                 "must be a time in RFC 3339, not in the past and at most ten years ahead, such as 2030-01-31T08:00:00Z",
             )),
         }
+    }
+
+    /// Whether an image may be deregistered.
+    pub(super) fn deregistration_protection(&mut self) -> Result<Option<Protection>, Error> {
+        let field = "deregistrationProtection";
+        let problem = "must be disabled, enabled-without-cooldown or enabled-with-cooldown";
+        let parsed = |value: Value| value.as_str().and_then(|text| text.parse().ok());
+        let parsed = self.given(field).map(|value| parsed(value).ok_or_else(|| Error::invalid(field, problem)));
+        parsed.transpose()
     }
 
     pub(super) fn tags(&mut self) -> Result<Option<Tags>, Error> {

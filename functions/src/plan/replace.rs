@@ -15,7 +15,7 @@ use crate::{
     operations::{
         create::{self, source_instance},
         delete::{self, Snapshots},
-        ownership,
+        ownership, protection,
     },
 };
 
@@ -28,8 +28,9 @@ impl Planner<'_> {
         let Some(old) = ec2::image(ec2, &delete.image_id).await? else {
             return Err(Error::ImageNotFound { image_id: delete.image_id.to_string() });
         };
-        let allow = settings.allow_unmanaged_images;
-        ownership::check_delete(&old, delete.manage_ebs_snapshots, allow, settings.machines()?)?;
+        // A cooldown outlasts every run.
+        let disables = delete.disable_protection && !protection::has_cooldown(&old);
+        ownership::check_delete(&old, &self.delete_arguments(delete), disables, settings.machines()?)?;
         let instance = ec2::instance(ec2, &create.source_instance_id).await?;
         let arguments = self.create_arguments(create).await?;
         source_instance::check(&arguments, instance.as_ref())?;

@@ -20,7 +20,7 @@ use crate::{
         tags::{self, Tags},
         timeouts::{RequestedTimeouts, Timeouts},
     },
-    operations::{create, delete, update},
+    operations::{Operation, availability, create, delete, protection::Protection, update},
 };
 
 /// What a user asks for.
@@ -39,6 +39,10 @@ pub enum Action {
     Create(Create),
     /// Change an image.
     Update(Update),
+    /// Keep an image from being launched.
+    Disable(ImageId),
+    /// Let it be launched again.
+    Enable(ImageId),
     /// Remove an image and its snapshots.
     Delete(Delete),
     /// Make an image and remove an older one.
@@ -58,6 +62,8 @@ pub struct Create {
     pub description: String,
     /// When the image is to be deprecated.
     pub deprecation: Option<Deprecates>,
+    /// Its deregistration protection.
+    pub deregistration_protection: Option<Protection>,
     /// The user's tags.
     pub tags: Tags,
     /// Which of the instance's tags it has besides; none for none of them.
@@ -78,7 +84,7 @@ pub enum Deprecates {
 }
 
 /// What changes about an image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Update {
     /// The image.
     pub image_id: ImageId,
@@ -88,6 +94,8 @@ pub struct Update {
     pub deprecation: Option<Deprecation>,
     /// All the user's tags it is to have.
     pub tags: Option<Tags>,
+    /// Its new deregistration protection.
+    pub deregistration_protection: Option<Protection>,
 }
 
 /// Which image goes.
@@ -97,6 +105,8 @@ pub struct Delete {
     pub image_id: ImageId,
     /// Whether its snapshots go with it; must be said of an image that no run made.
     pub manage_ebs_snapshots: Option<bool>,
+    /// Whether its deregistration protection is disabled for it.
+    pub disable_protection: bool,
 }
 
 impl Request {
@@ -111,12 +121,14 @@ impl Request {
         let request = match action.as_str() {
             "create" => Action::Create(read_create(&mut fields, now)?),
             "update" => Action::Update(read_update(&mut fields, now)?),
+            "disable" => Action::Disable(fields.image_id()?),
+            "enable" => Action::Enable(fields.image_id()?),
             "delete" => Action::Delete(read_delete(&mut fields)?),
             "replace" => {
                 let delete = read_delete(&mut fields)?;
                 Action::Replace(read_create(&mut fields, now)?, delete)
             }
-            _ => return Err(Error::invalid("action", "must be create, update, delete or replace")),
+            _ => return Err(Error::invalid("action", "must be create, update, disable, enable, delete or replace")),
         };
         let timeouts = fields.timeouts()?;
         fields.nothing_else(&action)?;
@@ -131,6 +143,7 @@ fn read_create(fields: &mut Fields, now: i64) -> Result<Create, Error> {
         snapshot_without_reboot: fields.flag("snapshotWithoutReboot")?.unwrap_or_default(),
         description: fields.description()?.unwrap_or_default(),
         deprecation: read_deprecates(fields, now)?,
+        deregistration_protection: fields.deregistration_protection()?,
         tags: fields.tags()?.unwrap_or_default(),
         copy_tags: fields.copy_tags()?,
         volumes: fields.volumes()?,
@@ -154,16 +167,20 @@ fn read_update(fields: &mut Fields, now: i64) -> Result<Update, Error> {
         description: fields.description()?,
         deprecation: fields.deprecation(now)?,
         tags: fields.tags()?,
+        deregistration_protection: fields.deregistration_protection()?,
     };
-    if update.description.is_none() && update.deprecation.is_none() && update.tags.is_none() {
-        return Err(Error::invalid("description, deprecationTime, tags", "at least one must be given"));
+    let nothing = Update { image_id: update.image_id.clone(), ..Update::default() };
+    if update == nothing {
+        let fields = "description, deprecationTime, tags, deregistrationProtection";
+        return Err(Error::invalid(fields, "at least one must be given"));
     }
     Ok(update)
 }
 
 fn read_delete(fields: &mut Fields) -> Result<Delete, Error> {
     let manage_ebs_snapshots = fields.flag("manageEbsSnapshots")?;
-    Ok(Delete { image_id: fields.image_id()?, manage_ebs_snapshots })
+    let disable_protection = fields.flag("disableProtection")?.unwrap_or_default();
+    Ok(Delete { image_id: fields.image_id()?, manage_ebs_snapshots, disable_protection })
 }
 
 /// What a plan is made with, besides the request.
@@ -182,17 +199,25 @@ impl Planner<'_> {
         match action {
             Action::Create(create) => self.create(create, self.create_arguments(create).await?),
             Action::Update(update) => Ok(vec![self.update(update)?]),
+            Action::Disable(image_id) => Ok(vec![self.availability::<availability::Disable>(image_id)?]),
+            Action::Enable(image_id) => Ok(vec![self.availability::<availability::Enable>(image_id)?]),
             Action::Delete(delete) => Ok(vec![self.delete(delete)?]),
             Action::Replace(create, delete) => self.replace(create, delete).await,
         }
     }
 
-    /// CreateImage takes no deprecation time: an update sets it.
+    /// CreateImage takes no deprecation time and no protection: an update sets them.
     pub(super) fn create(&self, create: &Create, arguments: create::Arguments) -> Result<Vec<Planned>, Error> {
         let create_image = Planned::new::<create::Create>(self.timeouts.create, &arguments)?;
-        let Some(time) = self.deprecation_time(create)? else { return Ok(vec![create_image]) };
-        let deprecate = update::Arguments { deprecation: Some(Deprecation::At(time)), ..Default::default() };
-        Ok(vec![create_image, Planned::new::<update::Update>(self.timeouts.update, &deprecate)?])
+        let deprecation = self.deprecation_time(create)?.map(Deprecation::At);
+        // A new image has none.
+        let protection = create.deregistration_protection.filter(|protection| *protection != Protection::Disabled);
+        if deprecation.is_none() && protection.is_none() {
+            return Ok(vec![create_image]);
+        }
+        let update =
+            update::Arguments { deprecation, deregistration_protection: protection, ..update::Arguments::default() };
+        Ok(vec![create_image, Planned::new::<update::Update>(self.timeouts.update, &update)?])
     }
 
     pub(super) async fn create_arguments(&self, create: &Create) -> Result<create::Arguments, Error> {
@@ -243,9 +268,19 @@ impl Planner<'_> {
             description: update.description.clone(),
             deprecation: update.deprecation,
             tags,
+            deregistration_protection: update.deregistration_protection,
             allow_unmanaged_images: self.app.settings.allow_unmanaged_images,
         };
         Planned::new::<update::Update>(self.timeouts.update, &arguments)
+    }
+
+    fn availability<O>(&self, image_id: &ImageId) -> Result<Planned, Error>
+    where
+        O: Operation<Arguments = availability::Arguments>,
+    {
+        let allow_unmanaged_images = self.app.settings.allow_unmanaged_images;
+        let arguments = availability::Arguments { image_id: image_id.clone(), allow_unmanaged_images };
+        Planned::new::<O>(self.timeouts.update, &arguments)
     }
 
     pub(super) fn delete(&self, delete: &Delete) -> Result<Planned, Error> {
@@ -258,6 +293,7 @@ impl Planner<'_> {
             image_id: delete.image_id.clone(),
             manage_ebs_snapshots: delete.manage_ebs_snapshots,
             allow_unmanaged_images: self.app.settings.allow_unmanaged_images,
+            disable_protection: delete.disable_protection,
             snapshots: if keeps { delete::Snapshots::Keep } else { delete::Snapshots::Delete },
         }
     }
@@ -316,13 +352,13 @@ mod tests {
             (create(json!({"deprecationTime": "2099-01-01T00:00:00Z"})), "deprecationTime: must be a time"),
             (create(json!({"timeouts": {"destroy": "1h"}})), "timeouts.destroy: is no field"),
             (create(json!({"timeouts": {"create": "1 fortnight"}})), "timeouts.create: must be from one minute"),
-            (create(json!({"action": "destroy"})), "action: must be create, update"),
-            (create(json!({"action": 1})), "action: must be create, update"),
+            (create(json!({"action": "destroy"})), "action: must be create, update, disable"),
+            (create(json!({"action": 1})), "action: must be create, update, disable"),
             (create(json!({"description": "café"})), "description: must be a string of at most 255 printable ASCII"),
             (json!({"action": "update"}), "imageId: must be given"),
             (
                 json!({"action": "update", "imageId": "ami-0123456789abcdef0"}),
-                "description, deprecationTime, tags: at least one",
+                "description, deprecationTime, tags, deregistrationProtection: at least one",
             ),
             (json!({"action": "delete", "imageId": "snap-0123456789abcdef0"}), "imageId: must be ami-"),
         ] {
