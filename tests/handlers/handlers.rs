@@ -5,7 +5,7 @@
 mod releases;
 mod step_functions;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ami_from_instance::{
     app::App,
@@ -850,6 +850,57 @@ async fn a_sweep_asks_for_each_page_of_the_accounts_images_and_snapshots_once() 
     events::start_rollback(&app, sweep()).await.unwrap();
     let count = |action: &str| ec2.calls_of(action).len();
     assert_eq!((count("DescribeImages"), count("DescribeSnapshots"), ec2.calls().len()), (3, 50, 53));
+}
+
+/// What a sweep starts for an aborted replace whose two operations ended like this, and whose own rollback was
+/// sent this.
+async fn swept(delete: Option<&'static str>, sent: Option<Value>) -> Value {
+    let ec2 = ec2().await;
+    ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+    let step_functions = step_functions::that_answers(move |action, input| {
+        let asked = input["executionArn"].as_str().unwrap_or_default();
+        let (status, document) = match (action, asked.rsplit('-').next().unwrap_or_default()) {
+            ("ListExecutions", _) if input["statusFilter"] == "ABORTED" => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+                let run = json!({"executionArn": RUN, "name": "nightly", "stateMachineArn": "arn",
+                    "status": "ABORTED", "startDate": now - 600, "stopDate": now - 60});
+                return (200, json!({"executions": [run]}));
+            }
+            ("ListExecutions", _) => return (200, json!({"executions": []})),
+            ("StartExecution", _) => return (200, json!({"executionArn": "arn", "startDate": 0})),
+            (_, "1") => (Some("SUCCEEDED"), Some(json!({"operation": "create", "keepsImage": false}))),
+            (_, "2") => (delete, Some(json!({"operation": "delete", "keepsImage": true}))),
+            (_, _) => (sent.as_ref().map(|_| "FAILED"), sent.clone()),
+        };
+        match (status, document) {
+            (Some(status), Some(document)) => (
+                200,
+                json!({"executionArn": asked, "stateMachineArn": "arn", "status": status, "startDate": 0,
+                    "input": document.to_string()}),
+            ),
+            _ => (400, json!({"__type": "ExecutionDoesNotExist", "message": asked})),
+        }
+    })
+    .await;
+    events::start_rollback(&App { step_functions, ..app(&ec2) }, sweep()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_what_a_run_keeps_and_rolls_back_everything_else() {
+    let kept = json!({"rolledBack": [], "orphanedSnapshots": [], "failed": []});
+    let rolled_back = merged(kept.clone(), json!({"rolledBack": [RUN]}));
+    let sent = |keeps| {
+        let planned = json!({"operation": "delete", "timeoutSeconds": 60, "keepsImage": keeps, "note": ""});
+        let failed = json!({"position": 2, "planned": planned, "caught": {"name": "", "message": ""}});
+        Some(json!({"operation": "rollback", "arguments": {"failed": failed}}))
+    };
+    assert_eq!(swept(Some("ABORTED"), None).await, kept);
+    // Its rollback has it stopped.
+    assert_eq!(swept(Some("RUNNING"), None).await, rolled_back);
+    assert_eq!(swept(None, None).await, rolled_back);
+    // The delete could not be started, and the run's error says that the new image stays.
+    assert_eq!(swept(None, sent(true)).await, kept);
+    assert_eq!(swept(None, sent(false)).await, rolled_back);
 }
 
 /// The sweep's event, as the template has it.
