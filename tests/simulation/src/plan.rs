@@ -99,13 +99,7 @@ impl Plan {
 
     /// The request, for an image of a name.
     pub(crate) fn request(&self, name: &str, instance: &str, old: Option<&str>) -> Value {
-        let create = json!({
-            "name": name,
-            "sourceInstanceId": instance,
-            "snapshotWithoutReboot": self.without_reboot,
-            "description": "chaos",
-            "tags": {"Team": "chaos"},
-        });
+        let create = create(name, instance, self.without_reboot);
         let (action, mut request) = match self.operation {
             Operation::Create => ("create", create),
             Operation::Update => ("update", json!({"tags": {"Team": "chaos", "New": ""}, "description": "changed"})),
@@ -145,4 +139,15 @@ impl Plan {
         let rollback = rollback.max(900) + RETRIES;
         Duration::from_secs(REQUEST + operations + rollback + NAMING)
     }
+}
+
+/// The request for an image.
+pub(crate) fn create(name: &str, instance: &str, without_reboot: bool) -> Value {
+    json!({
+        "name": name,
+        "sourceInstanceId": instance,
+        "snapshotWithoutReboot": without_reboot,
+        "description": "chaos",
+        "tags": {"Team": "chaos"},
+    })
 }

@@ -55,7 +55,8 @@ async fn dispatch(words: Vec<String>) -> Result<ExitCode> {
         }
         Command::Run { file, local } => run(file, local).await,
         Command::Chaos { scope, local } => run_campaign(scope, local).await,
-        Command::Simulate { scope } => Ok(simulate(&scope)),
+        // Each run has a runtime of its own.
+        Command::Simulate { scope } => Ok(tokio::task::spawn_blocking(move || simulate(&scope)).await?),
         Command::Up { local } => up(local).await,
         Command::Ec2 { local, services } => ec2(local, services).await,
         Command::Record { local } => {
