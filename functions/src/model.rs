@@ -1,5 +1,7 @@
 //! What the functions speak of: runs, ids, tags, timeouts, states and times.
 
+pub mod block_devices;
+pub(crate) mod days;
 pub mod deprecation;
 pub mod ids;
 pub mod image_state;

@@ -10,6 +10,7 @@ pub mod delete;
 pub mod describe;
 mod ended_run;
 pub(crate) mod ownership;
+pub mod protection;
 mod removal;
 pub mod rollback;
 pub mod update;

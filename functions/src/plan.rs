@@ -5,6 +5,7 @@ mod fields;
 mod placeholders;
 mod replace;
 pub mod request;
+pub mod source;
 
 use aws_sdk_ec2::primitives::DateTime;
 use serde::{Deserialize, Serialize};

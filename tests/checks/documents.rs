@@ -34,6 +34,31 @@ fn every_error_is_explained_with_an_example_of_its_cause() {
     }
 }
 
+/// What the text of an error has between its fields, by the error's name, as `error.rs` writes it.
+fn fixed_parts() -> Vec<(String, Vec<String>)> {
+    let source = read("functions/src/error.rs");
+    let variants = source.split("#[error(").skip(1).map(|variant| {
+        let text = variant.split('"').nth(1).unwrap().split(['{', '}']).step_by(2).map(str::to_owned);
+        let name = variant.lines().find_map(|line| line.strip_prefix("    ")?.strip_suffix(" {")).unwrap();
+        (name.to_owned(), text.collect())
+    });
+    variants.collect()
+}
+
+#[test]
+fn the_example_of_each_cause_is_what_the_functions_say() {
+    let errors = read("docs/errors.md");
+    let of_all = fixed_parts();
+    assert_eq!(of_all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), Error::NAMES);
+    for (name, parts) in of_all {
+        let section = errors.split(&format!("\n## {name}\n\n```\n")).nth(1).unwrap();
+        let mut left = section.lines().next().unwrap();
+        for part in parts {
+            left = left.split_once(&part).unwrap_or_else(|| panic!("{name}: {part:?} is not in {left:?}")).1;
+        }
+    }
+}
+
 #[test]
 fn every_parameter_and_output_of_the_template_is_explained() {
     let (page, template) = (read("docs/parameters.md"), read("template.yaml"));

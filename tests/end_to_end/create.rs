@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ami_from_instance::model::run::RUN_TAG;
-use aws_sdk_ec2::types::{ImageState, InstanceStateName};
+use aws_sdk_ec2::types::{ImageState, InstanceStateName, Tag, Volume};
 use local_ec2::{Fate, InstanceSpec};
 use serde_json::json;
 
@@ -42,6 +42,33 @@ fn a_running_instance_becomes_one_image_with_a_snapshot_of_each_volume_all_tagge
 
         let instance = aws.ec2.instance(&instance).unwrap();
         assert_eq!((instance.state, instance.reboots.len()), (InstanceStateName::Running, 1));
+    });
+}
+
+#[test]
+fn an_image_has_the_tags_the_volumes_and_the_series_that_the_request_takes_over() {
+    on_aws(async |aws| {
+        let spec = InstanceSpec::default().volume("/dev/sdf", 20, "gp3").volume("/dev/sdg", 20, "gp3");
+        let instance = aws.ec2.add_instance(spec.tag("Name", "shop").tag("Cost", "42").tag("Patch Group", "a"));
+        let found = aws.ec2.client().describe_volumes().send().await.unwrap();
+        let is_scratch = |volume: &&Volume| {
+            let attached = volume.attachments().first().unwrap();
+            attached.instance_id() == Some(&instance) && attached.device() == Some("/dev/sdg")
+        };
+        let scratch = found.volumes().iter().find(is_scratch).unwrap().volume_id().unwrap();
+        let backup = Tag::builder().key("Backup").value("no").build();
+        aws.ec2.client().create_tags().resources(scratch).tags(backup).send().await.unwrap();
+
+        let changes = json!({"name": unique("image"), "sourceInstanceId": instance});
+        let (run, outcome) = execute(aws, &event("create-without-data-volumes.json", changes)).await;
+        let output = succeeded(&outcome);
+        assert_eq!((&output["series"], &output["copiedTags"]), (&json!("shop"), &json!(["Cost", "Name"])));
+        assert_eq!((&output["tagsAll"]["Cost"], &output["tagsAll"]["Patch Group"]), (&json!("42"), &json!(null)));
+        let devices =
+            output["ebsBlockDevice"].as_array().unwrap().iter().map(|one| one["deviceName"].as_str().unwrap());
+        assert_eq!(devices.collect::<Vec<_>>(), ["/dev/xvda", "/dev/sdf"]);
+        assert_eq!(aws.ec2.snapshots_tagged(RUN_TAG, &run.arn).len(), 2);
+        assert!(output["deprecationTime"].is_string());
     });
 }
 

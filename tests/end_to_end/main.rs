@@ -10,6 +10,7 @@ mod exactly_one;
 mod functions;
 mod ministack;
 mod nets;
+mod protection;
 mod replace;
 mod schedules;
 mod transitions;

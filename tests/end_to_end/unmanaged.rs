@@ -15,6 +15,14 @@ fn images_that_no_run_made_are_changed_and_deleted_where_that_is_allowed() {
     let options = Options { speed: SPEED, port: 0, ec2_port: 0, ec2_through: None, parameters };
     Runtime::new().unwrap().block_on(async {
         let aws = Deployment::start(&options, &|step| eprintln!("{step}")).await.unwrap();
+        let protected = aws.ec2.add_foreign_image("protected", &[]);
+        let protect =
+            json!({"action": "update", "imageId": protected, "deregistrationProtection": "enabled-with-cooldown"});
+        let (_, outcome) = execute(&aws, &protect).await;
+        assert!(matches!(outcome, Outcome::Succeeded(_)), "{outcome:?}");
+        let changes = json!({"imageId": protected, "manageEbsSnapshots": false});
+        let (_, outcome) = execute(&aws, &event("delete-protected.json", changes)).await;
+        assert!(matches!(&outcome, Outcome::Ended { error, .. } if error == "ImageProtected"), "{outcome:?}");
         for file in ["update.json", "update-remove.json", "delete-unmanaged.json"] {
             let (_, outcome) = execute(&aws, &event(file, json!({"imageId": UNMANAGED_IMAGE}))).await;
             assert!(matches!(outcome, Outcome::Succeeded(_)), "{file}: {outcome:?}");

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
+mod protection;
 mod releases;
+mod source_instance;
 mod step_functions;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +14,11 @@ use ami_from_instance::{
     aws::clients::http_client,
     error::Error,
     events,
-    model::{run::RUN_TAG, tags::Tags, timeouts::Timeouts},
+    model::{
+        run::RUN_TAG,
+        tags::{SERIES_TAG, Tags},
+        timeouts::Timeouts,
+    },
     operations, plan,
     settings::{Machines, Settings},
 };
@@ -76,6 +82,10 @@ fn app(ec2: &Ec2) -> App {
 async fn app_that_knows(ec2: &Ec2, executions: impl IntoIterator<Item = (String, &'static str, Option<u64>)>) -> App {
     let executions: Executions = executions.into_iter().map(|(arn, status, ended)| (arn, (status, ended))).collect();
     App { step_functions: that_knows(executions).await, ..app(ec2) }
+}
+
+fn tags(all: &[(&str, &str)]) -> Tags {
+    all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 fn create_request() -> Value {
@@ -165,8 +175,7 @@ async fn beginning_an_image_takes_two_calls() {
 async fn a_users_tags_lie_over_the_default_ones_and_the_run_tag_is_on_everything() {
     let ec2 = ec2().await;
     begin(&ec2, create_request()).await;
-    let expected =
-        Tags::from([("Team".into(), "web".into()), ("Stage".into(), "test".into()), (RUN_TAG.into(), RUN.into())]);
+    let expected = tags(&[("Team", "web"), ("Stage", "test"), (RUN_TAG, RUN), (SERIES_TAG, SEED_INSTANCE)]);
     let snapshots = ec2.snapshots_tagged(RUN_TAG, RUN);
     assert_eq!(snapshots.len(), 2);
     assert!(snapshots.iter().all(|snapshot| snapshot.tags == expected));

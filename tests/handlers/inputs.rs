@@ -26,6 +26,13 @@ const FIELDS: &[&str] = &[
     "description",
     "deprecationTime",
     "tags",
+    "copyTags",
+    "blockDeviceMappings",
+    "excludeDataVolumes",
+    "excludeDataVolumeTags",
+    "series",
+    "deprecateAfter",
+    "deregistrationProtection",
     "timeouts",
 ];
 
@@ -115,6 +122,20 @@ pub(crate) fn wrong_field() -> impl Strategy<Value = (String, Value)> {
         ),
         of("tags", not(|value| value.is_object() || value.is_null()).boxed()),
         of("tags", wrong_tags().boxed()),
+        of("copyTags", not(|value| value.is_boolean() || value.is_object() || value.is_null()).boxed()),
+        of("copyTags", wrong_patterns().boxed()),
+        of("blockDeviceMappings", not(|value| value.is_null() || *value == json!([])).boxed()),
+        of("blockDeviceMappings", wrong_mappings().boxed()),
+        of("excludeDataVolumes", not(|value| value.is_boolean() || value.is_null()).boxed()),
+        of("excludeDataVolumeTags", wrong_tags().boxed()),
+        of("series", not(|value| value.is_string() || value.is_null()).boxed()),
+        of(
+            "series",
+            "|[a-z]{257,300}|[a-z]{0,5}[\\x00-\\x1f\\x7f]|\\{\\{[a-c]{0,3}\\}\\}".prop_map(Value::from).boxed()
+        ),
+        of("deprecateAfter", not(Value::is_null).boxed()),
+        of("deregistrationProtection", not(Value::is_null).boxed()),
+        of("deprecateAfter", "0d|[0-9]{1,4}[hwD]?|[4-9][0-9]{3}d|[0-9]{5,9}d|-[0-9]d".prop_map(Value::from).boxed()),
         of("timeouts", not(|value| value.is_null() || value.as_object().is_some_and(Map::is_empty)).boxed()),
         of("timeouts", wrong_timeouts().boxed()),
         of("action", not(|value| value.is_null() || value.as_str().is_some_and(|text| text == "create")).boxed()),
@@ -122,9 +143,35 @@ pub(crate) fn wrong_field() -> impl Strategy<Value = (String, Value)> {
     ]
 }
 
+fn wrong_patterns() -> impl Strategy<Value = Value> {
+    let wrong = prop_oneof![
+        not(|value| value.is_null() || value.is_array()),
+        Just(json!([])),
+        not(Value::is_string).prop_map(|one| json!(["Cost*", one])),
+        Just(json!([""])),
+    ];
+    prop_oneof![
+        ("include|exclude", wrong).prop_map(|(field, value)| json!({field: value})),
+        "[a-d]{1,9}".prop_map(|field| json!({field: ["Cost*"]})),
+    ]
+}
+
+fn wrong_mappings() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        "/dev/sd[g-z]".prop_map(|device| json!([{"deviceName": device, "noDevice": true}])),
+        Just(json!([{"deviceName": "/dev/xvda", "noDevice": true}])),
+        Just(json!([{"deviceName": "/dev/sdf"}])),
+        Just(json!([{"deviceName": "/dev/sdf", "noDevice": true, "ebs": {"deleteOnTermination": true}}])),
+        (1usize..3).prop_map(|times| json!(vec![json!({"deviceName": "/dev/sdf", "noDevice": true}); times + 1])),
+        not(Value::is_boolean)
+            .prop_map(|flag| json!([{"deviceName": "/dev/sdf", "ebs": {"deleteOnTermination": flag}}])),
+        "[a-d]{1,9}".prop_map(|field| json!([{"deviceName": "/dev/sdf", "noDevice": true, field: 1}])),
+    ]
+}
+
 fn wrong_tags() -> impl Strategy<Value = Value> {
     prop_oneof![
-        (50usize..60).prop_map(|count| (0..count).map(|n| (format!("k{n}"), json!(""))).collect::<Map<_, _>>().into()),
+        (49usize..60).prop_map(|count| (0..count).map(|n| (format!("k{n}"), json!(""))).collect::<Map<_, _>>().into()),
         "(aws|AWS|Aws):[a-z]{0,9}|ami-from-instance:[a-z]{0,9}".prop_map(|key| json!({key: "v"})),
         "[a-z]{129,140}|".prop_map(|key| json!({key: "v"})),
         "[a-z]{257,300}".prop_map(|value| json!({"k": value})),

@@ -179,6 +179,19 @@ fn without_texts(mut answer: Value) -> Value {
     answer
 }
 
+/// Whether a value has all that another one has, the same in each place; an object may have more.
+fn has_all(value: &Value, other: &Value) -> bool {
+    match (value, other) {
+        (Value::Object(members), Value::Object(others)) => {
+            others.iter().all(|(key, other)| members.get(key).is_some_and(|value| has_all(value, other)))
+        }
+        (Value::Array(values), Value::Array(others)) => {
+            values.len() == others.len() && values.iter().zip(others).all(|(value, other)| has_all(value, other))
+        }
+        _ => value == other,
+    }
+}
+
 /// What decides how a machine goes on.
 fn decides(answer: &Value) -> [&Value; 4] {
     [&answer["status"], &answer["wake"], &answer["error"]["name"], &answer["woken"]]
@@ -207,7 +220,10 @@ async fn the_functions_accept_what_the_releases_before_sent_and_answer_as_then()
             let missing: Vec<_> = then.iter().filter(|kind| !is_there(kind)).collect();
             assert!(missing.is_empty(), "{place}: {missing:?}");
             if call.function == "read-request" {
-                assert_eq!(without_texts(ids.replaced(&call.answered)), without_texts(answered.clone()), "{place}");
+                assert!(
+                    has_all(&without_texts(answered.clone()), &without_texts(ids.replaced(&call.answered))),
+                    "{place}"
+                );
             }
             let operation = call.sent["operation"].as_str().unwrap_or(&call.function).to_owned();
             seen.insert((operation, answered["status"].as_str().unwrap_or_default().to_owned()));

@@ -57,10 +57,20 @@ fn depends_on_more(request: &Value) -> bool {
     // The longest timeouts of create and update together are two days.
     let safe = now() + 2 * DAY..now() + 9 * YEAR;
     let by_clock = DeprecationTime::parse(text("deprecationTime")).is_some_and(|time| !safe.contains(&time.seconds()));
-    let name = text("name");
-    let by_length = name.contains("{{") && name.chars().count() > 60;
-    let by_instance = name.contains("{{instanceName}}") && text("sourceInstanceId") != SEED_INSTANCE;
-    by_clock || by_length || by_instance
+    let by_days = (1.."10d".len()).contains(&text("deprecateAfter").len());
+    let has_placeholders = |field: &str| text(field).contains("{{");
+    let by_length = ["name", "series"].iter().any(|field| has_placeholders(field) && text(field).chars().count() > 60);
+    let by_name = ["name", "series"].iter().any(|field| text(field).contains("{{instanceName}}"));
+    let by_instance = by_name && text("sourceInstanceId") != SEED_INSTANCE;
+    let by_devices = request.get("blockDeviceMappings").is_some_and(|mappings| !are_of_the_seed(mappings));
+    by_clock || by_days || by_length || by_instance || by_devices
+}
+
+/// Whether every device is one that the instance of the tests has, none is there twice, and the root stays.
+fn are_of_the_seed(mappings: &Value) -> bool {
+    let devices: Vec<_> =
+        mappings.as_array().into_iter().flatten().filter_map(|one| one["deviceName"].as_str()).collect();
+    devices.iter().all(|device| *device == "/dev/sdf") && devices.len() < 2
 }
 
 fn text(pattern: &str) -> BoxedStrategy<Value> {
@@ -106,6 +116,41 @@ fn tags() -> BoxedStrategy<Value> {
     prop_oneof![4 => few.prop_map(|tags| tags.into_iter().collect()), 1 => many, 1 => null()].boxed()
 }
 
+/// Patterns of tags' keys that are allowed, or nearly so.
+fn copy_tags() -> BoxedStrategy<Value> {
+    let one = prop_oneof![4 => text("[a-z*?]{1,5}"), 1 => null(), 1 => text("")];
+    let list = prop_oneof![4 => collection::vec(one, 0..3).prop_map(Value::from), 1 => null(), 1 => text("[a-z]")];
+    collection::hash_map("include|exclude|exclud", list, 0..3).prop_map(|all| json!(all)).boxed()
+}
+
+/// Mappings of block devices that are allowed, or nearly so.
+fn mappings() -> BoxedStrategy<Value> {
+    let flag = || prop_oneof![3 => any::<bool>().prop_map(Value::from), 1 => null(), 1 => text("true")];
+    let ebs = prop_oneof![
+        4 => flag().prop_map(|flag| json!({"deleteOnTermination": flag})),
+        1 => null(),
+        1 => Just(json!({})),
+        1 => Just(json!({"volumeSize": 8}))
+    ];
+    let member = prop_oneof![
+        flag().prop_map(|flag| ("noDevice".to_owned(), flag)),
+        ebs.prop_map(|ebs| ("ebs".to_owned(), ebs)),
+        Just(("virtualName".to_owned(), json!("ephemeral0")))
+    ];
+    let mapping = collection::vec(member, 0..3).prop_map(|members| {
+        let mut mapping = json!({"deviceName": "/dev/sdf"});
+        mapping.as_object_mut().unwrap().extend(members);
+        mapping
+    });
+    prop_oneof![8 => mapping, 1 => Just(json!({"noDevice": true})), 1 => null()]
+        .prop_map(|mapping| json!([mapping]))
+        .boxed()
+}
+
+fn no_device(device: &str) -> Value {
+    json!([{"deviceName": device, "noDevice": true}])
+}
+
 fn name() -> BoxedStrategy<Value> {
     let placeholder = "date|time|instanceId|instanceName|runId";
     prop_oneof![
@@ -144,6 +189,16 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         of("description", prop_oneof![text("[ -~]{0,9}"), text("[a-z]{254,256}"), text(".{0,9}"), null()].boxed()),
         of("deprecationTime", prop_oneof![4 => time(), 1 => null(), 1 => text("")].boxed()),
         of("tags", tags()),
+        of("excludeDataVolumeTags", tags()),
+        of("excludeDataVolumes", flag()),
+        of("copyTags", prop_oneof![flag(), copy_tags()].boxed()),
+        of("blockDeviceMappings", prop_oneof![4 => mappings(), 1 => null()].boxed()),
+        of(
+            "series",
+            prop_oneof![text(".{0,9}"), text("[{]{0,3}(date|time|day)[}]{0,3}"), text("[a-z]{255,257}"), null()]
+                .boxed()
+        ),
+        of("deprecateAfter", prop_oneof![text("[0-9]{0,5}d?"), text("36[45][0-9]d"), null()].boxed()),
         of(
             "timeouts",
             collection::hash_map("create|update|delete|creat", timeout(), 0..4).prop_map(|all| json!(all)).boxed()
@@ -151,6 +206,16 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         of("timeouts", null()),
         of("imageId", id("ami", MANAGED_IMAGE)),
         of("manageEbsSnapshots", flag()),
+        of("disableProtection", flag()),
+        of(
+            "deregistrationProtection",
+            prop_oneof![
+                text("(disabled|enabled)(-without|-with)?(-cooldown)?"),
+                null(),
+                any::<bool>().prop_map(Value::from)
+            ]
+            .boxed()
+        ),
     ]
 }
 
@@ -203,17 +268,22 @@ fn every_request_among_the_events_is_one() {
 #[test]
 fn what_the_request_alone_does_not_show_is_what_the_comment_lists() {
     let team = || Tags::from([("Team".to_owned(), "platform".to_owned())]);
-    let full: Value = (0..49).map(|n| (format!("k{n}"), json!(""))).collect();
+    let full: Value = (0..48).map(|n| (format!("k{n}"), json!(""))).collect();
     for (part, listed, field, value, default_tags) in [
         ("The clock", "in the past", "deprecationTime", json!("2020-01-01T00:00:00Z"), Tags::new()),
         ("The clock", "ten years ahead", "deprecationTime", json!("2999-01-01T00:00:00Z"), Tags::new()),
-        ("default tags", "49 tags", "tags", full, team()),
+        ("default tags", "48 tags", "tags", full, team()),
+        ("The clock", "deprecateAfter", "deprecateAfter", json!("1d"), Tags::new()),
+        ("The instance", "devices", "blockDeviceMappings", no_device("/dev/sdx"), Tags::new()),
+        ("The instance", "root", "blockDeviceMappings", no_device("/dev/xvda"), Tags::new()),
+        ("Placeholders", "series", "series", json!("n".repeat(250) + "{{date}}"), Tags::new()),
         ("Placeholders", "3 to 128", "name", json!("n".repeat(125) + "{{date}}"), Tags::new()),
     ] {
         let comment = SCHEMA["$comment"].as_str().unwrap();
         assert!(comment.contains(part) && comment.contains(listed), "{part}: {listed}");
         let mut request = create();
         request[field] = value;
+        request["timeouts"] = json!({"create": "24h"});
         assert_eq!(complaint(&request), None);
         assert!(refused_field(&request, default_tags).unwrap().starts_with(field), "{request}");
     }
@@ -230,8 +300,40 @@ fn the_edges_are_the_same_to_both() {
     };
     let update = || json!({"action": "update", "imageId": MANAGED_IMAGE});
     for (request, is_valid) in [
-        (with(create(), "tags", tags(49)), true),
-        (with(create(), "tags", tags(50)), false),
+        (with(create(), "tags", tags(48)), true),
+        (with(create(), "tags", tags(49)), false),
+        (with(create(), "copyTags", json!({})), true),
+        (with(create(), "copyTags", json!({"include": []})), false),
+        (with(create(), "copyTags", json!({"exclude": null})), true),
+        (with(create(), "blockDeviceMappings", no_device("/dev/sdf")), true),
+        (with(create(), "blockDeviceMappings", json!([{"deviceName": "/dev/sdf"}])), false),
+        (with(create(), "blockDeviceMappings", json!([{"deviceName": "/dev/sdf", "noDevice": false}])), false),
+        (
+            with(create(), "blockDeviceMappings", json!([{"deviceName": "/dev/sdf", "noDevice": false, "ebs": null}])),
+            false,
+        ),
+        (
+            with(
+                create(),
+                "blockDeviceMappings",
+                json!([{"deviceName": "/dev/sdf", "ebs": {"deleteOnTermination": true}}]),
+            ),
+            true,
+        ),
+        (
+            with(
+                create(),
+                "blockDeviceMappings",
+                json!([{"deviceName": "/dev/sdf", "noDevice": true, "ebs": {"deleteOnTermination": true}}]),
+            ),
+            false,
+        ),
+        (with(create(), "series", json!("a{ {{date}}}")), true),
+        (with(create(), "series", json!("{{{date}}")), false),
+        (with(create(), "deprecateAfter", json!("3650d")), true),
+        (with(create(), "deprecateAfter", json!("3651d")), false),
+        (with(with(create(), "deprecateAfter", json!("90d")), "deprecationTime", json!("2030-01-31T08:00:00Z")), false),
+        (with(with(create(), "deprecateAfter", json!("90d")), "deprecationTime", json!("")), true),
         (with(create(), "tags", json!({"k\u{9f}": ""})), false),
         (with(create(), "tags", json!({"k\u{a0}": ""})), true),
         (with(create(), "tags", json!({"k": "\u{9f}"})), false),

@@ -52,7 +52,7 @@ pub async fn handle(app: &App, event: Value) -> Result<Woken, Error> {
     let machines = app.settings.machines()?;
     let run = ec2::run_of_image(&app.ec2, detail(&event, "ImageId")?).await?;
     let Some(run) = run.filter(|run| run.is_of(&machines.lifecycle)) else {
-        return Ok(Woken { run: None, woken: false, reason: "no run of this deployment made the image" });
+        return Ok(Woken { run: None, woken: false, reason: "no run of this stack made the image" });
     };
     log_run(&run);
     let (woken, reason) = wake(app, machines, &run).await?;

@@ -16,7 +16,12 @@ impl DeprecationTime {
             return None;
         }
         let time = DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok()?;
-        Some(Self((time.secs() + 30).div_euclid(60) * 60))
+        Some(Self::from_seconds(time.secs()))
+    }
+
+    /// Takes seconds since 1970.
+    pub fn from_seconds(seconds: i64) -> Self {
+        Self((seconds + 30).div_euclid(60) * 60)
     }
 
     /// Seconds since 1970.

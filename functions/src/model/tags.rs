@@ -10,13 +10,17 @@ use crate::error::{Error, shown};
 /// Tag keys with their values.
 pub type Tags = BTreeMap<String, String>;
 
+/// The tag that says among which images an image counts.
+pub const SERIES_TAG: &str = "ami-from-instance:series";
+
 /// What begins every key of a tag that this application itself puts on.
 pub const OWN_PREFIX: &str = "ami-from-instance:";
 
-/// How many tags EC2 allows on a resource (EC2 User Guide, tag restrictions).
-const MAX_TAGS: usize = 50;
+/// How many tags EC2 allows on a resource (EC2 User Guide, tag restrictions), but for the run's and the series'.
+const MAX_TAGS: usize = 50 - 2;
 const MAX_KEY: usize = 128;
-const MAX_VALUE: usize = 256;
+/// How many characters a tag's value may have.
+pub(crate) const MAX_VALUE: usize = 256;
 
 /// Whether users may neither set nor lose the tag: AWS's own and this application's.
 pub fn is_reserved(key: &str) -> bool {
@@ -28,9 +32,8 @@ pub fn parse(field: &str, value: &Value) -> Result<Tags, Error> {
     let Value::Object(members) = value else {
         return Err(Error::invalid(field, "must be an object of keys and string values, such as {\"team\": \"web\"}"));
     };
-    // One place is the run tag's.
-    if members.len() >= MAX_TAGS {
-        return Err(Error::invalid(field, format!("must be at most {}; these are {}", MAX_TAGS - 1, members.len())));
+    if members.len() > MAX_TAGS {
+        return Err(Error::invalid(field, format!("must be at most {MAX_TAGS}; these are {}", members.len())));
     }
     members.iter().map(|(key, value)| Ok((key.clone(), parse_tag(field, key, value)?))).collect()
 }
@@ -58,17 +61,29 @@ fn parse_tag(field: &str, key: &str, value: &Value) -> Result<String, Error> {
     Ok(text.clone())
 }
 
-/// The user's tags over the deployment's default ones: where both have a key, the user's wins.
-pub fn with_defaults(defaults: &Tags, own: &Tags) -> Result<Tags, Error> {
-    let mut all = defaults.clone();
-    all.extend(own.clone());
-    // One place is the run tag's.
-    if all.len() < MAX_TAGS {
+/// The user's tags over those that are copied from the instance, and these over the deployment's default ones:
+/// where two have a key, the first wins.
+///
+/// # Errors
+///
+/// `InvalidRequest` where they are more than EC2 allows, naming what the user can make less.
+pub fn merged(defaults: &Tags, copied: Option<&Tags>, own: &Tags) -> Result<Tags, Error> {
+    let all: Tags = defaults.iter().chain(copied.into_iter().flatten()).chain(own).map(owned).collect();
+    if all.len() <= MAX_TAGS {
         return Ok(all);
     }
-    let allowed = MAX_TAGS - 1;
-    let problem = format!("must be at most {allowed}, the deployment's {} default tags included", defaults.len());
-    Err(Error::invalid("tags", format!("{problem}; these are {}", all.len())))
+    let sum = format!("{} tags, {} default tags of the stack among them", all.len(), defaults.len());
+    Err(match copied {
+        None => Error::invalid("tags", format!("must be at most {MAX_TAGS}; with the rest there are {sum}")),
+        Some(copied) => {
+            let problem = format!("must leave out some of the instance's {} tags: there are {sum}", copied.len());
+            Error::invalid("copyTags.exclude", format!("{problem}, and at most {MAX_TAGS} are possible"))
+        }
+    })
+}
+
+fn owned((key, value): (&String, &String)) -> (String, String) {
+    (key.clone(), value.clone())
 }
 
 /// What EC2 shows of a resource's tags.
@@ -91,15 +106,30 @@ mod tests {
     fn a_users_tag_wins_over_a_default_of_the_same_key() {
         let defaults = Tags::from([("team".into(), "platform".into()), ("env".into(), "test".into())]);
         let own = Tags::from([("team".into(), "web".into())]);
-        let all = with_defaults(&defaults, &own).unwrap();
+        let all = merged(&defaults, None, &own).unwrap();
         assert_eq!(all, Tags::from([("team".into(), "web".into()), ("env".into(), "test".into())]));
     }
 
     #[test]
-    fn forty_nine_tags_fit_beside_the_run_tag() {
+    fn a_copied_tag_wins_over_a_default_one_and_a_users_over_both() {
+        let tags = |value: &str, keys: &[&str]| keys.iter().map(|key| ((*key).into(), value.into())).collect::<Tags>();
+        let (defaults, copied, own) =
+            (tags("d", &["a", "b", "c"]), tags("i", &["b", "c", "e"]), tags("r", &["c", "f"]));
+        let all = merged(&defaults, Some(&copied), &own).unwrap();
+        let values: Vec<_> = all.iter().map(|(key, value)| format!("{key}{value}")).collect();
+        assert_eq!(values.join(" "), "ad bi cr ei fr");
+    }
+
+    #[test]
+    fn forty_eight_tags_fit_beside_those_of_run_and_series() {
         let tags = |count: usize| (0..count).map(|n| (format!("k{n}"), String::new())).collect::<Tags>();
-        assert!(with_defaults(&Tags::new(), &tags(49)).is_ok());
-        assert!(with_defaults(&Tags::new(), &tags(50)).unwrap_err().to_string().contains("at most 49"));
+        let none = Tags::new();
+        assert!(merged(&none, None, &tags(48)).is_ok());
+        let (one, too_many) = (tags(1), tags(49));
+        let refusal = |copied, own| merged(&none, copied, own).unwrap_err().to_string();
+        assert!(refusal(None, &too_many).starts_with("tags: must be at most 48"));
+        let error = refusal(Some(&too_many), &one);
+        assert!(error.starts_with("copyTags.exclude: must leave out some of the instance's 49 tags"), "{error}");
     }
 
     #[test]
@@ -115,7 +145,7 @@ mod tests {
             (json!({"k": "v".repeat(257)}), "tags.k: must have at most 256"),
             (json!({"k\n": "v"}), "tags.k\\n: must have no control"),
             (json!(["k"]), "tags: must be an object"),
-            ((0..50).map(|n| (format!("k{n}"), json!(""))).collect(), "tags: must be at most 49; these are 50"),
+            ((0..49).map(|n| (format!("k{n}"), json!(""))).collect(), "tags: must be at most 48; these are 49"),
         ] {
             let error = parse("tags", &tags).unwrap_err().to_string();
             assert!(error.starts_with(start), "{error}");

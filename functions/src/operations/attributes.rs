@@ -43,6 +43,8 @@ pub struct Attributes {
     pub creation_date: Option<String>,
     /// When it is deprecated, in RFC 3339.
     pub deprecation_time: Option<String>,
+    /// `disabled`, `enabled-without-cooldown` or `enabled-with-cooldown`.
+    pub deregistration_protection: Option<String>,
     /// Its description.
     pub description: Option<String>,
     /// Its EBS volumes.
@@ -85,6 +87,8 @@ pub struct Attributes {
     pub root_snapshot_id: Option<String>,
     /// The execution ARN of the run that made it.
     pub run: Option<String>,
+    /// The images among which it counts.
+    pub series: Option<String>,
     /// What the request said; null where no request is known.
     pub snapshot_without_reboot: Option<bool>,
     /// The instance it was made from.
@@ -182,6 +186,7 @@ impl Attributes {
             boot_mode: text(image.boot_mode().map(|value| value.as_str())),
             creation_date: text(image.creation_date()),
             deprecation_time: text(image.deprecation_time()),
+            deregistration_protection: text(image.deregistration_protection()),
             description: text(image.description()),
             ena_support: image.ena_support(),
             ephemeral_block_device: mappings.iter().filter_map(ephemeral_block_device).collect(),
@@ -202,6 +207,7 @@ impl Attributes {
             root_device_name: text(image.root_device_name()),
             root_snapshot_id: root.and_then(|device| device.snapshot_id.clone()),
             run: text(run),
+            series: tags_all.get(tags::SERIES_TAG).cloned(),
             snapshot_without_reboot: None,
             source_instance_id: text(image.source_instance_id()),
             sriov_net_support: text(image.sriov_net_support()),

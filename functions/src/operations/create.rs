@@ -19,6 +19,7 @@ use crate::{
     error::Error,
     machine::{answer, call},
     model::{
+        block_devices::BlockDeviceMapping,
         ids::{ImageId, InstanceId, SnapshotId},
         run::Run,
         tags::{self, Tags},
@@ -42,8 +43,20 @@ pub struct Arguments {
     /// The image's description; empty for none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Every tag but the run's.
+    /// Every tag but the run's and the series'.
     pub tags: Tags,
+    /// The keys of the tags that the instance has, where they are copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_tags: Option<Vec<String>>,
+    /// What CreateImage is told of single volumes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub block_device_mappings: Vec<BlockDeviceMapping>,
+    /// The devices that the image must have; empty where it is to have all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub devices: BTreeSet<String>,
+    /// Among which images it counts; none in a plan of release 0.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
     /// When the run started, in RFC 3339: nothing older is the run's, whatever its tag says.
     pub run_started: String,
     /// The image of the same name that the run deregisters before.
@@ -85,6 +98,9 @@ pub struct Output {
     pub image: Attributes,
     /// The source instance's part; null where an image was adopted after its instance was gone.
     pub source_instance: Option<SourceInstance>,
+    /// The keys of the tags that the image has from its instance; left out unless they are copied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copied_tags: Option<Vec<String>>,
 }
 
 type Call = call::Call<Arguments, Memory>;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::types::Image;
+use aws_sdk_ec2::{primitives::DateTime, types::Image};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Operation, ownership,
+    Operation, ownership, protection,
     removal::{Progress, Removal, Standing},
 };
 use crate::{
@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Whether the deployment lets a request delete such an image.
     #[serde(default)]
     pub allow_unmanaged_images: bool,
+    /// Whether the image's deregistration protection is disabled for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disable_protection: bool,
     /// Which snapshots go.
     pub snapshots: Snapshots,
 }
@@ -100,8 +103,7 @@ impl Operation for Delete {
             call.memory.was_there = true;
             // Once begun, it is not checked again: what is deregistered may show for a while without its tags.
             if call.step == Step::Begin {
-                let (manage, allow) = (delete.manage_ebs_snapshots, delete.allow_unmanaged_images);
-                ownership::check_delete(image, manage, allow, machines)?;
+                ownership::check_delete(image, delete, delete.disable_protection, machines)?;
             }
             let known = snapshots.len();
             if delete.snapshots == Snapshots::Delete {
@@ -114,9 +116,31 @@ impl Operation for Delete {
                 return Ok(Answer::pending(1, "the image's snapshots are noted", call.memory));
             }
         }
+        if let Some(image) = &image
+            && let Some(answer) = unprotected(app, &mut call, image).await?
+        {
+            call.memory.snapshot_ids = snapshots;
+            return Ok(Answer { memory: call.memory, ..answer });
+        }
         let mut removal = Removal::default();
         call.memory.snapshot_ids = remove(app, &mut removal, image.as_ref(), snapshots).await?;
         Ok(standing(call, removal))
+    }
+}
+
+/// Disables the protection, if the request says so, and waits until EC2 lets the image go; none if it does.
+async fn unprotected(app: &App, call: &mut Call, image: &Image) -> Result<Option<Answer>, Error> {
+    let now = DateTime::from((app.now)()).secs();
+    if call.arguments.disable_protection && protection::of(image).is_some() {
+        protection::disable(&app.ec2, image, now).await?;
+        return Ok(Some(Answer::pending(1, "the image's protection is disabled", Memory::default())));
+    }
+    let Some(from) = protection::deletable_from(image).filter(|from| *from > now) else { return Ok(None) };
+    let reason =
+        format!("its protection was disabled, and EC2 lets it be deregistered from {} on", protection::shown(from));
+    match u64::try_from(from - now) {
+        Ok(seconds) if seconds < call.left() => Ok(Some(Answer::pending(seconds.min(3600), reason, Memory::default()))),
+        _ => Err(Error::ImageProtected { image_id: call.arguments.image_id.to_string(), reason }),
     }
 }
 

@@ -1,10 +1,14 @@
 //! A run that is rolled back, as Step Functions shows it, and what its operations' documents hold.
 
+use aws_sdk_ec2::types::Image;
 use aws_sdk_sfn::{primitives::DateTime, types::ExecutionStatus};
 use serde_json::Value;
 
 use super::Operation;
-use crate::model::run::Run;
+use crate::{
+    aws::ec2,
+    model::{run::Run, tags},
+};
 
 /// A run whose operations do not go on any more.
 #[derive(Debug)]
@@ -52,6 +56,13 @@ pub(crate) struct Document<'a, M> {
 }
 
 impl EndedRun {
+    /// Whether the run made the image: it carries its tag, and is not older. An execution's name, and so its ARN, can
+    /// be used again after 90 days.
+    pub(crate) fn made(&self, image: &Image) -> bool {
+        tags::run_of(image.tags()) == Some(self.run.arn())
+            && ec2::is_since(ec2::time(image.creation_date()), Some(self.started))
+    }
+
     /// The documents of one operation, of which a plan may have more than one.
     pub(crate) fn documents<O: Operation>(&self) -> Vec<Document<'_, O::Memory>> {
         let children = self.children.iter().filter(|child| child.operation == O::NAME);

@@ -2,7 +2,7 @@
 
 use aws_sdk_ec2::types::Image;
 
-use super::removal::protection;
+use super::{delete, protection};
 use crate::{error::Error, settings::Machines};
 
 /// What lets a run touch an image that no run made.
@@ -17,23 +17,25 @@ pub(super) fn check_change(image: &Image, allow_unmanaged: bool, machines: &Mach
     Err(not_managed(image, NOT_ALLOWED))
 }
 
-/// Refuses an image that is protected, or that a run may not delete. `manage_ebs_snapshots` is what the request
-/// says about its snapshots.
+/// Refuses an image that a run may not delete, or that is protected, unless the run may disable the protection.
 pub(crate) fn check_delete(
     image: &Image,
-    manage_ebs_snapshots: Option<bool>,
-    allow_unmanaged: bool,
+    delete: &delete::Arguments,
+    disable_protection: bool,
     machines: &Machines,
 ) -> Result<(), Error> {
     check_owner(image, machines)?;
-    if let Some(protection) = protection(image) {
+    if let Some(protection) = protection::of(image)
+        && !disable_protection
+    {
         let image_id = image.image_id().unwrap_or_default().to_owned();
-        return Err(Error::ImageProtected { image_id, reason: format!("deregistration protection is {protection}") });
+        let reason = format!("deregistration protection is {protection}; a delete with disableProtection disables it");
+        return Err(Error::ImageProtected { image_id, reason });
     }
     if machines.made(image.tags()) {
         return Ok(());
     }
-    match (manage_ebs_snapshots, allow_unmanaged) {
+    match (delete.manage_ebs_snapshots, delete.allow_unmanaged_images) {
         (Some(_), true) => Ok(()),
         (Some(_), false) => Err(not_managed(image, NOT_ALLOWED)),
         (None, _) => Err(not_managed(

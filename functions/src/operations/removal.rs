@@ -3,6 +3,7 @@
 use aws_sdk_ec2::{Client, types::Image};
 use serde::{Deserialize, Serialize};
 
+use super::protection;
 use crate::{
     aws::error_codes::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE, SNAPSHOT_IN_USE, SNAPSHOT_NOT_FOUND},
     error::Error,
@@ -88,7 +89,7 @@ impl Removal {
     /// Deregisters an image; says whether it is gone.
     pub(crate) async fn image(&mut self, client: &Client, image: &Image) -> Result<bool, Error> {
         let id = image.image_id().unwrap_or_default();
-        if let Some(protection) = protection(image) {
+        if let Some(protection) = protection::of(image) {
             self.keep(id, format!("deregistration protection is {protection}"));
             return Ok(false);
         }
@@ -101,10 +102,31 @@ impl Removal {
             }
             Err(error) if matches!(error_codes::code(&error), Some(IMAGE_NOT_FOUND | IMAGE_UNAVAILABLE)) => Ok(true),
             Err(error) => {
-                self.refused(id, error_codes::unexpected("ec2:DeregisterImage", &error))?;
+                let error = error_codes::unexpected("ec2:DeregisterImage", &error);
+                match protection::deletable_from(image) {
+                    Some(from) if matches!(error, Error::CallRefused { .. }) => {
+                        let from = protection::shown(from);
+                        self.leave(
+                            id,
+                            format!("its protection was disabled, and EC2 lets it go from {from} on"),
+                            REFUSED,
+                        );
+                    }
+                    _ => self.refused(id, error)?,
+                }
                 Ok(false)
             }
         }
+    }
+
+    /// Disables the protection of an image that is to go; the next look deregisters it.
+    pub(crate) async fn protection(&mut self, client: &Client, image: &Image, now: i64) -> Result<(), Error> {
+        self.found += 1;
+        match protection::disable(client, image, now).await {
+            Ok(()) => self.removed += 1,
+            Err(error) => self.refused(image.image_id().unwrap_or_default(), error)?,
+        }
+        Ok(())
     }
 
     /// Deletes a snapshot; says whether it is gone.
@@ -121,7 +143,7 @@ impl Removal {
                 Some(SNAPSHOT_IN_USE) => {
                     let error = error.into_service_error();
                     let words = error.meta().message().unwrap_or("it is in use");
-                    self.leave(id, format!("{words}, be it that the Recycle Bin keeps that image"), IN_USE);
+                    self.leave(id, format!("{words}; that image may be in the Recycle Bin"), IN_USE);
                     Ok(false)
                 }
                 _ => {
@@ -161,11 +183,6 @@ impl Removal {
         let reason = if leftovers.is_empty() { "EC2 still shows what is removed".to_owned() } else { leftovers };
         Standing::LookAgain(wait, reason)
     }
-}
-
-/// What protects the image from deregistration.
-pub(crate) fn protection(image: &Image) -> Option<&str> {
-    image.deregistration_protection().filter(|protection| *protection != "disabled")
 }
 
 #[cfg(test)]

@@ -4,13 +4,16 @@ mod change;
 
 use std::collections::BTreeSet;
 
+use aws_sdk_ec2::primitives::DateTime;
 use serde::{Deserialize, Serialize};
 
 use self::change::Change;
 use super::{
-    Operation,
+    EndedRun, Operation, Undone,
     attributes::{self, Attributes},
     ownership,
+    protection::{self, Protection},
+    removal::Removal,
 };
 use crate::{
     app::App,
@@ -46,6 +49,9 @@ pub struct Arguments {
     /// All the tags it is to have, the reserved ones left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Tags>,
+    /// Its new deregistration protection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deregistration_protection: Option<Protection>,
     /// Whether the deployment lets a request change an image that no run made.
     pub allow_unmanaged_images: bool,
 }
@@ -57,6 +63,9 @@ pub struct Memory {
     /// The request's fields that EC2 has shown as the plan wants them.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     shown: BTreeSet<String>,
+    /// The image that the update is about to protect from deregistration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protects: Option<ImageId>,
     /// How many looks in a row have found one of these changed, and nothing else missing.
     changed_back: u8,
 }
@@ -92,6 +101,12 @@ impl Operation for Update {
             return changed_back(call, &image_id, &missing.join(", "));
         }
         call.memory.changed_back = 0;
+        // Should this call be cut off, nothing but the memory would say who has protected the image: it is written
+        // down before.
+        if change.protects() && call.memory.protects.is_none() {
+            call.memory.protects = Some(image_id);
+            return Ok(Answer::pending(1, "the protection is noted", call.memory));
+        }
         let mut sent = vec![];
         match change.send(&app.ec2, &image_id, &mut sent).await {
             Ok(()) => tracing::info!(?change, "the changes are sent"),
@@ -106,6 +121,22 @@ impl Operation for Update {
             shown => format!("EC2 shows the new {shown}, and not the new {} yet", change.fields().join(", ")),
         };
         Ok(Answer::pending(call.growing(SHORTLY), reason, call.memory))
+    }
+
+    /// Disables the protection that an update has given to the image its run has made: the rest of the rollback
+    /// removes that image.
+    async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
+        let mut removal = Removal::default();
+        let now = DateTime::from((app.now)()).secs();
+        for image_id in run.documents::<Self>().into_iter().filter_map(|update| update.memory.protects) {
+            if let Some(image) = ec2::image(&app.ec2, &image_id).await?
+                && run.made(&image)
+                && protection::of(&image).is_some()
+            {
+                removal.protection(&app.ec2, &image, now).await?;
+            }
+        }
+        Ok(Undone { removal, settles_seconds: 0 })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The fields of a request: each is read once, and is refused by its name if it is not what it must be.
 
+mod source;
+
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
@@ -12,6 +14,7 @@ use crate::{
         tags::{self, Tags},
         timeouts::{self, RequestedTimeouts},
     },
+    operations::protection::Protection,
 };
 
 const NAME_LENGTHS: RangeInclusive<usize> = 3..=128;
@@ -127,6 +130,15 @@ impl Fields {
         }
     }
 
+    /// Whether an image may be deregistered.
+    pub(super) fn deregistration_protection(&mut self) -> Result<Option<Protection>, Error> {
+        let field = "deregistrationProtection";
+        let problem = "must be disabled, enabled-without-cooldown or enabled-with-cooldown";
+        let parsed = |value: Value| value.as_str().and_then(|text| text.parse().ok());
+        let parsed = self.given(field).map(|value| parsed(value).ok_or_else(|| Error::invalid(field, problem)));
+        parsed.transpose()
+    }
+
     pub(super) fn tags(&mut self) -> Result<Option<Tags>, Error> {
         self.given("tags").map(|value| tags::parse("tags", &value)).transpose()
     }
@@ -169,12 +181,14 @@ pub(super) fn is_name_character(c: char) -> bool {
 /// Checks an image's name by EC2's rule (CreateImage, Name).
 fn check_name(name: &str) -> Result<(), Error> {
     let length = name.chars().count();
-    if NAME_LENGTHS.contains(&length) && name.chars().all(is_name_character) {
+    let wrong = name.chars().find(|c| !is_name_character(*c));
+    if NAME_LENGTHS.contains(&length) && wrong.is_none() {
         return Ok(());
     }
     let (least, most) = (NAME_LENGTHS.start(), NAME_LENGTHS.end());
+    let what = wrong.map_or_else(|| length.to_string(), |c| format!("{c:?}"));
     let name = shown(name);
-    let problem = format!("must have {least} to {most} letters, digits and {NAME_PUNCTUATION}; {name} has {length}");
+    let problem = format!("must have {least} to {most} letters, digits and {NAME_PUNCTUATION}; {name} has {what}");
     Err(Error::invalid("name", problem))
 }
 

@@ -1,5 +1,5 @@
-//! An image's name with placeholders, such as `web-{{date}}`, so that every run of a schedule makes
-//! an image of another name.
+//! Placeholders, such as in the name `web-{{date}}`, so that every run of a schedule makes an image of another
+//! name.
 //!
 //! All times are the execution's start, in UTC: a retry renders the same name.
 
@@ -35,39 +35,57 @@ enum Piece<'a> {
     Placeholder(Placeholder),
 }
 
-/// The request with its name's placeholders replaced; without one it stays as it is. Length and
-/// characters are checked with the rest of the request.
+/// The fields that may have placeholders.
+const FIELDS: [&str; 2] = ["name", "series"];
+
+/// The request with the placeholders of its name and its series replaced; without one it stays as it is. Length
+/// and characters are checked with the rest of the request.
 pub(crate) async fn render(client: &Client, run: &Run, start_time: &str, mut request: Value) -> Result<Value, Error> {
     let Value::Object(members) = &mut request else { return Ok(request) };
-    let Some(Value::String(name)) = members.get("name") else { return Ok(request) };
-    if !name.contains(OPEN) {
-        return Ok(request);
+    for field in FIELDS {
+        let Some(Value::String(text)) = members.get(field).filter(|value| has_placeholder(value)) else { continue };
+        let rendered = rendered(client, run, start_time, field, text, members).await?;
+        tracing::info!(field, rendered, "the placeholders are replaced");
+        members.insert(field.to_owned(), Value::String(rendered));
     }
+    Ok(request)
+}
+
+fn has_placeholder(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.contains(OPEN))
+}
+
+async fn rendered(
+    client: &Client,
+    run: &Run,
+    start_time: &str,
+    field: &str,
+    text: &str,
+    members: &Map<String, Value>,
+) -> Result<String, Error> {
     let (date, time) = date_and_time(start_time)?;
     let mut rendered = String::new();
-    for piece in pieces(name)? {
+    for piece in pieces(field, text)? {
         match piece {
             Piece::Text(text) => rendered.push_str(text),
             Piece::Placeholder(Placeholder::Date) => rendered.push_str(&date),
             Piece::Placeholder(Placeholder::Time) => rendered.push_str(&time),
             Piece::Placeholder(Placeholder::InstanceId) => rendered.push_str(source_instance_id(members)?.as_str()),
             Piece::Placeholder(Placeholder::InstanceName) => {
-                rendered.push_str(&instance_name(client, &source_instance_id(members)?).await?);
+                rendered.push_str(&instance_name(client, field, &source_instance_id(members)?).await?);
             }
             Piece::Placeholder(Placeholder::RunId) => rendered.push_str(&fitting(run.name())),
         }
     }
-    tracing::info!(name = rendered, "the name's placeholders are replaced");
-    members.insert("name".to_owned(), Value::String(rendered));
-    Ok(request)
+    Ok(rendered)
 }
 
-fn pieces(name: &str) -> Result<Vec<Piece<'_>>, Error> {
+fn pieces<'a>(field: &str, text: &'a str) -> Result<Vec<Piece<'a>>, Error> {
     let mut pieces = vec![];
-    let mut rest = name;
+    let mut rest = text;
     while let Some((before, after)) = rest.split_once(OPEN) {
         let Some((placeholder, after)) = after.split_once(CLOSE) else {
-            return Err(Error::invalid("name", format!("must have {CLOSE} after each {OPEN}; {PLACEHOLDERS}")));
+            return Err(Error::invalid(field, format!("must have {CLOSE} after each {OPEN}; {PLACEHOLDERS}")));
         };
         pieces.push(Piece::Text(before));
         pieces.push(Piece::Placeholder(match placeholder {
@@ -76,7 +94,7 @@ fn pieces(name: &str) -> Result<Vec<Piece<'_>>, Error> {
             "instanceId" => Placeholder::InstanceId,
             "instanceName" => Placeholder::InstanceName,
             "runId" => Placeholder::RunId,
-            _ => return Err(Error::invalid("name", format!("has an unknown placeholder; {PLACEHOLDERS}"))),
+            _ => return Err(Error::invalid(field, format!("has an unknown placeholder; {PLACEHOLDERS}"))),
         }));
         rest = after;
     }
@@ -97,14 +115,14 @@ fn source_instance_id(members: &Map<String, Value>) -> Result<InstanceId, Error>
     InstanceId::parse("sourceInstanceId", text)
 }
 
-async fn instance_name(client: &Client, instance_id: &InstanceId) -> Result<String, Error> {
+async fn instance_name(client: &Client, field: &str, instance_id: &InstanceId) -> Result<String, Error> {
     let Some(instance) = ec2::instance(client, instance_id).await? else {
         return Err(Error::SourceInstanceNotFound { instance_id: instance_id.to_string() });
     };
     let name = instance.tags().iter().find(|tag| tag.key() == Some("Name")).and_then(|tag| tag.value());
     match name {
         Some(name) if !name.is_empty() => Ok(fitting(name)),
-        _ => Err(Error::invalid("name", format!("must have no {{{{instanceName}}}}: {instance_id} has no Name tag"))),
+        _ => Err(Error::invalid(field, format!("must have no {{{{instanceName}}}}: {instance_id} has no Name tag"))),
     }
 }
 
@@ -120,9 +138,10 @@ mod tests {
     #[test]
     fn a_name_is_text_and_placeholders() {
         let web = [Piece::Text("web-"), Piece::Placeholder(Placeholder::Date), Piece::Text("")];
-        assert_eq!(pieces("web-{{date}}").unwrap(), web);
+        assert_eq!(pieces("name", "web-{{date}}").unwrap(), web);
         let two = "{{instanceId}} {{time}}";
-        let count = |name| pieces(name).unwrap().iter().filter(|piece| matches!(piece, Piece::Placeholder(_))).count();
+        let count =
+            |name| pieces("name", name).unwrap().iter().filter(|piece| matches!(piece, Piece::Placeholder(_))).count();
         assert_eq!(count(two), 2);
     }
 
@@ -135,7 +154,7 @@ mod tests {
             ("web-{{date", "name: must have }} after each {{"),
             ("web-{{date}}-{{", "name: must have }} after each {{"),
         ] {
-            let error = pieces(name).unwrap_err().to_string();
+            let error = pieces("name", name).unwrap_err().to_string();
             assert!(error.starts_with(start), "{name}: {error}");
         }
     }

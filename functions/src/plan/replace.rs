@@ -15,7 +15,7 @@ use crate::{
     operations::{
         create::{self, source_instance},
         delete::{self, Snapshots},
-        ownership,
+        ownership, protection,
     },
 };
 
@@ -28,14 +28,17 @@ impl Planner<'_> {
         let Some(old) = ec2::image(ec2, &delete.image_id).await? else {
             return Err(Error::ImageNotFound { image_id: delete.image_id.to_string() });
         };
-        let allow = settings.allow_unmanaged_images;
-        ownership::check_delete(&old, delete.manage_ebs_snapshots, allow, settings.machines()?)?;
+        // A cooldown outlasts every run.
+        let disables = delete.disable_protection && !protection::has_cooldown(&old);
+        ownership::check_delete(&old, &self.delete_arguments(delete), disables, settings.machines()?)?;
         let instance = ec2::instance(ec2, &create.source_instance_id).await?;
-        source_instance::check(&self.create_arguments(create)?, instance.as_ref())?;
-        let made = self.create(create)?;
+        let arguments = self.create_arguments(create).await?;
+        source_instance::check(&arguments, instance.as_ref())?;
         if old.name() == Some(create.name.as_str()) {
-            return self.of_the_same_name(create, delete, &old, made);
+            let arguments = create::Arguments { replaced_image_id: Some(delete.image_id.clone()), ..arguments };
+            return self.of_the_same_name(delete, &old, self.create(create, arguments)?);
         }
+        let made = self.create(create, arguments)?;
         let still_there = format!("{} still exists", delete.image_id);
         let made = made.into_iter().map(|planned| planned.note(&still_there));
         let new_one_exists = format!("the delete of {} is not done, and the new image stays", delete.image_id);
@@ -43,13 +46,7 @@ impl Planner<'_> {
         Ok(made.chain([delete]).collect())
     }
 
-    fn of_the_same_name(
-        &self,
-        create: &Create,
-        delete: &Delete,
-        old: &Image,
-        made: Vec<Planned>,
-    ) -> Result<Vec<Planned>, Error> {
+    fn of_the_same_name(&self, delete: &Delete, old: &Image, made: Vec<Planned>) -> Result<Vec<Planned>, Error> {
         let id = &delete.image_id;
         let snapshot_ids: BTreeSet<_> = ec2::snapshot_ids(old).map(SnapshotId::from).collect();
         let kept = snapshot_ids.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
@@ -61,9 +58,7 @@ impl Planner<'_> {
         let deregister = delete::Arguments { snapshots: Snapshots::Keep, ..arguments.clone() };
         let first = Planned::new::<delete::Delete>(self.timeouts.delete, &deregister)?
             .note(&format!("{id} may still exist; its snapshots are kept: {kept}"));
-        let replacing = create::Arguments { replaced_image_id: Some(id.clone()), ..self.create_arguments(create)? };
-        let replacing = Planned::new::<create::Create>(self.timeouts.create, &replacing)?;
-        let made = [replacing].into_iter().chain(made.into_iter().skip(1)).map(|planned| planned.note(&note));
+        let made = made.into_iter().map(|planned| planned.note(&note));
         let mut operations: Vec<_> = [first].into_iter().chain(made).collect();
         if arguments.snapshots == Snapshots::Delete {
             let follow = delete::Arguments { snapshots: Snapshots::DeleteAfterwards(snapshot_ids), ..arguments };

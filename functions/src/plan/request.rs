@@ -5,9 +5,14 @@
 
 use serde_json::Value;
 
-use super::{Planned, fields::Fields};
+use super::{
+    Planned,
+    fields::Fields,
+    source::{self, CopyTags, Volumes},
+};
 use crate::{
     app::App,
+    aws::ec2,
     error::Error,
     model::{
         deprecation::{Deprecation, DeprecationTime},
@@ -15,7 +20,7 @@ use crate::{
         tags::{self, Tags},
         timeouts::{RequestedTimeouts, Timeouts},
     },
-    operations::{create, delete, update},
+    operations::{create, delete, protection::Protection, update},
 };
 
 /// What a user asks for.
@@ -52,13 +57,30 @@ pub struct Create {
     /// The image's description; empty for none.
     pub description: String,
     /// When the image is to be deprecated.
-    pub deprecation_time: Option<DeprecationTime>,
+    pub deprecation: Option<Deprecates>,
+    /// Its deregistration protection.
+    pub deregistration_protection: Option<Protection>,
     /// The user's tags.
     pub tags: Tags,
+    /// Which of the instance's tags it has besides; none for none of them.
+    pub copy_tags: Option<CopyTags>,
+    /// Which of the instance's volumes it has.
+    pub volumes: Volumes,
+    /// Among which images it counts; none for those of the instance.
+    pub series: Option<String>,
+}
+
+/// When a new image is deprecated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Deprecates {
+    /// At a time.
+    At(DeprecationTime),
+    /// So many seconds after the run's start.
+    After(i64),
 }
 
 /// What changes about an image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Update {
     /// The image.
     pub image_id: ImageId,
@@ -68,6 +90,8 @@ pub struct Update {
     pub deprecation: Option<Deprecation>,
     /// All the user's tags it is to have.
     pub tags: Option<Tags>,
+    /// Its new deregistration protection.
+    pub deregistration_protection: Option<Protection>,
 }
 
 /// Which image goes.
@@ -77,6 +101,8 @@ pub struct Delete {
     pub image_id: ImageId,
     /// Whether its snapshots go with it; must be said of an image that no run made.
     pub manage_ebs_snapshots: Option<bool>,
+    /// Whether its deregistration protection is disabled for it.
+    pub disable_protection: bool,
 }
 
 impl Request {
@@ -110,12 +136,23 @@ fn read_create(fields: &mut Fields, now: i64) -> Result<Create, Error> {
         source_instance_id: fields.instance_id()?,
         snapshot_without_reboot: fields.flag("snapshotWithoutReboot")?.unwrap_or_default(),
         description: fields.description()?.unwrap_or_default(),
-        deprecation_time: match fields.deprecation(now)? {
-            Some(Deprecation::At(time)) => Some(time),
-            Some(Deprecation::Never) | None => None,
-        },
+        deprecation: read_deprecates(fields, now)?,
+        deregistration_protection: fields.deregistration_protection()?,
         tags: fields.tags()?.unwrap_or_default(),
+        copy_tags: fields.copy_tags()?,
+        volumes: fields.volumes()?,
+        series: fields.series()?,
     })
+}
+
+fn read_deprecates(fields: &mut Fields, now: i64) -> Result<Option<Deprecates>, Error> {
+    match (fields.deprecation(now)?, fields.deprecate_after()?) {
+        (Some(Deprecation::At(_)), Some(_)) => {
+            Err(Error::invalid("deprecateAfter", "must not be given beside deprecationTime"))
+        }
+        (Some(Deprecation::At(time)), None) => Ok(Some(Deprecates::At(time))),
+        (_, after) => Ok(after.map(Deprecates::After)),
+    }
 }
 
 fn read_update(fields: &mut Fields, now: i64) -> Result<Update, Error> {
@@ -124,16 +161,20 @@ fn read_update(fields: &mut Fields, now: i64) -> Result<Update, Error> {
         description: fields.description()?,
         deprecation: fields.deprecation(now)?,
         tags: fields.tags()?,
+        deregistration_protection: fields.deregistration_protection()?,
     };
-    if update.description.is_none() && update.deprecation.is_none() && update.tags.is_none() {
-        return Err(Error::invalid("description, deprecationTime, tags", "at least one must be given"));
+    let nothing = Update { image_id: update.image_id.clone(), ..Update::default() };
+    if update == nothing {
+        let fields = "description, deprecationTime, tags, deregistrationProtection";
+        return Err(Error::invalid(fields, "at least one must be given"));
     }
     Ok(update)
 }
 
 fn read_delete(fields: &mut Fields) -> Result<Delete, Error> {
     let manage_ebs_snapshots = fields.flag("manageEbsSnapshots")?;
-    Ok(Delete { image_id: fields.image_id()?, manage_ebs_snapshots })
+    let disable_protection = fields.flag("disableProtection")?.unwrap_or_default();
+    Ok(Delete { image_id: fields.image_id()?, manage_ebs_snapshots, disable_protection })
 }
 
 /// What a plan is made with, besides the request.
@@ -150,53 +191,76 @@ impl Planner<'_> {
     /// The operations of an action.
     pub(super) async fn operations(&self, action: &Action) -> Result<Vec<Planned>, Error> {
         match action {
-            Action::Create(create) => self.create(create),
+            Action::Create(create) => self.create(create, self.create_arguments(create).await?),
             Action::Update(update) => Ok(vec![self.update(update)?]),
             Action::Delete(delete) => Ok(vec![self.delete(delete)?]),
             Action::Replace(create, delete) => self.replace(create, delete).await,
         }
     }
 
-    /// CreateImage takes no deprecation time: an update sets it.
-    pub(super) fn create(&self, create: &Create) -> Result<Vec<Planned>, Error> {
-        let arguments = self.create_arguments(create)?;
+    /// CreateImage takes no deprecation time and no protection: an update sets them.
+    pub(super) fn create(&self, create: &Create, arguments: create::Arguments) -> Result<Vec<Planned>, Error> {
         let create_image = Planned::new::<create::Create>(self.timeouts.create, &arguments)?;
-        let Some(time) = create.deprecation_time else { return Ok(vec![create_image]) };
-        self.check_deprecation_time(time)?;
-        let deprecate = update::Arguments { deprecation: Some(Deprecation::At(time)), ..Default::default() };
-        Ok(vec![create_image, Planned::new::<update::Update>(self.timeouts.update, &deprecate)?])
+        let deprecation = self.deprecation_time(create)?.map(Deprecation::At);
+        // A new image has none.
+        let protection = create.deregistration_protection.filter(|protection| *protection != Protection::Disabled);
+        if deprecation.is_none() && protection.is_none() {
+            return Ok(vec![create_image]);
+        }
+        let update =
+            update::Arguments { deprecation, deregistration_protection: protection, ..update::Arguments::default() };
+        Ok(vec![create_image, Planned::new::<update::Update>(self.timeouts.update, &update)?])
     }
 
-    pub(super) fn create_arguments(&self, create: &Create) -> Result<create::Arguments, Error> {
+    pub(super) async fn create_arguments(&self, create: &Create) -> Result<create::Arguments, Error> {
+        let source = source::read(&self.app.ec2, create).await?;
         Ok(create::Arguments {
             name: create.name.clone(),
             source_instance_id: create.source_instance_id.clone(),
             snapshot_without_reboot: create.snapshot_without_reboot,
             description: create.description.clone(),
-            tags: tags::with_defaults(self.default_tags, &create.tags)?,
+            tags: tags::merged(self.default_tags, source.tags.as_ref(), &create.tags)?,
+            copied_tags: source.tags.map(|tags| tags.into_keys().collect()),
+            block_device_mappings: source.mappings,
+            devices: source.devices,
+            series: Some(create.series.clone().unwrap_or_else(|| create.source_instance_id.to_string())),
             run_started: self.start_time.to_owned(),
             replaced_image_id: None,
         })
     }
 
+    fn deprecation_time(&self, create: &Create) -> Result<Option<DeprecationTime>, Error> {
+        let (field, time) = match create.deprecation {
+            None => return Ok(None),
+            Some(Deprecates::At(time)) => ("deprecationTime", time),
+            Some(Deprecates::After(seconds)) => {
+                let started = ec2::time(Some(self.start_time)).map_or(self.now, |time| time.secs());
+                ("deprecateAfter", DeprecationTime::from_seconds(started.saturating_add(seconds)))
+            }
+        };
+        self.check_deprecation_time(field, time)?;
+        Ok(Some(time))
+    }
+
     /// EC2 refuses a deprecation time in the past, and a create may take as long as its timeout before it
     /// is set: an image is not to be lost to that.
-    fn check_deprecation_time(&self, time: DeprecationTime) -> Result<(), Error> {
+    fn check_deprecation_time(&self, field: &str, time: DeprecationTime) -> Result<(), Error> {
         let longest = i64::try_from(self.timeouts.create + self.timeouts.update).unwrap_or(i64::MAX);
         if time.seconds() >= self.now.saturating_add(longest) {
             return Ok(());
         }
         let problem = format!("must be later than the timeouts of create and update together, {longest} seconds");
-        Err(Error::invalid("deprecationTime", problem))
+        Err(Error::invalid(field, problem))
     }
 
     fn update(&self, update: &Update) -> Result<Planned, Error> {
-        let tags = update.tags.as_ref().map(|own| tags::with_defaults(self.default_tags, own)).transpose()?;
+        let tags = update.tags.as_ref().map(|own| tags::merged(self.default_tags, None, own)).transpose()?;
         let arguments = update::Arguments {
             image_id: Some(update.image_id.clone()),
             description: update.description.clone(),
             deprecation: update.deprecation,
             tags,
+            deregistration_protection: update.deregistration_protection,
             allow_unmanaged_images: self.app.settings.allow_unmanaged_images,
         };
         Planned::new::<update::Update>(self.timeouts.update, &arguments)
@@ -212,6 +276,7 @@ impl Planner<'_> {
             image_id: delete.image_id.clone(),
             manage_ebs_snapshots: delete.manage_ebs_snapshots,
             allow_unmanaged_images: self.app.settings.allow_unmanaged_images,
+            disable_protection: delete.disable_protection,
             snapshots: if keeps { delete::Snapshots::Keep } else { delete::Snapshots::Delete },
         }
     }
@@ -243,7 +308,7 @@ mod tests {
         assert_eq!(request.timeouts, RequestedTimeouts::default());
         let Action::Create(create) = request.action else { panic!("{request:?}") };
         assert!(!create.snapshot_without_reboot);
-        assert_eq!((create.description.as_str(), create.deprecation_time, create.tags), ("", None, Tags::new()));
+        assert_eq!((create.description.as_str(), create.deprecation, create.tags), ("", None, Tags::new()));
     }
 
     #[test]
@@ -254,7 +319,7 @@ mod tests {
             (json!({"name": "web"}), "sourceInstanceId: must be given"),
             (create(json!({"name": 1})), "name: must be a string"),
             (create(json!({"name": "ab"})), "name: must have 3 to 128"),
-            (create(json!({"name": "web!"})), "name: must have 3 to 128"),
+            (create(json!({"name": "web!"})), "name: must have 3 to 128 letters, digits and ()[] ./-'@_; web! has '!'"),
             (create(json!({"name": "n".repeat(129)})), "name: must have 3 to 128"),
             (create(json!({"sourceInstanceId": "ami-0123456789abcdef0"})), "sourceInstanceId: must be i-"),
             (create(json!({"snapshotWithoutReboot": "true"})), "snapshotWithoutReboot: must be true or false"),
@@ -276,7 +341,7 @@ mod tests {
             (json!({"action": "update"}), "imageId: must be given"),
             (
                 json!({"action": "update", "imageId": "ami-0123456789abcdef0"}),
-                "description, deprecationTime, tags: at least one",
+                "description, deprecationTime, tags, deregistrationProtection: at least one",
             ),
             (json!({"action": "delete", "imageId": "snap-0123456789abcdef0"}), "imageId: must be ami-"),
         ] {

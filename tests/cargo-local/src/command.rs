@@ -19,7 +19,7 @@ pub enum Command {
         /// Where.
         local: Local,
     },
-    /// Do many runs at once with troubles of every kind.
+    /// Do many runs at once with faults of every kind.
     Chaos {
         /// Which.
         scope: Scope,
@@ -121,7 +121,7 @@ impl Command {
             Self::Run { file, .. } => format!("runs {} on a local AWS", file.display()),
             Self::Chaos { scope, .. } => {
                 let runs = if scope.only.is_some() { 1 } else { scope.runs };
-                format!("does {runs} runs with troubles of every kind on a local AWS, and checks what they leave")
+                format!("does {runs} runs with faults of every kind on a local AWS, and checks what they leave")
             }
             Self::Simulate { scope } => {
                 let runs = if scope.only.is_some() { 1 } else { scope.runs };

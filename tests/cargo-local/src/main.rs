@@ -40,7 +40,7 @@ fn prepare(words: &[String]) -> Result<Option<PathBuf>, String> {
     }
     let own = env::current_exe().map_err(|error| format!("the runner was not found: {error}"))?;
     let program = own.with_file_name("local");
-    say(&format!("cargo local {}; {}", command.purpose(), duration(&program)));
+    say(&format!("cargo local {}; {}", command.purpose(), duration(&program, &command)));
     if let Command::Run { file, .. } = &command {
         needs::python(Some(&needs::file(file)?))?;
     } else if command != Command::Picture {
@@ -51,11 +51,13 @@ fn prepare(words: &[String]) -> Result<Option<PathBuf>, String> {
     if status.success() { Ok(Some(program)) } else { Err("it could not be compiled".to_owned()) }
 }
 
-fn duration(program: &Path) -> &'static str {
-    if program.exists() {
-        "with nothing new to compile, it starts within ten seconds"
-    } else {
-        "the first time, compiling takes about five minutes on two cores"
+fn duration(program: &Path, command: &Command) -> &'static str {
+    match command {
+        _ if !program.exists() => "the first time, compiling takes about five minutes on two cores",
+        Command::Run { .. } | Command::Chaos { .. } | Command::Up { .. } | Command::Record { .. } => {
+            "with nothing new to compile, the local AWS is up within ten seconds"
+        }
+        _ => "with nothing new to compile, it starts at once",
     }
 }
 

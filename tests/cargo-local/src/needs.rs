@@ -65,7 +65,7 @@ fn check_with(python: &Path, request: Option<&Path>) -> Result<(), String> {
 pub fn file(name: &Path) -> Result<PathBuf, String> {
     let places = [name.to_owned(), root().join(name)];
     let found = places.into_iter().find(|place| place.exists() && !place.is_dir());
-    found.ok_or_else(|| format!("{}: no such file", name.display()))
+    found.ok_or_else(|| format!("{}: must be a file with a request as JSON", name.display()))
 }
 
 #[cfg(test)]
@@ -75,7 +75,10 @@ mod tests {
     #[test]
     fn a_file_is_found_from_the_workspaces_folder() {
         assert!(file(Path::new("events/requests/create.json")).is_ok());
-        assert_eq!(file(Path::new("events/requests")), Err("events/requests: no such file".to_owned()));
+        assert_eq!(
+            file(Path::new("events/requests")),
+            Err("events/requests: must be a file with a request as JSON".to_owned())
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ const HEAD: &str = "# The machines
 Users start the lifecycle machine. It reads the request, runs each operation of the plan as an execution of the operation
 machine, and rolls back what a failed run did.
 
-A rhomb is a Choice, a hexagon a Wait, and a rounded box an end. A dotted arrow is a Catch. `cargo local picture` writes
+A diamond is a Choice, a hexagon a Wait, and a rounded box an end. A dotted arrow is a Catch. `cargo local picture` writes
 this file from [`state-machine/`](../state-machine).
 ";
 

@@ -44,8 +44,10 @@ fn statements(name: &'static str, kind: &str) -> impl Iterator<Item = &'static s
 
 /// The actions of a statement, without their service.
 fn actions(statement: &'static str) -> impl Iterator<Item = &'static str> {
-    let line = statement.lines().find_map(|line| line.trim().strip_prefix("Action: ")).unwrap_or_default();
-    line.trim_matches(['[', ']']).split(',').filter_map(|action| action.split_once(':')).map(|(_, action)| action)
+    let actions = statement.split_once("Action:").map_or("", |(_, rest)| rest);
+    let actions = actions.split("Resource:").next().unwrap_or_default();
+    let words = actions.split(|end: char| end.is_whitespace() || "[],".contains(end));
+    words.filter_map(|word| word.split_once(':')).map(|(_, action)| action)
 }
 
 #[cfg(test)]
@@ -55,6 +57,7 @@ mod tests {
     #[test]
     fn what_the_template_allows_is_allowed_and_nothing_else() {
         assert!(allow("Cleanup", "DeregisterImage") && allow("Cleanup", "StopExecution"));
+        assert!(allow("StartUpdate", "DisableImageDeprecation"));
         assert!(allow("StartCreate", "CreateImage") && !allow("StartCreate", "CreateTags"));
         assert!(!allow("CheckStatus", "DeregisterImage") && !allow("StartRollback", "DescribeSnapshotAttribute"));
         assert!(FUNCTIONS.iter().all(|function| calls().iter().any(|(name, _)| name == function)));

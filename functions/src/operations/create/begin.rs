@@ -8,7 +8,7 @@ use aws_sdk_ec2::{
     error::ProvideErrorMetadata,
     operation::create_image::CreateImageError,
     primitives::DateTime,
-    types::{Image, ResourceType, TagSpecification},
+    types::{self, EbsBlockDevice, Image, ResourceType, TagSpecification},
 };
 use aws_sdk_sfn::types::ExecutionStatus;
 
@@ -28,7 +28,7 @@ use crate::{
     model::{
         ids::ImageId,
         run::{RUN_TAG, Run},
-        tags,
+        tags::{self, SERIES_TAG},
     },
 };
 
@@ -147,7 +147,8 @@ enum Called {
 async fn create_image(app: &App, run: &Run, create: &Arguments) -> Result<Called, Error> {
     let on = |resource: ResourceType| {
         let run = (RUN_TAG, run.arn());
-        let tags = create.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).chain([run]);
+        let series = create.series.as_deref().map(|series| (SERIES_TAG, series));
+        let tags = create.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).chain([run]).chain(series);
         let tags = tags.map(|(key, value)| ec2::tag(key, value)).collect();
         TagSpecification::builder().resource_type(resource).set_tags(Some(tags)).build()
     };
@@ -158,6 +159,7 @@ async fn create_image(app: &App, run: &Run, create: &Arguments) -> Result<Called
         .instance_id(create.source_instance_id.as_str())
         .no_reboot(create.snapshot_without_reboot)
         .set_description(Some(create.description.clone()).filter(|text| !text.is_empty()))
+        .set_block_device_mappings(mappings(create))
         .tag_specifications(on(ResourceType::Image))
         .tag_specifications(on(ResourceType::Snapshot))
         .send()
@@ -176,6 +178,17 @@ async fn create_image(app: &App, run: &Run, create: &Arguments) -> Result<Called
             },
         },
     }
+}
+
+fn mappings(create: &Arguments) -> Option<Vec<types::BlockDeviceMapping>> {
+    let mappings = create.block_device_mappings.iter().map(|mapping| {
+        let ebs = mapping.delete_on_termination.map(|on| EbsBlockDevice::builder().delete_on_termination(on).build());
+        // Its presence leaves the device out, and its value must be empty (CreateImage, NoDevice).
+        let no_device = mapping.no_device.then(String::new);
+        let device = types::BlockDeviceMapping::builder().device_name(&mapping.device_name);
+        device.set_no_device(no_device).set_ebs(ebs).build()
+    });
+    Some(mappings.collect()).filter(|mappings: &Vec<_>| !mappings.is_empty())
 }
 
 /// Tells the refusal over the instance's state from the others with the same code.

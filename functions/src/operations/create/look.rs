@@ -1,10 +1,12 @@
 //! Looks at an image that is being made: pending, available with its attributes, or failed with EC2's
 //! reason.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ec2::types::{Image, Snapshot, SnapshotState};
 
 use super::{
-    Answer, Call, Output,
+    Answer, Arguments, Call, Output,
     pace::{self, Asks, Seen},
 };
 use crate::{
@@ -43,7 +45,7 @@ pub(super) async fn look(app: &App, mut call: Call) -> Result<Answer, Error> {
     let Some(image) = image else { return Ok(pending(call, elapsed, progress.percent)) };
     match image.state().map_or(Outlook::Pending, image_state::outlook) {
         Outlook::Pending if call.woken => {
-            Ok(Answer::pending(pace::SHORTLY, "EC2 does not show the image's end yet", call.memory))
+            Ok(Answer::pending(pace::SHORTLY, "EC2 still shows the image as pending", call.memory))
         }
         Outlook::Pending => Ok(pending(call, elapsed, progress.percent)),
         Outlook::Failed => Err(Error::ImageFailed {
@@ -65,10 +67,30 @@ async fn available(app: &App, mut call: Call, image_id: &ImageId, image: &Image)
         let wait = pace::SHORTLY + (waited - since) / 10;
         return Ok(Answer::pending(wait, "the source instance is not back yet", call.memory));
     }
+    check_devices(&call.arguments, image_id, image)?;
     let without_reboot = Some(call.arguments.snapshot_without_reboot);
     let image = attributes::of(app, image, without_reboot).await?;
-    let output = Output { image, source_instance: call.memory.source_instance.clone() };
+    let copied_tags = call.arguments.copied_tags.clone();
+    let output = Output { image, source_instance: call.memory.source_instance.clone(), copied_tags };
     Ok(Answer::succeeded(output, format!("{image_id} is available"), call.memory))
+}
+
+/// Refuses an image that has not the volumes that were asked for: EC2 takes a device that it does not know for one
+/// that is to be left out, and a volume may be attached or detached meanwhile.
+fn check_devices(create: &Arguments, image_id: &ImageId, image: &Image) -> Result<(), Error> {
+    if create.devices.is_empty() {
+        return Ok(());
+    }
+    let ebs = image.block_device_mappings().iter().filter(|mapping| mapping.ebs().is_some());
+    let shown: BTreeSet<_> = ebs.filter_map(|mapping| mapping.device_name().map(str::to_owned)).collect();
+    let differing: Vec<_> = create.devices.symmetric_difference(&shown).map(String::as_str).collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let [differing, wanted] =
+        [differing, create.devices.iter().map(String::as_str).collect()].map(|all| all.join(", "));
+    let reason = format!("it should have exactly the volumes {wanted}, and differs in {differing}");
+    Err(Error::ImageFailed { image_id: image_id.to_string(), state: "not what was asked for".to_owned(), reason })
 }
 
 /// How far EC2 is with an image's snapshots.

@@ -116,20 +116,14 @@ impl SourceInstance {
 #[cfg(test)]
 mod tests {
     use aws_sdk_ec2::types::InstanceState;
+    use serde_json::json;
 
     use super::*;
-    use crate::model::tags::Tags;
 
     fn create(snapshot_without_reboot: bool) -> Arguments {
-        Arguments {
-            name: "web".to_owned(),
-            source_instance_id: InstanceId::from("i-01234567"),
-            snapshot_without_reboot,
-            description: String::new(),
-            tags: Tags::new(),
-            run_started: String::new(),
-            replaced_image_id: None,
-        }
+        let arguments = json!({"name": "web", "sourceInstanceId": "i-01234567", "tags": {}, "runStarted": "",
+            "snapshotWithoutReboot": snapshot_without_reboot});
+        serde_json::from_value(arguments).unwrap()
     }
 
     fn instance(state: InstanceStateName, root: DeviceType) -> Instance {

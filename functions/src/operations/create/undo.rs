@@ -63,7 +63,7 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
 async fn made(app: &App, run: &EndedRun) -> Result<(Vec<Image>, Vec<Snapshot>), Error> {
     let started = Some(run.started);
     let mut images = ec2::images_of_run(&app.ec2, &run.run).await?;
-    images.retain(|image| ec2::is_since(ec2::time(image.creation_date()), started));
+    images.retain(|image| run.made(image));
     let mut snapshots = ec2::snapshots_of_run(&app.ec2, &run.run).await?;
     snapshots.retain(|snapshot| ec2::is_since(snapshot.start_time, started));
     Ok((images, snapshots))

@@ -18,11 +18,13 @@ use crate::{
         ids::{ImageId, SnapshotId},
         tags::{self, Tags},
     },
+    operations::protection::Protection,
 };
 
 const DESCRIPTION: &str = "description";
 const DEPRECATION_TIME: &str = "deprecationTime";
 const TAGS: &str = "tags";
+const PROTECTION: &str = "deregistrationProtection";
 
 /// The request's fields that an update sets.
 pub(super) fn fields_of(update: &Arguments) -> Vec<&'static str> {
@@ -30,6 +32,7 @@ pub(super) fn fields_of(update: &Arguments) -> Vec<&'static str> {
         (DESCRIPTION, update.description.is_some()),
         (DEPRECATION_TIME, update.deprecation.is_some()),
         (TAGS, update.tags.is_some()),
+        (PROTECTION, update.deregistration_protection.is_some()),
     ];
     fields.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field).collect()
 }
@@ -39,6 +42,7 @@ pub(super) fn fields_of(update: &Arguments) -> Vec<&'static str> {
 pub(super) struct Change {
     description: Option<String>,
     deprecation: Option<Deprecation>,
+    protection: Option<Protection>,
     /// Tags to put on, and the resources that lack one of them.
     tags: (Tags, Vec<String>),
     /// Tag keys to take off, and the resources that have one of them.
@@ -51,6 +55,9 @@ impl Change {
         let mut missing = Self {
             description: update.description.clone().filter(|wanted| wanted != image.description().unwrap_or_default()),
             deprecation: update.deprecation.filter(|wanted| !shows(image, *wanted)),
+            protection: update.deregistration_protection.filter(|wanted| {
+                wanted.as_str() != image.deregistration_protection().unwrap_or(Protection::Disabled.as_str())
+            }),
             ..Self::default()
         };
         if let Some(tags) = &update.tags {
@@ -85,6 +92,7 @@ impl Change {
             (DESCRIPTION, self.description.is_some()),
             (DEPRECATION_TIME, self.deprecation.is_some()),
             (TAGS, !self.tags.1.is_empty() || !self.keys.1.is_empty()),
+            (PROTECTION, self.protection.is_some()),
         ];
         fields.into_iter().filter(|(_, is_missing)| *is_missing).map(|(field, _)| field).collect()
     }
@@ -100,9 +108,18 @@ impl Change {
         if shown.contains(TAGS) {
             (self.tags.1, self.keys.1) = (vec![], vec![]);
         }
+        if shown.contains(PROTECTION) {
+            self.protection = None;
+        }
     }
 
-    /// Sends it, and notes the fields that are sent. What EC2 may refuse for its value goes first, the tags last.
+    /// Whether it protects the image from deregistration.
+    pub(super) fn protects(&self) -> bool {
+        self.protection.is_some_and(|protection| protection != Protection::Disabled)
+    }
+
+    /// Sends it, and notes the fields that are sent. What EC2 may refuse for its value goes first, then the tags; the
+    /// protection comes last, as a rollback cannot remove an image that has it.
     pub(super) async fn send(
         &self,
         client: &Client,
@@ -139,7 +156,26 @@ impl Change {
             let request = client.create_tags().set_resources(Some(self.tags.1.clone())).set_tags(Some(tags));
             unless_a_snapshot_has_gone("ec2:CreateTags", image_id, request.send().await.map(drop))?;
         }
-        Ok(())
+        self.send_protection(client, image_id).await
+    }
+}
+
+impl Change {
+    async fn send_protection(&self, client: &Client, image_id: &ImageId) -> Result<(), Error> {
+        let id = image_id.as_str();
+        match self.protection {
+            None => Ok(()),
+            Some(Protection::Disabled) => {
+                let answer = client.disable_image_deregistration_protection().image_id(id).send().await;
+                answer.map(drop).map_err(|error| refused("ec2:DisableImageDeregistrationProtection", image_id, &error))
+            }
+            Some(protection) => {
+                let with_cooldown = protection == Protection::EnabledWithCooldown;
+                let request = client.enable_image_deregistration_protection().image_id(id).with_cooldown(with_cooldown);
+                let answer = request.send().await;
+                answer.map(drop).map_err(|error| refused("ec2:EnableImageDeregistrationProtection", image_id, &error))
+            }
+        }
     }
 }
 

@@ -55,8 +55,8 @@ async fn dispatch(words: Vec<String>) -> Result<ExitCode> {
         }
         Command::Run { file, local } => run(file, local).await,
         Command::Chaos { scope, local } => run_campaign(scope, local).await,
-        // Each run has a runtime of its own.
-        Command::Simulate { scope } => Ok(tokio::task::spawn_blocking(move || simulate(&scope)).await?),
+        // It makes a runtime for each run, which must not be within this one.
+        Command::Simulate { scope } => tokio::task::spawn_blocking(move || simulate(&scope)).await?,
         Command::Up { local } => up(local).await,
         Command::Ec2 { local, services } => ec2(local, services).await,
         Command::Record { local } => {
@@ -138,7 +138,7 @@ async fn run(file: PathBuf, local: Local) -> Result<ExitCode> {
 async fn run_campaign(scope: Scope, local: Local) -> Result<ExitCode> {
     let Scope { runs, seed, only } = scope;
     let deployment = start(local, async |options| campaign::start(options, &say).await).await?;
-    say(&format!("{runs} runs with seed {seed}"));
+    say(&format!("{runs} runs with seed {seed}, {AT_ONCE} at once; 300 take about a minute on two cores"));
     let numbers = only.map_or(0..runs, |only| only..only + 1);
     let report =
         campaign::run_plans(&deployment, numbers.map(|number| Plan::new(seed, number)).collect(), AT_ONCE).await?;
@@ -150,20 +150,20 @@ async fn run_campaign(scope: Scope, local: Local) -> Result<ExitCode> {
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn simulate(scope: &Scope) -> ExitCode {
+fn simulate(scope: &Scope) -> Result<ExitCode> {
     let Scope { runs, seed, only } = *scope;
     let failures = if let Some(number) = only {
         let finished = simulation::campaign::replay(seed, number);
-        print!("{}", Told(&finished));
+        show(&Told(&finished).to_string())?;
         finished.violations.len()
     } else {
         let start = Instant::now();
         let report = simulation::campaign::simulate(seed, 0..runs);
-        print!("{report}");
-        eprintln!("{runs} runs in {:.1} seconds", start.elapsed().as_secs_f64());
+        show(&report.to_string())?;
+        say(&format!("{runs} runs in {:.1} seconds", start.elapsed().as_secs_f64()));
         report.failures()
     };
-    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn up(local: Local) -> Result<ExitCode> {
@@ -185,13 +185,13 @@ async fn ec2(local: Local, services: bool) -> Result<ExitCode> {
         false => None,
     };
     if let Some(ministack) = &ministack {
-        println!("export AWS_ENDPOINT_URL={}", ministack.endpoint());
+        show(&format!("export AWS_ENDPOINT_URL={}\n", ministack.endpoint()))?;
     }
-    println!("export AWS_ENDPOINT_URL_EC2={}", ec2.endpoint());
+    show(&format!("export AWS_ENDPOINT_URL_EC2={}\n", ec2.endpoint()))?;
     for (name, value) in ministack::credentials() {
-        println!("export {name}={value}");
+        show(&format!("export {name}={value}\n"))?;
     }
-    eprintln!("the local EC2 is up; Ctrl-C ends it");
+    say("the local EC2 is up; Ctrl-C ends it");
     std::future::pending().await
 }
 

@@ -154,7 +154,7 @@ impl fmt::Display for Report {
         for Violation { invariant, run, seen } in &self.violations {
             let whose = match run {
                 Some(plan) => format!("--only {} replays it alone: {plan:?}", plan.number),
-                None => "strangers".to_owned(),
+                None => "what belongs to others".to_owned(),
             };
             writeln!(f, "\n{}\n  {whose}\n  {seen}", INVARIANTS[*invariant])?;
         }

@@ -22,6 +22,8 @@ pub enum Fate {
     Never,
     /// It becomes available after this much simulated time, whatever the volumes' sizes.
     Takes(Duration),
+    /// It has every volume of its instance, whatever CreateImage was told to leave out.
+    TakesEveryVolume,
     /// Its instance is terminated a few seconds later, and so it fails.
     InstanceTerminated,
 }

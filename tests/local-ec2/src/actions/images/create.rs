@@ -197,7 +197,7 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
     let now = world.now();
     let instance = world.instance(&request.instance_id)?.clone();
     check_instance(&instance, now)?;
-    let volumes = chosen_volumes(&request, &instance)?;
+    let mut volumes = chosen_volumes(&request, &instance)?;
     check_name_is_free(world, &request.name)?;
     if request.no_reboot {
         check_concurrent_images(world, &instance)?;
@@ -213,8 +213,12 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
     }
     let is_to_be_told = !world.untold.remove(&instance.id);
     let id = world.ids.resource("ami");
-    let usual = volumes.iter().map(|(volume, _)| usual_duration(volume.size_gib)).max().unwrap_or_default();
     let fate = world.next_fate(&instance.id);
+    if fate == Some(Fate::TakesEveryVolume) {
+        let every = instance.volumes.iter().map(|volume| (volume.clone(), volume.delete_on_termination));
+        volumes = every.collect();
+    }
+    let usual = volumes.iter().map(|(volume, _)| usual_duration(volume.size_gib)).max().unwrap_or_default();
     let set_takes = match &fate {
         Some(Fate::Takes(duration)) => Some(*duration),
         Some(Fate::Never) => None,
@@ -229,7 +233,7 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
             world.instance(&instance.id)?.power.make(at, Move::Terminate);
             Making::instance_terminated(at)
         }
-        Some(Fate::Takes(_) | Fate::Never) | None => {
+        Some(Fate::Takes(_) | Fate::TakesEveryVolume | Fate::Never) | None => {
             set_takes.map_or_else(Making::never_ends, |takes| Making::succeeds(begun + takes))
         }
     };
