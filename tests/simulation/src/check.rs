@@ -1,6 +1,9 @@
 //! What must hold after a run, whatever happened.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use ami_from_instance::model::run::RUN_TAG;
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
@@ -62,6 +65,8 @@ pub(crate) struct Ended {
     pub(crate) old_snapshots: Vec<String>,
     /// The power state the instance must be in, unless somebody changed it.
     pub(crate) power: Option<InstanceStateName>,
+    /// When the image is to be deprecated.
+    pub(crate) deprecation: Option<SystemTime>,
     /// What somebody else did about it.
     pub(crate) done: BTreeSet<Deed>,
     /// Whether an operation has begun, or should have, from which on the plan says that the image stays.
@@ -71,8 +76,18 @@ pub(crate) struct Ended {
 impl Ended {
     /// One that makes an image, and changes nothing else.
     pub(crate) fn new(operation: Operation, execution: Execution, name: String, instance: String) -> Self {
-        let (old, old_snapshots, power, done) = (None, vec![], None, BTreeSet::new());
-        Self { operation, execution, name, instance, old, old_snapshots, power, done, keeps_image: false }
+        Self {
+            operation,
+            execution,
+            name,
+            instance,
+            old: None,
+            old_snapshots: vec![],
+            power: None,
+            deprecation: None,
+            done: BTreeSet::new(),
+            keeps_image: false,
+        }
     }
 
     fn cause(&self) -> &str {
@@ -163,7 +178,9 @@ impl Ended {
             let image = old?;
             let has_tags =
                 || image.tags.get("New").is_some_and(String::is_empty) && output["tagsAll"] == json!(image.tags);
-            let right = image.description.as_deref() == Some("changed") && (others_tagged || has_tags());
+            let right = image.description.as_deref() == Some("changed")
+                && image.deprecation == self.deprecation
+                && (others_tagged || has_tags());
             return (!right).then(|| format!("{image:?} for {output}"));
         }
         if self.old.is_some() && (old.is_some() || snapshots_left) {
@@ -191,6 +208,7 @@ impl Ended {
                 && snapshots.iter().all(|snapshot| snapshot.tags == image.tags)
         };
         let right = named.len() == 1
+            && image.deprecation == self.deprecation
             && (others_tagged || has_tags())
             && image.state == ImageState::Available
             && output["id"] == image.id

@@ -1,6 +1,9 @@
 //! The world of a run before it starts.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use ami_from_instance::model::run::RUN_TAG;
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
@@ -12,7 +15,7 @@ use crate::{
     check::Ended,
     faults::Fault,
     functions::Functions,
-    plan::{Operation, Plan},
+    plan::{DEPRECATION_SECONDS, Operation, Plan},
     rules,
     tasks::Outside,
     template::{DEPLOYED, execution_arn},
@@ -99,7 +102,9 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     let started = world.engine().start_execution(&DEPLOYED.lifecycle_arn, Some(&plan.name()), &input);
     let execution: Execution = started.map_err(|error| error.to_string())?;
     let ended = Ended::new(plan.operation, execution, name, instance);
-    Ok(Ended { old, old_snapshots: old_snapshots.unwrap_or_default(), power: Some(power), ..ended })
+    let deprecation = plan.deprecates.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(DEPRECATION_SECONDS));
+    let old_snapshots = old_snapshots.unwrap_or_default();
+    Ok(Ended { old, old_snapshots, power: Some(power), deprecation, ..ended })
 }
 
 fn fails(state: &ImageState) -> Fate {

@@ -28,13 +28,13 @@ pub(crate) async fn comes(world: &World) -> Option<String> {
     while passed < LONGEST {
         tokio::time::sleep(STEP).await;
         passed += STEP;
-        let sweeps = lock(&world.sweeps).clone();
-        if sweeps.len() == seen || !is_idle(world) {
+        let swept = lock(&world.sweeps).len();
+        if swept == seen || !is_idle(world) {
             continue;
         }
         // The rollback that a sweep starts is over by now, so that the next sweep shows whether it helped.
-        seen = sweeps.len();
-        if sweeps.last().is_some_and(started_nothing) {
+        seen = swept;
+        if lock(&world.sweeps).last().is_some_and(started_nothing) {
             return None;
         }
     }
