@@ -5,6 +5,7 @@
 //! a module here and a line in [`OPERATIONS`].
 
 pub mod attributes;
+pub mod availability;
 pub mod create;
 pub mod delete;
 pub mod describe;
@@ -39,6 +40,8 @@ const SHORTLY: u64 = 5;
 pub trait Operation {
     /// Its name in a plan.
     const NAME: &'static str;
+    /// The field of the request's `timeouts` that limits it.
+    const TIMEOUT: &'static str = Self::NAME;
     /// What the plan says about it.
     type Arguments: Serialize + DeserializeOwned;
     /// What one of its calls hands to the next.
@@ -93,6 +96,7 @@ type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;
 /// A room: the functions of an operation, whatever its types.
 pub(crate) struct Room {
     name: &'static str,
+    timeout: &'static str,
     perform: for<'a> fn(&'a App, Value) -> Answering<'a, Value>,
     pub(crate) undo: for<'a> fn(&'a App, &'a EndedRun) -> Answering<'a, Undone>,
 }
@@ -101,6 +105,7 @@ impl Room {
     const fn of<O: Operation + 'static>() -> Self {
         Self {
             name: O::NAME,
+            timeout: O::TIMEOUT,
             perform: |app, call| Box::pin(perform::<O>(app, call)),
             undo: |app, run| Box::pin(O::undo(app, run)),
         }
@@ -111,6 +116,8 @@ impl Room {
 pub(crate) static OPERATIONS: &[Room] = &[
     Room::of::<create::Create>(),
     Room::of::<update::Update>(),
+    Room::of::<availability::Disable>(),
+    Room::of::<availability::Enable>(),
     Room::of::<delete::Delete>(),
     Room::of::<rollback::Rollback>(),
 ];
@@ -118,6 +125,11 @@ pub(crate) static OPERATIONS: &[Room] = &[
 /// The operations' names.
 pub fn names() -> impl Iterator<Item = &'static str> {
     OPERATIONS.iter().map(|room| room.name)
+}
+
+/// The field of the request's `timeouts` that limits an operation.
+pub(crate) fn timeout_of(operation: &str) -> &str {
+    OPERATIONS.iter().find(|room| room.name == operation).map_or(operation, |room| room.timeout)
 }
 
 /// Answers a call of the operation machine.

@@ -23,7 +23,13 @@ fn images_that_no_run_made_are_changed_and_deleted_where_that_is_allowed() {
         let changes = json!({"imageId": protected, "manageEbsSnapshots": false});
         let (_, outcome) = execute(&aws, &event("delete-protected.json", changes)).await;
         assert!(matches!(&outcome, Outcome::Ended { error, .. } if error == "ImageProtected"), "{outcome:?}");
-        for file in ["update.json", "update-remove.json", "delete-unmanaged.json"] {
+        let unprotect = json!({"action": "update", "imageId": UNMANAGED_IMAGE, "deregistrationProtection": "disabled"});
+        let protect = json!({"action": "update", "imageId": UNMANAGED_IMAGE, "deregistrationProtection": "enabled-without-cooldown"});
+        for request in [protect, unprotect] {
+            let (_, outcome) = execute(&aws, &request).await;
+            assert!(matches!(outcome, Outcome::Succeeded(_)), "{request}: {outcome:?}");
+        }
+        for file in ["disable.json", "enable.json", "update.json", "update-remove.json", "delete-unmanaged.json"] {
             let (_, outcome) = execute(&aws, &event(file, json!({"imageId": UNMANAGED_IMAGE}))).await;
             assert!(matches!(outcome, Outcome::Succeeded(_)), "{file}: {outcome:?}");
         }

@@ -177,8 +177,16 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         ]
         .boxed()
     };
-    let action =
-        select(vec![json!("create"), json!("update"), json!("delete"), json!("replace"), json!("Create"), json!(null)]);
+    let action = select(vec![
+        json!("create"),
+        json!("update"),
+        json!("disable"),
+        json!("enable"),
+        json!("delete"),
+        json!("replace"),
+        json!("Create"),
+        json!(null),
+    ]);
     prop_oneof![
         of("$schema", json_value().boxed()),
         of("AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID", json_value().boxed()),
@@ -232,7 +240,8 @@ fn near_request() -> impl Strategy<Value = Value> {
         1 => wrong_field().prop_map(|(field, value)| (field, Some(value))),
         2 => select(fields).prop_map(|field| (field, None)),
     ];
-    (select(vec![create(), update, delete, replace]), collection::vec(change, 0..4)).prop_map(
+    let disable = json!({"action": "disable", "imageId": MANAGED_IMAGE});
+    (select(vec![create(), update, disable, delete, replace]), collection::vec(change, 0..4)).prop_map(
         |(mut request, changes)| {
             for (field, value) in changes {
                 match value {

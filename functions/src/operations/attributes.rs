@@ -1,8 +1,15 @@
 //! An image's attributes, as an execution gives them out.
 
-use aws_sdk_ec2::types::{BlockDeviceMapping, Image, ImageAttributeName};
+mod block_devices;
+mod watermarks;
+
+use aws_sdk_ec2::types::{Image, ImageAttributeName};
 use serde::Serialize;
 
+use self::{
+    block_devices::{EbsBlockDevice, EphemeralBlockDevice, ebs_block_device, ephemeral_block_device},
+    watermarks::ImageWatermark,
+};
 use crate::{
     app::App,
     aws::error_codes,
@@ -63,6 +70,10 @@ pub struct Attributes {
     pub image_type: Option<String>,
     /// `v2.0` where the image wants IMDSv2.
     pub imds_support: Option<String>,
+    /// Whether the account's Allowed AMIs settings let it be launched, where they are on.
+    pub image_allowed: Option<bool>,
+    /// The watermarks that it carries; CreateImage hands on those of the image that the instance was launched from.
+    pub image_watermarks: Vec<ImageWatermark>,
     /// Its kernel.
     pub kernel_id: Option<String>,
     /// When an instance was last launched from it, in RFC 3339.
@@ -77,6 +88,8 @@ pub struct Attributes {
     pub platform: Option<String>,
     /// Such as `Linux/UNIX`.
     pub platform_details: Option<String>,
+    /// What a marketplace asks for when it is launched.
+    pub product_codes: Vec<String>,
     /// Whether every account may launch it.
     pub public: Option<bool>,
     /// Its RAM disk.
@@ -91,6 +104,10 @@ pub struct Attributes {
     pub series: Option<String>,
     /// What the request said; null where no request is known.
     pub snapshot_without_reboot: Option<bool>,
+    /// The image that its instance was launched from.
+    pub source_image_id: Option<String>,
+    /// That image's Region.
+    pub source_image_region: Option<String>,
     /// The instance it was made from.
     pub source_instance_id: Option<String>,
     /// `simple`, or null.
@@ -111,62 +128,8 @@ pub struct Attributes {
     pub virtualization_type: Option<String>,
 }
 
-/// One EBS volume of an image.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EbsBlockDevice {
-    /// Whether it goes with its instance.
-    pub delete_on_termination: Option<bool>,
-    /// Such as `/dev/xvda`.
-    pub device_name: Option<String>,
-    /// Whether it is encrypted.
-    pub encrypted: Option<bool>,
-    /// I/O operations a second.
-    pub iops: Option<i32>,
-    /// The Outpost with the snapshot.
-    pub outpost_arn: Option<String>,
-    /// Its snapshot.
-    pub snapshot_id: Option<String>,
-    /// MiB a second.
-    pub throughput: Option<i32>,
-    /// GiB.
-    pub volume_size: Option<i32>,
-    /// Such as `gp3`.
-    pub volume_type: Option<String>,
-}
-
-/// One instance store volume of an image.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EphemeralBlockDevice {
-    /// Such as `/dev/sdb`.
-    pub device_name: Option<String>,
-    /// Such as `ephemeral0`.
-    pub virtual_name: Option<String>,
-}
-
 fn text(value: Option<&str>) -> Option<String> {
     value.filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-fn ebs_block_device(mapping: &BlockDeviceMapping) -> Option<EbsBlockDevice> {
-    let ebs = mapping.ebs()?;
-    Some(EbsBlockDevice {
-        delete_on_termination: ebs.delete_on_termination(),
-        device_name: text(mapping.device_name()),
-        encrypted: ebs.encrypted(),
-        iops: ebs.iops(),
-        outpost_arn: text(ebs.outpost_arn()),
-        snapshot_id: text(ebs.snapshot_id()),
-        throughput: ebs.throughput(),
-        volume_size: ebs.volume_size(),
-        volume_type: text(ebs.volume_type().map(|kind| kind.as_str())),
-    })
-}
-
-fn ephemeral_block_device(mapping: &BlockDeviceMapping) -> Option<EphemeralBlockDevice> {
-    let virtual_name = text(mapping.virtual_name())?;
-    Some(EphemeralBlockDevice { device_name: text(mapping.device_name()), virtual_name: Some(virtual_name) })
 }
 
 impl Attributes {
@@ -179,6 +142,7 @@ impl Attributes {
         let mut tags = tags_all.clone();
         tags.retain(|key, value| !tags::is_reserved(key) && default_tags.get(key) != Some(value));
         let run = tags::run_of(image.tags());
+        let codes = image.product_codes().iter();
         Self {
             id: text(image.image_id()),
             arn: image.image_id().map(|id| machines.image_arn(id)),
@@ -195,6 +159,8 @@ impl Attributes {
             image_owner_alias: text(image.image_owner_alias()),
             image_type: text(image.image_type().map(|value| value.as_str())),
             imds_support: text(image.imds_support().map(|value| value.as_str())),
+            image_allowed: image.image_allowed(),
+            image_watermarks: image.image_watermarks().iter().map(ImageWatermark::of).collect(),
             kernel_id: text(image.kernel_id()),
             last_launched_time: text(image.last_launched_time()),
             manage_ebs_snapshots: machines.made(image.tags()),
@@ -202,6 +168,7 @@ impl Attributes {
             owner_id: text(image.owner_id()),
             platform: text(image.platform().map(|value| value.as_str())),
             platform_details: text(image.platform_details()),
+            product_codes: codes.filter_map(|code| text(code.product_code_id())).collect(),
             public: image.public(),
             ramdisk_id: text(image.ramdisk_id()),
             root_device_name: text(image.root_device_name()),
@@ -209,6 +176,8 @@ impl Attributes {
             run: text(run),
             series: tags_all.get(tags::SERIES_TAG).cloned(),
             snapshot_without_reboot: None,
+            source_image_id: text(image.source_image_id()),
+            source_image_region: text(image.source_image_region()),
             source_instance_id: text(image.source_instance_id()),
             sriov_net_support: text(image.sriov_net_support()),
             state: text(image.state().map(|value| value.as_str())),

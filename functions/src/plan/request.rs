@@ -20,7 +20,7 @@ use crate::{
         tags::{self, Tags},
         timeouts::{RequestedTimeouts, Timeouts},
     },
-    operations::{create, delete, protection::Protection, update},
+    operations::{Operation, availability, create, delete, protection::Protection, update},
 };
 
 /// What a user asks for.
@@ -39,6 +39,10 @@ pub enum Action {
     Create(Create),
     /// Change an image.
     Update(Update),
+    /// Keep an image from being launched.
+    Disable(ImageId),
+    /// Let it be launched again.
+    Enable(ImageId),
     /// Remove an image and its snapshots.
     Delete(Delete),
     /// Make an image and remove an older one.
@@ -117,12 +121,14 @@ impl Request {
         let request = match action.as_str() {
             "create" => Action::Create(read_create(&mut fields, now)?),
             "update" => Action::Update(read_update(&mut fields, now)?),
+            "disable" => Action::Disable(fields.image_id()?),
+            "enable" => Action::Enable(fields.image_id()?),
             "delete" => Action::Delete(read_delete(&mut fields)?),
             "replace" => {
                 let delete = read_delete(&mut fields)?;
                 Action::Replace(read_create(&mut fields, now)?, delete)
             }
-            _ => return Err(Error::invalid("action", "must be create, update, delete or replace")),
+            _ => return Err(Error::invalid("action", "must be create, update, disable, enable, delete or replace")),
         };
         let timeouts = fields.timeouts()?;
         fields.nothing_else(&action)?;
@@ -193,6 +199,8 @@ impl Planner<'_> {
         match action {
             Action::Create(create) => self.create(create, self.create_arguments(create).await?),
             Action::Update(update) => Ok(vec![self.update(update)?]),
+            Action::Disable(image_id) => Ok(vec![self.availability::<availability::Disable>(image_id)?]),
+            Action::Enable(image_id) => Ok(vec![self.availability::<availability::Enable>(image_id)?]),
             Action::Delete(delete) => Ok(vec![self.delete(delete)?]),
             Action::Replace(create, delete) => self.replace(create, delete).await,
         }
@@ -266,6 +274,15 @@ impl Planner<'_> {
         Planned::new::<update::Update>(self.timeouts.update, &arguments)
     }
 
+    fn availability<O>(&self, image_id: &ImageId) -> Result<Planned, Error>
+    where
+        O: Operation<Arguments = availability::Arguments>,
+    {
+        let allow_unmanaged_images = self.app.settings.allow_unmanaged_images;
+        let arguments = availability::Arguments { image_id: image_id.clone(), allow_unmanaged_images };
+        Planned::new::<O>(self.timeouts.update, &arguments)
+    }
+
     pub(super) fn delete(&self, delete: &Delete) -> Result<Planned, Error> {
         Planned::new::<delete::Delete>(self.timeouts.delete, &self.delete_arguments(delete))
     }
@@ -335,8 +352,8 @@ mod tests {
             (create(json!({"deprecationTime": "2099-01-01T00:00:00Z"})), "deprecationTime: must be a time"),
             (create(json!({"timeouts": {"destroy": "1h"}})), "timeouts.destroy: is no field"),
             (create(json!({"timeouts": {"create": "1 fortnight"}})), "timeouts.create: must be from one minute"),
-            (create(json!({"action": "destroy"})), "action: must be create, update"),
-            (create(json!({"action": 1})), "action: must be create, update"),
+            (create(json!({"action": "destroy"})), "action: must be create, update, disable"),
+            (create(json!({"action": 1})), "action: must be create, update, disable"),
             (create(json!({"description": "café"})), "description: must be a string of at most 255 printable ASCII"),
             (json!({"action": "update"}), "imageId: must be given"),
             (

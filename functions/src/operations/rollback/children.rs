@@ -76,10 +76,10 @@ pub(super) async fn stop(client: &Client, children: &[Child]) -> Result<(), Erro
 #[serde(rename_all = "camelCase", default)]
 struct Document {
     operation: String,
+    arguments: Value,
     keeps_image: bool,
     reason: Option<String>,
     memory: Value,
-    arguments: Value,
 }
 
 fn child(execution: DescribeExecutionOutput, events: &[HistoryEvent]) -> Child {
@@ -89,6 +89,7 @@ fn child(execution: DescribeExecutionOutput, events: &[HistoryEvent]) -> Child {
     Child {
         arn: execution.execution_arn,
         operation: input.operation,
+        arguments: input.arguments,
         keeps_image: input.keeps_image,
         reason: latest.reason,
         memory: latest.memory,

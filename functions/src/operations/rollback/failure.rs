@@ -5,7 +5,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use super::{FailedOperation, children::STOPPED_BY_ROLLBACK};
 use crate::{
     error::{Error, Failure},
-    operations::ended_run::Child,
+    operations::{ended_run::Child, timeout_of},
 };
 
 /// What a state catches when its timeout ends it.
@@ -45,6 +45,7 @@ fn of_child(failed: &FailedOperation, child: &Child) -> Failure {
         // It ran on after its timeout, until somebody stopped it.
         ExecutionStatus::Aborted | ExecutionStatus::Running | ExecutionStatus::TimedOut => Error::TimedOut {
             operation: failed.planned.operation.clone(),
+            field: format!("timeouts.{}", timeout_of(&failed.planned.operation)),
             seconds: failed.planned.timeout_seconds,
             reason,
         }
@@ -83,6 +84,7 @@ mod tests {
         Child {
             arn: "arn:child".into(),
             operation: "create".into(),
+            arguments: Value::Null,
             status,
             error: Some(error.into()),
             cause: Some("the name is taken".into()),

@@ -11,6 +11,9 @@ pub(crate) struct Machine {
     pub(crate) uefi_data: Option<String>,
     pub(crate) root_device_name: String,
     pub(crate) root_is_ebs: bool,
+    /// The keys of the watermarks on the image that an instance was launched from, and on those made of it.
+    pub(crate) watermarks: Vec<String>,
+    pub(crate) product_codes: Vec<String>,
 }
 
 impl Default for Machine {
@@ -22,6 +25,8 @@ impl Default for Machine {
             uefi_data: None,
             root_device_name: "/dev/xvda".to_owned(),
             root_is_ebs: true,
+            watermarks: Vec::new(),
+            product_codes: Vec::new(),
         }
     }
 }
@@ -37,6 +42,10 @@ impl Machine {
         xml.maybe("bootMode", self.boot_mode.as_ref());
         xml.text("enaSupport", true);
         xml.text("hypervisor", "xen");
+        xml.list("productCodes", &self.product_codes, |xml, code| {
+            xml.text("productCode", code);
+            xml.text("type", "marketplace");
+        });
         xml.text("platformDetails", "Linux/UNIX");
         xml.text("rootDeviceName", &self.root_device_name);
         xml.text("rootDeviceType", self.root_device_type());

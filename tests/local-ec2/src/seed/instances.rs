@@ -90,6 +90,20 @@ impl InstanceSpec {
         self
     }
 
+    /// Puts a watermark, `<account>:<name>`, on the image that it was launched from.
+    #[must_use]
+    pub fn watermark(mut self, key: impl Into<String>) -> Self {
+        self.machine.watermarks.push(key.into());
+        self
+    }
+
+    /// Has it launched from an image of a marketplace.
+    #[must_use]
+    pub fn product_code(mut self, code: impl Into<String>) -> Self {
+        self.machine.product_codes.push(code.into());
+        self
+    }
+
     /// Makes it boot by UEFI with a TPM and a variable store (base64).
     #[must_use]
     pub fn uefi(mut self, data: impl Into<String>) -> Self {

@@ -1,8 +1,11 @@
 //! The project's own machines: they are loaded as they stand, and a run of theirs is driven to each of its ends.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use local_step_functions::{Definition, substitute};
+use local_step_functions::{Definition, Engine, TaskError, substitute};
+use serde_json::{Value, json};
+
+use crate::support::*;
 
 /// The text of a machine, with an ARN for each placeholder.
 fn load(file: &str) -> Definition {
@@ -25,5 +28,39 @@ fn value(placeholder: &str) -> String {
 fn both_machines_are_loaded_with_every_state_field_and_expression() {
     for file in ["lifecycle.asl.json", "operation.asl.json"] {
         assert!(load(file).state_names().count() > 5, "{file}");
+    }
+}
+
+/// How an execution of a machine ends whose functions fail with an error.
+async fn end_with(file: &str, input: &Value, error: &TaskError) -> (String, String) {
+    let error = error.clone();
+    let engine = Engine::new(settings(1), Arc::new(Outside::answering(move |_| Err(error.clone()))));
+    engine.create_state_machine(MACHINE, load(file)).unwrap();
+    let execution = run(&engine, input).await;
+    let (error, cause) = failure(&execution);
+    (error.to_owned(), cause.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_fails_fails_the_execution_with_a_sentence_that_names_it() {
+    let killed =
+        TaskError::of_function("Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed");
+    let throttled =
+        TaskError::new("Lambda.TooManyRequestsException", "Rate Exceeded. (Service: Lambda, Status Code: 429)");
+    let timed_out = TaskError { error: "States.Timeout".to_owned(), cause: None };
+    for (error, words) in [
+        (killed, "Runtime.ExitError: RequestId: 1 Error: Runtime exited with error: signal: killed"),
+        (throttled, "Lambda.TooManyRequestsException: Rate Exceeded. (Service: Lambda, Status Code: 429)"),
+        (timed_out, "States.Timeout"),
+    ] {
+        for (file, function, input) in [
+            ("lifecycle.asl.json", "ReadRequestFunctionArn", json!({})),
+            ("operation.asl.json", "StartCreateFunctionArn", json!({"operation": "create"})),
+        ] {
+            let cause = format!(
+                "the function {function} failed with {words}; its log in CloudWatch Logs says more; start a new execution to try again"
+            );
+            assert_eq!(end_with(file, &input, &error).await, ("FunctionFailed".to_owned(), cause));
+        }
     }
 }

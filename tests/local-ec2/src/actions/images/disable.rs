@@ -26,5 +26,9 @@ fn change(world: &mut World, query: &mut Query, from: ImageState, disabled: bool
     if state == from {
         image.disabled = disabled;
     }
+    // EnableImage does not bring them back (EC2 User Guide, disable an AMI).
+    if disabled {
+        image.grantees.clear();
+    }
     Ok(Xml::done())
 }

@@ -114,7 +114,6 @@ fn write_instance(xml: &mut Xml, instance: &Instance, now: SystemTime) {
         });
     }
     xml.text("amiLaunchIndex", instance.launch_index);
-    xml.element("productCodes", |_| ());
     xml.text("instanceType", &instance.instance_type);
     xml.text("launchTime", timestamp(instance.power.launched(now)));
     xml.element("placement", |xml| {

@@ -1,0 +1,139 @@
+//! A disable and an enable: whether an image can be launched.
+//!
+//! DisableImage takes away every launch permission for good (EC2 User Guide, disable an AMI). A disable keeps them in
+//! a tag of the image, and an enable gives them back.
+
+mod launch_permissions;
+
+use aws_sdk_ec2::types::{Image, ImageAttributeName, ImageState, LaunchPermissionModifications, Tag};
+use serde::{Deserialize, Serialize};
+
+use self::launch_permissions::LaunchPermissions;
+use super::{
+    Operation,
+    attributes::{self, Attributes},
+    ownership,
+};
+use crate::{
+    app::App,
+    aws::{ec2, error_codes},
+    error::Error,
+    machine::{answer, call},
+    model::ids::ImageId,
+};
+
+/// Seconds until the next look.
+const SHORTLY: u64 = 5;
+
+/// Keeps an image from being launched.
+#[derive(Debug)]
+pub struct Disable;
+
+/// Lets an image be launched again.
+#[derive(Debug)]
+pub struct Enable;
+
+/// Which image changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arguments {
+    /// The image.
+    pub image_id: ImageId,
+    /// Whether the deployment lets a request change an image that no run made.
+    pub allow_unmanaged_images: bool,
+}
+
+/// Nothing: every call finds in EC2 how far it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Memory {}
+
+type Call = call::Call<Arguments, Memory>;
+type Answer = answer::Answer<Memory, Attributes>;
+
+impl Operation for Disable {
+    const NAME: &'static str = "disable";
+    const TIMEOUT: &'static str = "update";
+    type Arguments = Arguments;
+    type Memory = Memory;
+    type Output = Attributes;
+
+    async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
+        let image = image(app, &call).await?;
+        if image.state() == Some(&ImageState::Disabled) {
+            return done(app, call, &image, "the image is disabled").await;
+        }
+        let id = call.arguments.image_id.as_str();
+        let permissions = permissions(app, id).await?;
+        // Another attempt's call may have taken them away already, and only the tag has them then.
+        if !permissions.is_empty() && kept(&image).as_ref() != Some(&permissions) {
+            let tag = permissions.tag().ok_or_else(|| {
+                Error::invalid(
+                    "imageId",
+                    format!("must have fewer launch permissions: a tag has no room for all of {id}'s"),
+                )
+            })?;
+            let answer = app.ec2.create_tags().resources(id).tags(tag).send().await;
+            answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error))?;
+            return Ok(Answer::pending(SHORTLY, "the image's launch permissions are noted in a tag", call.memory));
+        }
+        let answer = app.ec2.disable_image().image_id(id).send().await;
+        answer.map_err(|error| error_codes::unexpected("ec2:DisableImage", &error))?;
+        Ok(Answer::pending(call.growing(SHORTLY), "EC2 does not show the image as disabled yet", call.memory))
+    }
+}
+
+impl Operation for Enable {
+    const NAME: &'static str = "enable";
+    const TIMEOUT: &'static str = "update";
+    type Arguments = Arguments;
+    type Memory = Memory;
+    type Output = Attributes;
+
+    async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
+        let image = image(app, &call).await?;
+        let id = call.arguments.image_id.as_str();
+        if image.state() == Some(&ImageState::Disabled) {
+            let answer = app.ec2.enable_image().image_id(id).send().await;
+            answer.map_err(|error| error_codes::unexpected("ec2:EnableImage", &error))?;
+            return Ok(Answer::pending(call.growing(SHORTLY), "EC2 still shows the image as disabled", call.memory));
+        }
+        let Some(kept) = kept(&image) else { return done(app, call, &image, "the image is enabled").await };
+        let missing = kept.without(&permissions(app, id).await?);
+        if missing.is_empty() {
+            let tag = Tag::builder().key(launch_permissions::TAG).build();
+            let answer = app.ec2.delete_tags().resources(id).tags(tag).send().await;
+            answer.map_err(|error| error_codes::unexpected("ec2:DeleteTags", &error))?;
+            return Ok(Answer::pending(SHORTLY, "EC2 still shows the tag with the launch permissions", call.memory));
+        }
+        let add = LaunchPermissionModifications::builder().set_add(Some(missing.for_ec2())).build();
+        let answer = app.ec2.modify_image_attribute().image_id(id).launch_permission(add).send().await;
+        answer.map_err(|error| error_codes::unexpected("ec2:ModifyImageAttribute", &error))?;
+        Ok(Answer::pending(call.growing(SHORTLY), "EC2 does not show the launch permissions yet", call.memory))
+    }
+}
+
+async fn image(app: &App, call: &Call) -> Result<Image, Error> {
+    let Arguments { image_id, allow_unmanaged_images } = &call.arguments;
+    let image = ec2::image(&app.ec2, image_id).await?;
+    let image = image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })?;
+    ownership::check_change(&image, *allow_unmanaged_images, app.settings.machines()?)?;
+    Ok(image)
+}
+
+async fn done(app: &App, call: Call, image: &Image, reason: &str) -> Result<Answer, Error> {
+    Ok(Answer::succeeded(attributes::of(app, image, None).await?, reason, call.memory))
+}
+
+/// Who may launch the image.
+async fn permissions(app: &App, id: &str) -> Result<LaunchPermissions, Error> {
+    let request = app.ec2.describe_image_attribute().image_id(id).attribute(ImageAttributeName::LaunchPermission);
+    let answer = request.send().await;
+    let answer = answer.map_err(|error| error_codes::unexpected("ec2:DescribeImageAttribute", &error))?;
+    Ok(LaunchPermissions::from_ec2(answer.launch_permissions()))
+}
+
+/// Who might launch the image before it was disabled, as its tag says.
+fn kept(image: &Image) -> Option<LaunchPermissions> {
+    let tag = image.tags().iter().find(|tag| tag.key() == Some(launch_permissions::TAG))?;
+    tag.value().map(LaunchPermissions::from_tag)
+}
