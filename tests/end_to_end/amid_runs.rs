@@ -206,7 +206,7 @@ fn a_deploy_amid_runs_in_every_state_of_every_operation_changes_how_none_of_them
             starter.updates().await;
             starter.deletes().await;
             for held in &starter.held {
-                until(async || held.has_come(aws).await).await;
+                held.comes(aws).await;
             }
         }
         let from = SystemTime::now();

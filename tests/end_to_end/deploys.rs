@@ -61,13 +61,17 @@ fn create(ec2: &Ec2, name: &str) -> (String, Value) {
 }
 
 async fn until(condition: impl AsyncFn() -> bool) {
+    assert!(comes_to_pass(condition).await, "it has not come to pass in a minute");
+}
+
+async fn comes_to_pass(condition: impl AsyncFn() -> bool) -> bool {
     for _ in 0..1_200 {
         if condition().await {
-            return;
+            return true;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("it has not come to pass in a minute");
+    false
 }
 
 async fn stop(aws: &Deployment, run: &Execution) {

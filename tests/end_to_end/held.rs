@@ -8,7 +8,7 @@ use local_aws::{
     execution::{Entered, Execution, Outcome, states},
 };
 
-use crate::until;
+use crate::comes_to_pass;
 
 /// A run that the deploy finds in a state, and how it is to end.
 pub(crate) struct Held {
@@ -33,9 +33,11 @@ impl Held {
         entered
     }
 
-    /// Whether it has come to its state by now.
-    pub(crate) async fn has_come(&self, aws: &Deployment) -> bool {
-        self.state.is_empty() || self.entered(aws).await.iter().flatten().any(|one| self.is_at(one))
+    /// Waits until it has come to its state.
+    pub(crate) async fn comes(&self, aws: &Deployment) {
+        let has_come = async || self.entered(aws).await.iter().flatten().any(|one| self.is_at(one));
+        let comes = self.state.is_empty() || comes_to_pass(has_come).await;
+        assert!(comes, "{}: {:?}", self.run.name(), self.entered(aws).await);
     }
 
     fn is_at(&self, entered: &Entered) -> bool {
@@ -67,7 +69,7 @@ impl Held {
             )
         };
         if self.state.is_empty() {
-            until(async || left() == (0, 0)).await;
+            comes_to_pass(async || left() == (0, 0)).await;
         }
         assert_eq!(left(), (self.images, self.images), "{name}");
         assert!(self.gone.as_ref().is_none_or(|image| aws.ec2.image(image).is_none()), "{name}");
