@@ -170,4 +170,10 @@ mod tests {
             assert!(error.to_string().contains(parameter), "{error}");
         }
     }
+    #[test]
+    fn only_true_lets_runs_change_images_that_no_run_made() {
+        for (value, allowed) in [("true", true), ("false", false), ("True", false)] {
+            assert_eq!(settings(&[(ALLOW_UNMANAGED_IMAGES, value)]).allow_unmanaged_images, allowed, "{value}");
+        }
+    }
 }

@@ -110,6 +110,14 @@ fn a_stopped_instance_stays_stopped() {
 }
 
 #[test]
+fn what_ec2_is_busy_with_is_waited_for() {
+    on_aws(async |aws| {
+        let refused = FaultKind::Refused { code: "PendingSnapshotLimitExceeded".into(), message: "busy".into() };
+        one_image_in_spite_of(aws, refused, 1).await;
+    });
+}
+
+#[test]
 fn an_instance_on_its_way_is_waited_for() {
     on_aws(async |aws| {
         for (state, then) in [(InstanceStateName::Pending, "running"), (InstanceStateName::Stopping, "stopped")] {

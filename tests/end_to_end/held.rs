@@ -33,11 +33,9 @@ impl Held {
         entered
     }
 
-    /// Whether the deploy would find it in its state now.
-    pub(crate) async fn is_there(&self, aws: &Deployment) -> bool {
-        let entered = self.entered(aws).await;
-        let latest = |of_one: &Vec<Entered>| of_one.last().is_some_and(|one| self.is_at(one));
-        self.state.is_empty() || entered.iter().any(latest)
+    /// Whether it has come to its state by now.
+    pub(crate) async fn has_come(&self, aws: &Deployment) -> bool {
+        self.state.is_empty() || self.entered(aws).await.iter().flatten().any(|one| self.is_at(one))
     }
 
     fn is_at(&self, entered: &Entered) -> bool {

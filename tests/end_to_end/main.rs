@@ -45,10 +45,14 @@ const SPEED: f64 = 60.0;
 /// What the functions and machines have called.
 static CALLS: Recorder = Recorder::new("end_to_end");
 
-/// A test on the shared deployment: when the last that goes on has ended, the calls are written down.
+/// A test on the shared deployment: when the last that goes on has ended, the calls and the executions are written
+/// down.
 struct GoesOn(&'static Deployment);
 
 static GO_ON: AtomicUsize = AtomicUsize::new(0);
+
+/// Where `.ci/run` finds the executions, for the interpreter of the machines to replay.
+const HISTORIES: &str = "target/histories/end_to_end.jsonl";
 
 impl GoesOn {
     fn new(deployment: &'static Deployment) -> Self {
@@ -61,6 +65,8 @@ impl Drop for GoesOn {
     fn drop(&mut self) {
         if GO_ON.fetch_sub(1, Ordering::SeqCst) == 1 {
             CALLS.record(self.0).expect("a file of calls");
+            let executions = self.0.histories().expect("executions");
+            fs::write(root().join(HISTORIES), executions).expect("a file of executions");
         }
     }
 }
@@ -70,6 +76,7 @@ fn on_aws(test: impl AsyncFnOnce(&'static Deployment)) {
     static SHARED: OnceLock<(Runtime, Deployment)> = OnceLock::new();
     let (runtime, deployment) = SHARED.get_or_init(|| {
         CALLS.begin().expect("a file of calls");
+        fs::create_dir_all(root().join("target/histories")).expect("a folder of executions");
         let runtime = Runtime::new().expect("a runtime");
         let options = Options {
             speed: SPEED,
@@ -87,7 +94,9 @@ fn on_aws(test: impl AsyncFnOnce(&'static Deployment)) {
             .to_vec(),
         };
         let deployment = runtime.block_on(Deployment::start(&options, &|step| eprintln!("{step}")));
-        (runtime, deployment.expect("a local AWS"))
+        let deployment = deployment.expect("a local AWS");
+        deployment.keep_histories().expect("a file of executions");
+        (runtime, deployment)
     });
     let _goes_on = GoesOn::new(deployment);
     runtime.block_on(test(deployment));

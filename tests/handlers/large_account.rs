@@ -12,8 +12,8 @@ use local_ec2::Ec2;
 use serde_json::{Value, json};
 
 use crate::{
-    RUN, actions, app, app_that_knows, begin, call, create_request, ec2, image_id, is_going_on, merged, sweep, update,
-    wait, whole,
+    RUN, actions, app, app_that_knows, begin, call, create_request, ec2, image_id, is_going_on, merged, sweep, wait,
+    whole,
 };
 
 async fn large_account() -> Ec2 {
@@ -83,8 +83,8 @@ async fn take_all(ec2: &Ec2) -> Vec<Taken> {
         all.push(Taken::of(operation, ec2, &created));
         image = image_id(&created).to_owned();
     }
-    let mut request = update(ec2).1;
-    request["imageId"] = json!(image);
+    let request = json!({"action": "update", "imageId": image, "tags": {"Team": "audit"}, "description": "new",
+        "deprecationTime": "2031-01-01T00:00:00Z"});
     all.push(Taken::of("update", ec2, &whole(ec2, &app, request).await));
     let deleted = whole(ec2, &app, json!({"action": "delete", "imageId": image})).await;
     all.push(Taken::of("delete", ec2, &deleted));

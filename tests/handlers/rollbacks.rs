@@ -65,7 +65,6 @@ async fn a_rollback_removes_the_snapshots_that_begin_after_the_image_is_gone() {
     let ec2 = ec2_that_is_late().await;
     let created = begin(&ec2, create_request()).await;
     ec2.advance(Duration::from_secs(10));
-    assert!(ec2.snapshots().is_empty());
     assert!(rolled_back_after(&ec2, &created).await >= LATE.as_secs());
     ec2.advance(LATE);
     assert_eq!((ec2.images().len(), ec2.snapshots_tagged(RUN_TAG, RUN).len()), (0, 0));

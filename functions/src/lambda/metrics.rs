@@ -43,7 +43,8 @@ mod tests {
     #[test]
     fn a_metrics_line_names_its_value_and_its_dimension() {
         let now = UNIX_EPOCH + Duration::from_secs(1_800);
-        let line = line("SweepFound", "arn:aws:states:eu-west-1:123456789012:stateMachine:ami-lifecycle", 2, now);
+        let machine = "arn:aws:states:eu-west-1:123456789012:stateMachine:ami-lifecycle";
+        let line: Value = serde_json::from_str(&sweep_found(machine, 2, now)).unwrap();
         let metrics = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(line[metrics["Metrics"][0]["Name"].as_str().unwrap()], 2);
         assert_eq!(line[metrics["Dimensions"][0][0].as_str().unwrap()], "ami-lifecycle");

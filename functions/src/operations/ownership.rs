@@ -57,3 +57,20 @@ fn check_owner(image: &Image, machines: &Machines) -> Result<(), Error> {
 fn not_managed(image: &Image, remedy: &str) -> Error {
     Error::ImageNotManaged { image_id: image.image_id().unwrap_or_default().to_owned(), remedy: remedy.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_of_another_account_is_nobodys_to_change_here() {
+        let machines = Machines {
+            lifecycle: "arn:aws:states:us-east-1:123456789012:stateMachine:ami-lifecycle".into(),
+            operation: "arn:aws:states:us-east-1:123456789012:stateMachine:ami-operation".into(),
+        };
+        let owned_by = |owner: &str| Image::builder().image_id("ami-1").owner_id(owner).build();
+        assert!(check_owner(&owned_by("123456789012"), &machines).is_ok());
+        let refused = check_owner(&owned_by("999999999999"), &machines).err().map(|error| error.to_string());
+        assert!(refused.is_some_and(|refused| refused.contains("999999999999")));
+    }
+}

@@ -6,6 +6,7 @@ each one is in tests/end_to_end/ministack.rs, or where that says.
 Five more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
 call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; TMPDIR/machines-calls tells
 what the machines call; TMPDIR/recording, once it is there, gets each call of a function with its answer;
+TMPDIR/histories, once it is there, gets each execution that has ended;
 standard input brings
 the events of EC2, a line each, and when it closes MiniStack ends with every process it started, so
 that nothing outlives a runner that was killed; and SPEED (a number) scales the time limits of Tasks
@@ -13,6 +14,7 @@ that wait and the rates of schedules as SFN_WAIT_SCALE scales the waits.
 """
 
 import contextlib
+import datetime
 import glob
 import json
 import os
@@ -69,16 +71,22 @@ def note_call_of_machine(resource, arguments):
         file.write(json.dumps(line) + "\n")
 
 
+def note_arguments(arguments):
+    """The history has a Task's arguments ("TaskScheduledEventDetails", API Reference)."""
+    details = task.execution["events"][-1]["taskScheduledEventDetails"]
+    details["parameters"] = json.dumps(arguments)
+    return details
+
+
 def invoke_resource_and_note(resource, arguments, timeout):
+    note_arguments(arguments)
     note_call_of_machine(resource, arguments)
     return invoke_resource_with_timeout(resource, arguments, timeout)
 
 
 def invoke_with_callback_and_history(resource, arguments, token, state):
-    """The history has a Task's arguments, and says when it waits ("TaskScheduledEventDetails" and
-    "TaskSubmittedEventDetails", API Reference)."""
-    details = task.execution["events"][-1]["taskScheduledEventDetails"]
-    details["parameters"] = json.dumps(arguments)
+    """The history says when a Task waits ("TaskSubmittedEventDetails", API Reference)."""
+    details = note_arguments(arguments)
     sfn._add_event(task.execution, "TaskSubmitted", {"taskSubmittedEventDetails": details})
     note_call_of_machine(resource, arguments)
     return invoke_with_callback(resource, arguments, token, state)
@@ -139,11 +147,21 @@ def apply_output(state, data, ctx=None):
     return apply_output_path(state, data, ctx)
 
 
+def compact(value):
+    """JSON without spaces, in one order of its fields: what is cut off after some characters does not depend on them."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def milliseconds(time):
+    return round(datetime.datetime.fromisoformat(time).timestamp() * 1000)
+
+
 def start_child_and_wait(resource, arguments):
     """A child that does not succeed gives its parent States.TaskFailed, with the child's
     DescribeExecution document as the Cause; a child's name can be used once ("Integrate AWS Step
     Functions", startExecution.sync:2)."""
     request = sfn._nested_start_execution_request(arguments)
+    request["input"] = compact(json.loads(request["input"]))
     machine = sfn._state_machines.get(request["stateMachineArn"])
     if machine and "name" in request:
         arn = request["stateMachineArn"].replace(":stateMachine:", ":execution:") + ":" + request["name"]
@@ -159,10 +177,11 @@ def start_child_and_wait(resource, arguments):
         "Input": child["input"],
         "InputDetails": {"Included": True},
         "Name": child["name"],
-        "StartDate": child["startDate"],
+        "RedriveCount": 0,
+        "StartDate": milliseconds(child["startDate"]),
         "StateMachineArn": child["stateMachineArn"],
         "Status": child["status"],
-        "StopDate": child["stopDate"],
+        "StopDate": milliseconds(child["stopDate"]),
     }
     if child["status"] == "SUCCEEDED":
         return {**described, "Output": json.loads(child["output"]), "OutputDetails": {"Included": True}}
@@ -170,7 +189,7 @@ def start_child_and_wait(resource, arguments):
     for key in ("error", "cause"):
         if execution.get(key):
             described[key.capitalize()] = execution[key]
-    raise sfn._ExecutionError("States.TaskFailed", json.dumps(described))
+    raise sfn._ExecutionError("States.TaskFailed", compact(described))
 
 
 def start_execution_once(data):
@@ -212,9 +231,11 @@ def run_execution_with_timeout(arn):
     structure")."""
     execution = sfn._executions.get(arn)
     machine = execution and sfn._state_machines.get(execution["stateMachineArn"])
-    seconds = machine and json.loads(machine["definition"]).get("TimeoutSeconds")
+    definition = machine and machine["definition"]
+    seconds = definition and json.loads(definition).get("TimeoutSeconds")
     if not seconds:
-        return run_execution(arn)
+        run_execution(arn)
+        return note_history(execution, definition)
 
     def time_out():
         if execution["status"] == "RUNNING":
@@ -226,9 +247,23 @@ def run_execution_with_timeout(arn):
     timer.daemon = True
     timer.start()
     try:
-        return run_execution(arn)
+        run_execution(arn)
     finally:
         timer.cancel()
+    note_history(execution, definition)
+
+
+histories = threading.Lock()
+
+
+def note_history(execution, definition):
+    """An execution that has ended, with its history and the definition with which it ran, is a line in
+    TMPDIR/histories."""
+    path = os.path.join(os.environ["TMPDIR"], "histories")
+    if execution and os.path.exists(path):
+        line = json.dumps({**execution, "definition": definition}, default=str) + "\n"
+        with histories, open(path, "a") as file:
+            file.write(line)
 
 
 class FunctionsCalls:

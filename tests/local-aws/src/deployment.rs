@@ -139,6 +139,27 @@ impl Deployment {
         self.ministack.folder().join("recording")
     }
 
+    /// Begins to write down each execution that ends.
+    pub fn keep_histories(&self) -> Result<()> {
+        Ok(fs::write(self.kept_histories(), "")?)
+    }
+
+    /// The executions of the stack's machines that have ended since, a line each in the format of
+    /// `tests/local-step-functions/src/bin/replay/`.
+    pub fn histories(&self) -> Result<String> {
+        let kept = fs::read_to_string(self.kept_histories())?;
+        let machines = [self.lifecycle_machine_arn(), self.output("OperationMachineArn")];
+        let is_ours = |line: &&str| {
+            let execution: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            execution["stateMachineArn"].as_str().is_some_and(|machine| machines.contains(&machine))
+        };
+        Ok(kept.lines().filter(is_ours).flat_map(|line| [line, "\n"]).collect())
+    }
+
+    fn kept_histories(&self) -> std::path::PathBuf {
+        self.ministack.folder().join("histories")
+    }
+
     /// Adds the images that the files in `events/` name.
     fn seed(&self) {
         self.ec2.add_image_of_id(MANAGED_IMAGE, "web-seed", &[(RUN_TAG, &self.past_run()), ("Team", "web")]);

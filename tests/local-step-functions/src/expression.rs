@@ -9,6 +9,7 @@
 mod ast;
 mod evaluate;
 mod functions;
+mod keep;
 mod lexer;
 pub(crate) mod needs;
 mod number;
@@ -22,6 +23,7 @@ use std::{
 
 use serde_json::Value;
 
+pub(crate) use self::keep::keeper;
 use self::{ast::Node, needs::Need};
 
 /// One evaluation, for a check against the reference implementation of JSONata: evaluated again with

@@ -2,7 +2,11 @@
 
 use std::{ops::RangeInclusive, sync::Arc};
 
-use crate::{clock::Clock, execution::StatusChange, expression::Recorder};
+use crate::{
+    clock::Clock,
+    execution::StatusChange,
+    expression::{self, Recorder},
+};
 
 /// How an engine behaves.
 #[derive(Clone)]
@@ -20,7 +24,8 @@ pub struct Settings {
     pub step_millis: RangeInclusive<u64>,
     /// Takes each change of an execution's status, once and at once. It must not wait.
     pub on_status_change: Option<Arc<dyn Fn(StatusChange) + Send + Sync>>,
-    /// Takes each evaluation of an expression.
+    /// Takes each evaluation of an expression. By default they go to the folder that the environment variable
+    /// `JSONATA_EVALUATIONS` names, if it names one.
     pub on_evaluation: Option<Recorder>,
 }
 
@@ -35,7 +40,7 @@ impl Settings {
             stop_children_after_millis: 0..=2000,
             step_millis: 0..=0,
             on_status_change: None,
-            on_evaluation: None,
+            on_evaluation: expression::keeper(),
         }
     }
 }

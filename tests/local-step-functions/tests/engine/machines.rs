@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use local_step_functions::{Definition, Engine, TaskError, substitute};
+use local_step_functions::{Call, Definition, Engine, Fault, TaskError, substitute};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -19,7 +19,7 @@ fn load(file: &str) -> Definition {
 fn value(placeholder: &str) -> String {
     match placeholder {
         "Partition" => "aws".to_owned(),
-        "OperationMachineArn" => "arn:aws:states:us-east-1:000000000000:stateMachine:ami-operation".to_owned(),
+        "OperationMachineArn" => OPERATION.to_owned(),
         function => format!("arn:aws:lambda:us-east-1:000000000000:function:{function}"),
     }
 }
@@ -63,4 +63,64 @@ async fn a_function_that_fails_fails_the_execution_with_a_sentence_that_names_it
             assert_eq!(end_with(file, &input, &error).await, ("FunctionFailed".to_owned(), cause));
         }
     }
+}
+
+const LIFECYCLE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:ami-lifecycle";
+const OPERATION: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:ami-operation";
+
+/// The error and the cause of a machine whose functions all fail.
+async fn fails(machine: &str, error: &'static str) -> (String, String) {
+    let failing = Outside::answering(move |_| Err(TaskError::of_function(error, "why")));
+    let engine = Engine::new(settings(1), Arc::new(failing));
+    engine.create_state_machine(LIFECYCLE, load("lifecycle.asl.json")).unwrap();
+    engine.create_state_machine(OPERATION, load("operation.asl.json")).unwrap();
+    let run = engine.start_execution(machine, Some("run"), r#"{"operation": "create"}"#).unwrap();
+    let ended = engine.wait_for_end(&run.arn).await.unwrap();
+    (ended.error.unwrap(), ended.cause.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_function_is_told_by_its_name_and_message() {
+    for machine in [LIFECYCLE, OPERATION] {
+        assert_eq!(fails(machine, "Throttled").await, ("Throttled".to_owned(), "why".to_owned()));
+        let (error, cause) = fails(machine, "Broken").await;
+        assert_eq!(error, "FunctionFailed");
+        assert!(cause.contains("failed with Broken: why"), "{cause}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_whose_function_fails_is_told_by_its_error_too() {
+    for (error, told, cause) in
+        [("Throttled", "Throttled", "why"), ("Broken", "FunctionFailed", "failed with Broken: why")]
+    {
+        let outside = Outside::answering(move |call| match call.state.as_str() {
+            "Begin" => Ok(json!({"status": "Pending", "wake": false, "waitSeconds": 5})),
+            _ => Err(TaskError::of_function(error, "why")),
+        });
+        let engine = Engine::new(settings(1), Arc::new(outside));
+        engine.create_state_machine(OPERATION, load("operation.asl.json")).unwrap();
+        let run = engine.start_execution(OPERATION, Some("run"), r#"{"operation": "create"}"#).unwrap();
+        let ended = engine.wait_for_end(&run.arn).await.unwrap();
+        assert_eq!(failure(&ended).0, told);
+        assert!(failure(&ended).1.contains(cause), "{ended:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_cannot_be_started_leaves_the_runs_tag_to_search_for() {
+    let plan = json!({"run": "the-run", "done": 0, "results": {}, "rollbackTimeoutSeconds": 900,
+        "operations": [{"operation": "create", "timeoutSeconds": 60}]});
+    let outside = Outside::answering(move |_| Ok(plan.clone()));
+    let refused = |_: &Call| Fault::Refused(TaskError::new("StepFunctions.AccessDeniedException", "no"));
+    let engine = Engine::new(settings(1), Arc::new(outside.with_fault(refused)));
+    engine.create_state_machine(LIFECYCLE, load("lifecycle.asl.json")).unwrap();
+    let run = engine.start_execution(LIFECYCLE, Some("run"), "{}").unwrap();
+    let ended = engine.wait_for_end(&run.arn).await.unwrap();
+    let (error, cause) = failure(&ended);
+    assert_eq!(error, "LeftoversRemain");
+    assert!(
+        cause.starts_with("the rollback did not start: ") && cause.ends_with("ami-from-instance:run = the-run"),
+        "{cause}"
+    );
 }
