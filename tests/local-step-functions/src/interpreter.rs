@@ -68,11 +68,11 @@ struct Run {
 /// Runs an execution to its end.
 pub(crate) fn run(shared: Arc<Shared>, machine: Arc<Machine>, execution: Execution, input: Value) -> BoxFuture<()> {
     let run = Run { shared, machine, execution, input };
-    Box::pin(run.to_the_end())
+    Box::pin(run.drive())
 }
 
 impl Run {
-    async fn to_the_end(self) {
+    async fn drive(self) {
         let ending = match self.machine.definition.timeout_seconds {
             None => self.states().await,
             Some(seconds) => {
