@@ -255,6 +255,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_message_leaves_room_in_a_cause_of_32_768_characters() {
+        let leftovers = (0..1_000).map(|number| format!("snap-{number:017} stays: for a reason; ")).collect::<String>();
+        let failure = Failure::from(Error::LeftoversRemain { leftovers: leftovers.clone() });
+        assert_eq!(failure.message.len(), LONGEST_MESSAGE);
+        assert!(leftovers.starts_with(&failure.message));
+        // A rollback's cause has the cause of the run in it.
+        assert!(LONGEST_MESSAGE + 8_000 < 32_768);
+    }
+
+    #[test]
     fn a_setting_is_named_by_the_parameter_that_sets_it() {
         for (variable, parameter) in [
             ("CREATE_TIMEOUT", "CreateTimeout"),

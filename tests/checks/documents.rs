@@ -34,6 +34,33 @@ fn every_error_is_explained_with_an_example_of_its_cause() {
     }
 }
 
+#[test]
+fn the_version_is_the_same_wherever_it_stands() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, line) in [
+        ("template.yaml", format!("    SemanticVersion: {version}\n")),
+        ("README.md", format!("**Status:** version {version},")),
+        ("CHANGELOG.md", format!("\n## {version}")),
+        ("docs/releases.md", format!("such as `v{version}`")),
+        ("functions/fuzz/Cargo.lock", format!("name = \"ami-from-instance\"\nversion = \"{version}\"")),
+        ("tests/releases/README.md", format!("`{version}/`")),
+    ] {
+        assert!(read(file).contains(&line), "{file} has no {line}");
+    }
+}
+
+#[test]
+fn a_notifications_link_leads_to_the_console_of_the_stacks_partition() {
+    let template = read("template.yaml");
+    let console = template.split("- Console: ").nth(1).unwrap().lines().next().unwrap();
+    let mut hosts = console.split(['[', ',', ']']).map(str::trim).filter(|word| word.contains("console."));
+    for (condition, partition) in [("IsInChina", "aws-cn"), ("IsInGovCloud", "aws-us-gov")] {
+        assert!(template.contains(&format!("\n  {condition}: !Equals [!Ref AWS::Partition, {partition}]\n")));
+        assert!(console.contains(&format!("!If [{condition}, {}, ", hosts.next().unwrap())));
+    }
+    assert_eq!(hosts.collect::<Vec<_>>(), ["console.aws.amazon.com"]);
+}
+
 /// What the text of an error has between its fields, by the error's name, as `error.rs` writes it.
 fn fixed_parts() -> Vec<(String, Vec<String>)> {
     let source = read("functions/src/error.rs");
@@ -145,13 +172,4 @@ fn each_function_has_an_event_and_the_requests_reader_has_what_its_state_sends()
     let lifecycle = json("state-machine/lifecycle.asl.json");
     let sent = &lifecycle["States"]["Read the request"]["Arguments"]["Payload"];
     assert_eq!(keys(&json("events/functions/read-request.json")), keys(sent));
-}
-
-#[test]
-fn the_application_in_the_template_has_the_workspaces_version() {
-    let version = |text: &str, key: &str| Some(text.split(key).nth(1)?.lines().next()?.trim_matches('"').to_owned());
-    let (workspace, template) = (read("Cargo.toml"), read("template.yaml"));
-    let workspace = version(&workspace, "\nversion = ").unwrap();
-    assert_eq!(version(&template, "SemanticVersion: ").as_ref(), Some(&workspace));
-    assert!(read("CHANGELOG.md").contains(&format!("\n## {workspace}")));
 }

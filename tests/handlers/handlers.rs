@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
 mod availability;
+mod large_account;
 mod protection;
 mod releases;
+mod rollbacks;
 mod source_instance;
 mod step_functions;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ami_from_instance::{
     app::App,
@@ -25,7 +27,7 @@ use ami_from_instance::{
 };
 use aws_config::BehaviorVersion;
 use aws_sdk_ec2::types::{ImageState, Tag};
-use local_ec2::{self as ec2, Ec2, Fate, Fault, FaultKind, Lags, SEED_INSTANCE};
+use local_ec2::{self as ec2, BASE_IMAGE, Ec2, Fate, Fault, FaultKind, Lags, SEED_INSTANCE};
 use serde_json::{Value, json};
 
 use self::step_functions::{Executions, that_knows};
@@ -38,16 +40,6 @@ async fn ec2() -> Ec2 {
 
 async fn ec2_with(lags: Lags) -> Ec2 {
     Ec2::start(ec2::Settings { speed: 0.0, lags, ..ec2::Settings::default() }).await.unwrap()
-}
-
-/// An account of 2,500 images and 50,000 snapshots that others have made.
-async fn large_account() -> Ec2 {
-    let ec2 = ec2().await;
-    for number in 0..2_500 {
-        ec2.add_foreign_image(format!("golden-{number}"), &[("Team", "others")]);
-    }
-    ec2.add_foreign_snapshots(47_500);
-    ec2
 }
 
 fn settings() -> Settings {
@@ -302,6 +294,25 @@ async fn the_snapshots_of_a_runs_own_image_stay_where_the_request_says_so() {
     let request = json!({"action": "delete", "imageId": image, "manageEbsSnapshots": false});
     assert_eq!(whole(&ec2, &app(&ec2), request).await["status"], "Succeeded");
     assert_eq!((ec2.image(&image), ec2.snapshots().len()), (None, 1));
+}
+
+#[tokio::test]
+async fn an_image_of_another_account_is_refused_before_anything_is_changed() {
+    let ec2 = ec2().await;
+    let allowed = app_with(&ec2, Settings { allow_unmanaged_images: true, ..settings() });
+    let replace =
+        merged(create_request(), json!({"action": "replace", "imageId": BASE_IMAGE, "manageEbsSnapshots": true}));
+    let error = plan_of(&allowed, RUN, replace).await.unwrap_err();
+    assert!(error.name() == "ImageNotManaged" && error.to_string().contains("belongs to the account"), "{error}");
+    for request in [
+        json!({"action": "update", "imageId": BASE_IMAGE, "description": "mine"}),
+        json!({"action": "delete", "imageId": BASE_IMAGE, "manageEbsSnapshots": true}),
+    ] {
+        let refused = whole(&ec2, &allowed, request).await;
+        assert_eq!(refused["error"]["name"], "ImageNotManaged", "{refused}");
+        assert!(refused["error"]["message"].as_str().unwrap().contains("belongs to the account"), "{refused}");
+    }
+    assert!(ec2.mutating_calls().is_empty());
 }
 
 #[tokio::test]
@@ -770,9 +781,12 @@ async fn begin_beside(status: &'static str, ended_for: Option<u64>, rolls_back: 
 
 #[tokio::test]
 async fn a_name_that_an_image_has_which_is_being_rolled_back_is_waited_for() {
-    for (status, ended_for, rolls_back) in
-        [("ABORTED", Some(20), false), ("TIMED_OUT", Some(20), false), ("RUNNING", None, true)]
-    {
+    for (status, ended_for, rolls_back) in [
+        ("ABORTED", Some(20), false),
+        ("TIMED_OUT", Some(20), false),
+        ("FAILED", Some(20), false),
+        ("RUNNING", None, true),
+    ] {
         let (ec2, app, begun) = begin_beside(status, ended_for, rolls_back).await;
         assert_eq!(begun["status"], "NotStarted", "{status}: {begun}");
         assert!(begun["reason"].as_str().unwrap().contains("is being rolled back"), "{begun}");
@@ -786,80 +800,35 @@ async fn a_name_that_an_image_has_which_is_being_rolled_back_is_waited_for() {
 #[tokio::test]
 async fn a_name_that_an_image_has_which_stays_is_taken() {
     for (status, ended_for) in
-        [("RUNNING", None), ("SUCCEEDED", Some(20)), ("ABORTED", Some(3_600)), ("FAILED", Some(3_600))]
+        [("RUNNING", None), ("SUCCEEDED", Some(20)), ("ABORTED", Some(3_600)), ("FAILED", Some(180))]
     {
         let (_, _, begun) = begin_beside(status, ended_for, false).await;
         assert_eq!(begun["error"]["name"], "NameTaken", "{status}: {begun}");
     }
 }
 
+/// ListExecutions sorts ended executions by their stop date: one that has begun long ago may come before others.
 #[tokio::test]
-async fn a_create_in_a_large_account_makes_the_same_calls_as_in_a_small_one() {
-    let large = large_account().await;
-    for no_reboot in [true, false] {
-        let request = merged(create_request(), json!({"name": format!("web-{no_reboot}")}));
-        let in_a_small_one = calls_of_a_create(&ec2().await, request.clone(), no_reboot).await;
-        large.forget_calls();
-        assert_eq!(calls_of_a_create(&large, request, no_reboot).await, in_a_small_one);
-        large.advance(Duration::from_secs(600));
-    }
-}
-
-/// The calls of a whole request.
-async fn calls_of(ec2: &Ec2, request: Value) -> Vec<String> {
-    ec2.forget_calls();
-    let document = whole(ec2, &app(ec2), request).await;
-    assert_eq!(document["status"], "Succeeded", "{document}");
-    actions(ec2)
-}
-
-#[tokio::test]
-async fn an_update_and_a_delete_in_a_large_account_make_the_same_calls_as_in_a_small_one() {
-    let (large, small) = (large_account().await, ec2().await);
-    let mut calls = vec![];
-    let start = Instant::now();
-    for ec2 in [&large, &small] {
-        let (image, request) = update(ec2);
-        let updated = calls_of(ec2, request).await;
-        let deleted = calls_of(ec2, json!({"action": "delete", "imageId": image})).await;
-        calls.push((updated, deleted));
-    }
-    assert_eq!(calls[0], calls[1]);
-    assert!(calls[0].0.len() <= 10 && calls[0].1.len() <= 10, "{calls:?}");
-    assert!(start.elapsed() < Duration::from_secs(30));
-}
-
-#[tokio::test]
-async fn a_rollback_in_a_large_account_makes_the_same_calls_as_in_a_small_one() {
-    let mut calls = vec![];
-    for ec2 in [large_account().await, ec2().await] {
-        begin(&ec2, create_request()).await;
-        ec2.advance(Duration::from_secs(30));
-        ec2.forget_calls();
-        let app = app_that_knows(&ec2, [(RUN.to_owned(), "RUNNING", None)]).await;
-        let execution = format!("{RUN}-undo").replace(":ami-lifecycle:", ":ami-operation:");
-        let mut document = json!({"operation": "rollback", "run": RUN, "execution": execution,
-            "timeoutSeconds": 5_400, "arguments": {}});
-        document = call(&app, "begin", document).await.unwrap();
-        while is_going_on(&document) {
-            wait(&ec2, &document);
-            document = call(&app, "look", document).await.unwrap();
-        }
-        assert_eq!(document["status"], "Succeeded", "{document}");
-        assert!(ec2.images_tagged(RUN_TAG, RUN).is_empty() && ec2.snapshots_tagged(RUN_TAG, RUN).is_empty());
-        calls.push(actions(&ec2));
-    }
-    assert_eq!(calls[0], calls[1]);
-    assert!(calls[0].len() <= 20, "{calls:?}");
-}
-
-#[tokio::test]
-async fn a_sweep_asks_for_each_page_of_the_accounts_images_and_snapshots_once() {
-    let ec2 = large_account().await;
-    let app = app_that_knows(&ec2, []).await;
-    events::start_rollback(&app, sweep()).await.unwrap();
-    let count = |action: &str| ec2.calls_of(action).len();
-    assert_eq!((count("DescribeImages"), count("DescribeSnapshots"), ec2.calls().len()), (3, 50, 53));
+async fn a_sweep_finds_a_run_that_comes_after_one_that_began_long_ago_and_ended_late() {
+    let ec2 = ec2().await;
+    ec2.add_foreign_image("left", &[(RUN_TAG, RUN)]);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let execution = move |name: &str, started: u64, ended: u64| {
+        json!({"executionArn": RUN.replace("nightly", name), "stateMachineArn": "arn", "name": name,
+            "status": "FAILED", "startDate": now - started, "stopDate": now - ended})
+    };
+    let day = 24 * 3_600;
+    let client = step_functions::that_answers(move |action, input| match action {
+        "ListExecutions" if input["statusFilter"] == "FAILED" => (
+            200,
+            json!({"executions": [execution("long", 31 * day, 29 * day), execution("nightly", 30 * day - 60, 29 * day + 60)]}),
+        ),
+        "ListExecutions" => (200, json!({"executions": []})),
+        _ => (200, json!({"executionArn": "arn", "startDate": now})),
+    });
+    let app = App { step_functions: client.await, ..app(&ec2) };
+    let found = events::start_rollback(&app, sweep()).await.unwrap();
+    assert_eq!(found["rolledBack"], json!([RUN]), "{found}");
 }
 
 /// The sweep's event, as the template has it.

@@ -105,7 +105,7 @@ fn run(machines: &Machines, tags: &[Tag]) -> Option<Run> {
     tags::run_of(tags).map(Run::new).filter(|run| run.is_of(&machines.lifecycle))
 }
 
-/// The runs of these statuses that started of late.
+/// The runs of these statuses that run, or ended of late.
 async fn runs(
     app: &App,
     machines: &Machines,
@@ -118,8 +118,8 @@ async fn runs(
         let mut executions = request.status_filter(status.clone()).into_paginator().items().send();
         while let Some(execution) = executions.next().await {
             let execution = execution.map_err(|error| error_codes::unexpected("states:ListExecutions", &error))?;
-            // The latest comes first.
-            if execution.start_date.secs() < since.secs() {
+            // Those that run come sorted by their start, those that have ended by their end; the latest comes first.
+            if execution.stop_date.unwrap_or(execution.start_date).secs() < since.secs() {
                 break;
             }
             runs.insert(Run::new(execution.execution_arn));

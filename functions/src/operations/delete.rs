@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::{primitives::DateTime, types::Image};
+use aws_sdk_ec2::{
+    primitives::DateTime,
+    types::{Image, ImageState},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -20,6 +23,9 @@ use crate::{
     model::ids::{ImageId, SnapshotId},
     settings::Machines,
 };
+
+/// Seconds until the next look for the snapshots of an image that has none yet.
+const SNAPSHOTS_BEGIN: u64 = 5;
 
 /// Removes an image.
 #[derive(Debug)]
@@ -117,10 +123,15 @@ impl Operation for Delete {
             }
         }
         if let Some(image) = &image
-            && let Some(answer) = unprotected(app, &mut call, image).await?
+            && let Some((wait, reason)) = protected(app, &call, image).await?
         {
             call.memory.snapshot_ids = snapshots;
-            return Ok(Answer { memory: call.memory, ..answer });
+            return Ok(Answer::pending(wait, reason, call.memory));
+        }
+        // They may begin minutes after the image, and would stay if the image were gone by then.
+        if delete.snapshots == Snapshots::Delete && snapshots.is_empty() && image.as_ref().is_some_and(is_pending) {
+            let reason = "EC2 has not begun the image's snapshots yet";
+            return Ok(Answer::pending(call.growing(SNAPSHOTS_BEGIN), reason, call.memory));
         }
         let mut removal = Removal::default();
         call.memory.snapshot_ids = remove(app, &mut removal, image.as_ref(), snapshots).await?;
@@ -128,18 +139,19 @@ impl Operation for Delete {
     }
 }
 
-/// Disables the protection, if the request says so, and waits until EC2 lets the image go; none if it does.
-async fn unprotected(app: &App, call: &mut Call, image: &Image) -> Result<Option<Answer>, Error> {
+/// Disables the protection, if the request says so. Gives for how many seconds to wait and why; none if EC2 lets the
+/// image go.
+async fn protected(app: &App, call: &Call, image: &Image) -> Result<Option<(u64, String)>, Error> {
     let now = DateTime::from((app.now)()).secs();
     if call.arguments.disable_protection && protection::of(image).is_some() {
         protection::disable(&app.ec2, image, now).await?;
-        return Ok(Some(Answer::pending(1, "the image's protection is disabled", Memory::default())));
+        return Ok(Some((1, "the image's protection is disabled".to_owned())));
     }
     let Some(from) = protection::deletable_from(image).filter(|from| *from > now) else { return Ok(None) };
     let reason =
         format!("its protection was disabled, and EC2 lets it be deregistered from {} on", protection::shown(from));
     match u64::try_from(from - now) {
-        Ok(seconds) if seconds < call.left() => Ok(Some(Answer::pending(seconds.min(3600), reason, Memory::default()))),
+        Ok(seconds) if seconds < call.left() => Ok(Some((seconds.min(3600), reason))),
         _ => Err(Error::ImageProtected { image_id: call.arguments.image_id.to_string(), reason }),
     }
 }
@@ -164,6 +176,10 @@ async fn remove(
         }
     }
     Ok(left)
+}
+
+fn is_pending(image: &Image) -> bool {
+    image.state() == Some(&ImageState::Pending)
 }
 
 fn standing(mut call: Call, removal: Removal) -> Answer {

@@ -30,6 +30,8 @@ pub struct Child {
     pub arn: String,
     /// The operation's name.
     pub operation: String,
+    /// What the plan said about it.
+    pub arguments: Value,
     /// How it ended, or that it was stopped now.
     pub status: ExecutionStatus,
     /// Its error's name.
@@ -45,10 +47,11 @@ pub struct Child {
 }
 
 /// What an execution of one operation has left for its rollback.
-#[derive(Debug)]
-pub(crate) struct Document<'a, M> {
+pub(crate) struct Document<'a, O: Operation> {
+    /// What the plan said about it; none where another version said it otherwise.
+    pub(crate) arguments: Option<O::Arguments>,
     /// The operation's memory, as far as its history shows it.
-    pub(crate) memory: M,
+    pub(crate) memory: O::Memory,
     /// How the execution ended.
     pub(crate) status: &'a ExecutionStatus,
     /// Its error's name.
@@ -64,10 +67,11 @@ impl EndedRun {
     }
 
     /// The documents of one operation, of which a plan may have more than one.
-    pub(crate) fn documents<O: Operation>(&self) -> Vec<Document<'_, O::Memory>> {
+    pub(crate) fn documents<O: Operation>(&self) -> Vec<Document<'_, O>> {
         let children = self.children.iter().filter(|child| child.operation == O::NAME);
         children
             .map(|child| Document {
+                arguments: serde_json::from_value(child.arguments.clone()).ok(),
                 // What another version's memory does not tell is found by its tag.
                 memory: serde_json::from_value(child.memory.clone()).unwrap_or_default(),
                 status: &child.status,

@@ -23,6 +23,8 @@ pub enum Command {
     Chaos {
         /// Which.
         scope: Scope,
+        /// Whether, in place of runs at random, there is one for a fault at every call and an abort at every state.
+        everywhere: bool,
         /// Where.
         local: Local,
     },
@@ -96,7 +98,10 @@ impl Command {
                 let local = words.local()?;
                 Self::Run { file: words.plain().unwrap_or_else(|| DEFAULT_FILE.to_owned()).into(), local }
             }
-            "chaos" => Self::Chaos { scope: words.scope()?, local: words.local()? },
+            "chaos" => {
+                let everywhere = words.flag("--everywhere");
+                Self::Chaos { scope: words.scope()?, everywhere, local: words.local()? }
+            }
             "simulate" => Self::Simulate { scope: words.scope()? },
             "up" => Self::Up { local: words.local()? },
             "ec2" => Self::Ec2 { services: words.flag("--services"), local: words.local()? },
@@ -119,6 +124,10 @@ impl Command {
         match self {
             Self::Help => "shows how it is used".to_owned(),
             Self::Run { file, .. } => format!("runs {} on a local AWS", file.display()),
+            Self::Chaos { everywhere: true, .. } => {
+                "puts a fault at every call and an abort at every state on a local AWS, and checks what is left"
+                    .to_owned()
+            }
             Self::Chaos { scope, .. } => {
                 let runs = if scope.only.is_some() { 1 } else { scope.runs };
                 format!("does {runs} runs with faults of every kind on a local AWS, and checks what they leave")
@@ -225,7 +234,7 @@ mod tests {
         let file = DEFAULT_FILE.into();
         assert_eq!(parse("--speed 7"), Ok(Command::Run { file, local: Local { speed: 7.0, ..local() } }));
         let scope = Scope { runs: 150, seed: 7, only: Some(42) };
-        assert_eq!(parse("chaos --seed 7 --only 42"), Ok(Command::Chaos { scope, local: local() }));
+        assert_eq!(parse("chaos --seed 7 --only 42"), Ok(Command::Chaos { scope, everywhere: false, local: local() }));
     }
 
     #[test]
@@ -263,10 +272,14 @@ mod tests {
     #[test]
     fn every_option_in_the_help_is_known() {
         let options: Vec<_> = HELP.lines().filter(|line| line.starts_with("  --")).collect();
-        assert_eq!(options.len(), 8);
+        assert_eq!(options.len(), 9);
         for line in options {
             let option = line.split_whitespace().next().unwrap_or_default();
-            let value = if option == "--parameter" { "A=1" } else { "2" };
+            let value = match option {
+                "--parameter" => "A=1",
+                "--everywhere" => "",
+                _ => "2",
+            };
             assert!(parse(&format!("chaos {option} {value}")).is_ok(), "{line}");
         }
     }

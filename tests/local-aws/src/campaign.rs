@@ -2,6 +2,8 @@
 //! EC2 holds what the runs' ends say.
 
 mod check;
+pub mod every_call;
+pub mod every_state;
 mod plan;
 mod report;
 
@@ -24,6 +26,13 @@ use crate::{
     execution::{Execution, Outcome, states},
     step_functions,
 };
+
+/// All that a run can ask for.
+pub const OPERATIONS: [Operation; 5] =
+    [Operation::Create, Operation::Update, Operation::Delete, Operation::Replace, Operation::ReplaceSameName];
+
+/// The function that sweeps calls AWS with this application id.
+pub const SWEEP: &str = "ami-from-instance-start-rollback";
 
 /// How many runs of a campaign go on at the same time.
 pub const AT_ONCE: u32 = 32;

@@ -1,6 +1,6 @@
 //! The local AWS with the application deployed on it.
 
-use std::{collections::BTreeMap, fs, process::Command, time::Duration};
+use std::{collections::BTreeMap, fs, process::Command, sync::Arc, time::Duration};
 
 use ami_from_instance::{aws::clients::http_client, model::run::RUN_TAG};
 use anyhow::{Context, Result};
@@ -60,16 +60,17 @@ impl Drop for Events {
     }
 }
 
-/// The stack's name.
+/// The stack's name, unless there is more than one.
 pub const STACK: &str = "ami-from-instance";
 
-/// A running local AWS with the application deployed on it; it ends when this is dropped.
+/// A running local AWS with the application deployed on it; it ends when this and each one beside it are dropped.
 #[derive(Debug)]
 pub struct Deployment {
     /// The local EC2.
     pub ec2: Ec2,
-    _events: Events,
-    ministack: MiniStack,
+    _events: Arc<Events>,
+    ministack: Arc<MiniStack>,
+    stack: String,
     outputs: BTreeMap<String, String>,
     speed: f64,
     parameters: Vec<String>,
@@ -87,13 +88,40 @@ impl Deployment {
         })?;
         let functions_find_it = options.ec2_through.clone().unwrap_or_else(|| ec2.endpoint());
         let ministack = MiniStack::start(&python, options.port, &functions_find_it, options.speed)?;
+        let ministack = Arc::new(ministack);
         say("deploying template.yaml with CloudFormation");
-        let outputs = deploy(&ministack, &options.parameters)?;
-        let events = Events::carry(ec2.clone(), ministack.event_bus());
+        let outputs = deploy(&ministack, STACK, "", &options.parameters)?;
+        let events = Arc::new(Events::carry(ec2.clone(), ministack.event_bus()));
+        let stack = STACK.to_owned();
         let (speed, parameters) = (options.speed, options.parameters.clone());
-        let deployment = Self { ec2, _events: events, ministack, outputs, speed, parameters };
+        let deployment = Self { ec2, _events: events, ministack, stack, outputs, speed, parameters };
         deployment.seed();
         Ok(deployment)
+    }
+
+    /// Deploys a stack of another name on the same local AWS.
+    pub fn beside(&self, stack: &str, parameters: &[String]) -> Result<Self> {
+        Ok(Self {
+            ec2: self.ec2.clone(),
+            _events: Arc::clone(&self._events),
+            ministack: Arc::clone(&self.ministack),
+            stack: stack.to_owned(),
+            outputs: deploy(&self.ministack, stack, "", parameters)?,
+            speed: self.speed,
+            parameters: parameters.to_vec(),
+        })
+    }
+
+    /// Deploys the stack again: with other functions and machines, if `release` is another word than before,
+    /// and with other values of some parameters.
+    pub fn deploy_again(&self, release: &str, parameters: &[String]) -> Result<()> {
+        deploy(&self.ministack, &self.stack, release, parameters).map(drop)
+    }
+
+    /// Deletes the stack.
+    pub fn delete(&self) -> Result<()> {
+        self.aws_cli(&["cloudformation", "delete-stack", "--stack-name", &self.stack])?;
+        self.aws_cli(&["cloudformation", "wait", "stack-delete-complete", "--stack-name", &self.stack]).map(drop)
     }
 
     /// Begins to write down each call of a function.
@@ -188,7 +216,7 @@ impl Deployment {
     pub fn function(&self, logical_id: &str) -> Result<String> {
         let names =
             self.aws_cli(&["lambda", "list-functions", "--query", "Functions[].FunctionName", "--output", "text"])?;
-        let start = format!("{STACK}-{logical_id}-");
+        let start = format!("{}-{logical_id}-", self.stack);
         let name = names.split_whitespace().find(|name| name.starts_with(&start));
         Ok(name.with_context(|| format!("no function is called {logical_id}"))?.to_owned())
     }
@@ -249,8 +277,13 @@ impl Deployment {
 }
 
 /// Deploys a stack, and gives its outputs.
-fn deploy(ministack: &MiniStack, parameters: &[String]) -> Result<BTreeMap<String, String>> {
-    let staged = ministack.folder().join(STACK);
+fn deploy(
+    ministack: &MiniStack,
+    stack: &str,
+    release: &str,
+    parameters: &[String],
+) -> Result<BTreeMap<String, String>> {
+    let staged = ministack.folder().join(stack);
     fs::create_dir_all(&staged)?;
     let mut deploy = Command::new(prepare::kept().join("venv/bin/python"));
     deploy
@@ -258,7 +291,7 @@ fn deploy(ministack: &MiniStack, parameters: &[String]) -> Result<BTreeMap<Strin
         .arg(prepare::root().join("template.yaml"))
         .arg(prepare::root().join("target/debug"))
         .arg(staged)
-        .arg(STACK)
+        .args([stack, release])
         .args(parameters)
         .envs(ministack::credentials())
         .env("AWS_ENDPOINT_URL", ministack.endpoint());

@@ -1,6 +1,10 @@
 //! How often the handlers look and how late they see an image's end, over thousands of simulated
 //! images: what `cargo pace` prints, held to the figures it reached.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::process::{Command, Stdio};
+
 use performance::waits::{Shape, Way, figures, scale::load};
 
 /// Without a single event.
@@ -86,4 +90,13 @@ fn where_the_progress_is_even_ten_thousand_images_are_not_throttled() {
             assert!(load.throttled_share <= 0.01 && load.lag <= 1.5, "{shape:?}, {lost}: {load:?}");
         }
     }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_of_a_table_ends_it_without_a_word() {
+    let mut pace = Command::new(env!("CARGO_BIN_EXE_pace"));
+    let mut pace = pace.arg("looks").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(pace.stdout.take());
+    let ended = pace.wait_with_output().unwrap();
+    assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
 }

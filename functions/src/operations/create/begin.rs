@@ -36,9 +36,12 @@ use crate::{
 const NOT_READY: u64 = 15;
 /// For how long an image may show before its tags, in seconds.
 const TAGS_SHOW_WITHIN: u64 = 120;
-/// For how long after a run's bad end its image may still be on its way out, in seconds. An image that is
-/// there for longer stays, as the run's error says.
+/// For how long after the end of an aborted or timed-out run its image may still be on its way out, in seconds:
+/// an event starts its rollback, which deregisters the image first.
 const ROLLED_BACK_WITHIN: i64 = 10 * 60;
+/// The same for a run that failed, which rolls itself back before it ends. What it leaves, its error names, or it
+/// keeps it; only EC2 may still show what is gone.
+const SHOWN_WITHIN: i64 = 2 * 60;
 
 /// Begins the image of the call's arguments, or finds the one that an earlier attempt began.
 pub(super) async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
@@ -112,8 +115,12 @@ async fn is_being_rolled_back(app: &App, image: &Image) -> Result<bool, Error> {
 
 /// Whether a run that has ended so many seconds ago is still to be rolled back.
 fn is_rolled_back_soon(status: &ExecutionStatus, ended_for: Option<i64>) -> bool {
-    let ended_badly = matches!(status, ExecutionStatus::Aborted | ExecutionStatus::Failed | ExecutionStatus::TimedOut);
-    ended_badly && ended_for.is_some_and(|seconds| seconds < ROLLED_BACK_WITHIN)
+    let within = match status {
+        ExecutionStatus::Aborted | ExecutionStatus::TimedOut => ROLLED_BACK_WITHIN,
+        ExecutionStatus::Failed => SHOWN_WITHIN,
+        _ => 0,
+    };
+    ended_for.is_some_and(|seconds| seconds < within)
 }
 
 fn not_started(call: Call, why: &str) -> Answer {
@@ -204,9 +211,10 @@ mod tests {
     #[test]
     fn only_a_run_that_has_just_ended_badly_is_still_to_be_rolled_back() {
         use ExecutionStatus::{Aborted, Failed, Succeeded, TimedOut};
-        assert!([Aborted, Failed, TimedOut].iter().all(|status| is_rolled_back_soon(status, Some(599))));
-        assert!([Aborted, Failed, TimedOut].iter().all(|status| !is_rolled_back_soon(status, Some(600))));
-        assert!(!is_rolled_back_soon(&Succeeded, Some(1)));
+        for (status, within) in [(Aborted, 600), (TimedOut, 600), (Failed, 120), (Succeeded, 0)] {
+            assert!(within == 0 || is_rolled_back_soon(&status, Some(within - 1)));
+            assert!(!is_rolled_back_soon(&status, Some(within)));
+        }
         assert!(!is_rolled_back_soon(&Aborted, None));
     }
 }

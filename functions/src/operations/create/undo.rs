@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{Image, Snapshot};
 use aws_sdk_sfn::types::ExecutionStatus;
 
-use super::{Create, Memory};
+use super::Create;
 use crate::{
     app::App,
     aws::ec2,
@@ -25,6 +25,9 @@ use crate::{
 /// For how long, in seconds, a create that was cut off may still make an image: its function lives
 /// for up to a minute after its machine was stopped, and EC2 shows an image some seconds later.
 const SETTLES: u64 = 90;
+/// The same where EC2 reboots the instance and no snapshot has begun yet: they begin up to minutes after
+/// CreateImage's answer, and whether the image is gone by then does not keep them from it.
+const SNAPSHOTS_BEGIN_WITHIN: u64 = 5 * 60;
 
 /// The names a create fails with when EC2 made nothing.
 const MADE_NOTHING: &[&str] = &[
@@ -73,7 +76,7 @@ async fn made(app: &App, run: &EndedRun) -> Result<(Vec<Image>, Vec<Snapshot>), 
 async fn name_the_untagged(
     app: &App,
     run: &EndedRun,
-    documents: &[Document<'_, Memory>],
+    documents: &[Document<'_, Create>],
     removal: &mut Removal,
 ) -> Result<(), Error> {
     let why = format!("it does not carry the tag {RUN_TAG} = {} any more; remove it by hand", run.run.arn());
@@ -96,18 +99,27 @@ async fn name_the_untagged(
 }
 
 /// How long nothing must be found before a create counts as undone, by the way it ended.
-fn settles(run: &EndedRun, documents: &[Document<'_, Memory>]) -> u64 {
-    let of_one = |create: &Document<'_, Memory>| {
+fn settles(run: &EndedRun, documents: &[Document<'_, Create>]) -> u64 {
+    let of_one = |create: &Document<'_, Create>| {
         let made_nothing = create.error.is_some_and(|error| MADE_NOTHING.contains(&error));
         match create.status {
             ExecutionStatus::Succeeded => 0,
             ExecutionStatus::Failed if made_nothing && run.rolls_itself_back => 0,
+            _ if may_begin_snapshots(create) => SNAPSHOTS_BEGIN_WITHIN,
             _ => SETTLES,
         }
     };
     // The run itself knows that it started none; anyone else may be ahead of its start.
     let of_none = if run.rolls_itself_back { 0 } else { SETTLES };
     documents.iter().map(of_one).max().unwrap_or(of_none)
+}
+
+/// Whether the snapshots of an instance that EC2 reboots may not have begun when the create ended.
+fn may_begin_snapshots(create: &Document<'_, Create>) -> bool {
+    let memory = &create.memory;
+    let asked_to = || create.arguments.as_ref().is_none_or(|arguments| !arguments.snapshot_without_reboot);
+    let reboots = memory.source_instance.as_ref().map_or_else(asked_to, |instance| instance.rebooted);
+    reboots && memory.snapshot_ids.is_empty()
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ pub(super) async fn stop(client: &Client, children: &[Child]) -> Result<(), Erro
 #[serde(rename_all = "camelCase", default)]
 struct Document {
     operation: String,
+    arguments: Value,
     keeps_image: bool,
     reason: Option<String>,
     memory: Value,
@@ -53,6 +54,7 @@ fn child(arn: String, execution: DescribeExecutionOutput, events: &[HistoryEvent
     Child {
         arn,
         operation: input.operation,
+        arguments: input.arguments,
         keeps_image: input.keeps_image,
         reason: latest.reason,
         memory: latest.memory,

@@ -84,6 +84,7 @@ mod tests {
         Child {
             arn: "arn:child".into(),
             operation: "create".into(),
+            arguments: Value::Null,
             status,
             error: Some(error.into()),
             cause: Some("the name is taken".into()),

@@ -16,14 +16,14 @@ use cargo_local::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use local_aws::{
-    campaign::{self, AT_ONCE, Plan},
+    campaign::{self, AT_ONCE, Plan, every_call, every_state},
     deployment::{Deployment, Options},
     diagram,
     execution::{Entered, Execution, Outcome},
     ministack::{self, MiniStack},
     prepare, release,
 };
-use local_ec2::{Ec2, Lags, Settings};
+use local_ec2::{Ec2, Settings};
 use serde_json::Value;
 use simulation::Told;
 use tokio::runtime::Handle;
@@ -54,7 +54,7 @@ async fn dispatch(words: Vec<String>) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Run { file, local } => run(file, local).await,
-        Command::Chaos { scope, local } => run_campaign(scope, local).await,
+        Command::Chaos { scope, everywhere, local } => run_campaign(scope, everywhere, local).await,
         // It makes a runtime for each run, which must not be within this one.
         Command::Simulate { scope } => tokio::task::spawn_blocking(move || simulate(&scope)).await?,
         Command::Up { local } => up(local).await,
@@ -135,16 +135,22 @@ async fn run(file: PathBuf, local: Local) -> Result<ExitCode> {
     }
 }
 
-async fn run_campaign(scope: Scope, local: Local) -> Result<ExitCode> {
+async fn run_campaign(scope: Scope, everywhere: bool, local: Local) -> Result<ExitCode> {
     let Scope { runs, seed, only } = scope;
     let deployment = start(local, async |options| campaign::start(options, &say).await).await?;
-    say(&format!("{runs} runs with seed {seed}, {AT_ONCE} at once; 300 take about a minute on two cores"));
-    let numbers = only.map_or(0..runs, |only| only..only + 1);
-    let report =
-        campaign::run_plans(&deployment, numbers.map(|number| Plan::new(seed, number)).collect(), AT_ONCE).await?;
+    let plans = if everywhere {
+        let calls = every_call::calls(&deployment).await?;
+        [every_call::plans(&deployment, &calls).await?, every_state::plans()?].concat()
+    } else {
+        let numbers = only.map_or(0..runs, |only| only..only + 1);
+        numbers.map(|number| Plan::new(seed, number)).collect()
+    };
+    let of = if everywhere { String::new() } else { format!(" with seed {seed}") };
+    say(&format!("{} runs{of}, {AT_ONCE} at once; 300 take about a minute on two cores", plans.len()));
+    let report = campaign::run_plans(&deployment, plans, AT_ONCE).await?;
     show(&report.to_string())?;
     let missing = report.missing();
-    if only.is_none() && !missing.is_empty() {
+    if only.is_none() && !everywhere && !missing.is_empty() {
         say(&format!("never happened: {}", missing.join(", ")));
     }
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -177,9 +183,7 @@ async fn up(local: Local) -> Result<ExitCode> {
 
 async fn ec2(local: Local, services: bool) -> Result<ExitCode> {
     let Local { speed, port, .. } = local;
-    // To a client that waits for an image to be gone, AWS answers an empty list for long.
-    let lags = Lags { image_fades: Duration::from_secs(3600), ..Lags::default() };
-    let ec2 = Ec2::start(Settings { speed, port, lags, ..Settings::default() }).await.context("EC2 cannot listen")?;
+    let ec2 = Ec2::start(Settings { speed, port, ..Settings::default() }).await.context("EC2 cannot listen")?;
     let ministack = match services {
         true => Some(MiniStack::start(&prepare::python(&say)?, 0, &ec2.endpoint(), speed)?),
         false => None,
