@@ -1,8 +1,6 @@
 //! How often the handlers look and how late they see an image's end, over thousands of simulated
 //! images: what `cargo pace` prints, held to the figures it reached.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::process::{Command, Stdio};
 
 use performance::waits::{Shape, Way, figures, scale::load};
