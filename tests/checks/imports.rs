@@ -10,8 +10,14 @@ use std::{
 
 use local_aws::prepare::root;
 
-const CRATES: [&str; 5] =
-    ["functions/src", "tests/local-aws/src", "tests/local-ec2/src", "tests/performance/src", "tests/simulation/src"];
+const CRATES: [&str; 6] = [
+    "functions/src",
+    "tests/local-aws/src",
+    "tests/local-ec2/src",
+    "tests/local-step-functions/src",
+    "tests/performance/src",
+    "tests/simulation/src",
+];
 
 /// The root of a crate, beside its modules: who imports from it depends on all of them.
 const ROOT: &str = "lib";

@@ -824,11 +824,83 @@ async fn a_sweep_finds_a_run_that_comes_after_one_that_began_long_ago_and_ended_
             json!({"executions": [execution("long", 31 * day, 29 * day), execution("nightly", 30 * day - 60, 29 * day + 60)]}),
         ),
         "ListExecutions" => (200, json!({"executions": []})),
+        "DescribeExecution" => (400, json!({"__type": "ExecutionDoesNotExist", "message": ""})),
         _ => (200, json!({"executionArn": "arn", "startDate": now})),
     });
     let app = App { step_functions: client.await, ..app(&ec2) };
     let found = events::start_rollback(&app, sweep()).await.unwrap();
     assert_eq!(found["rolledBack"], json!([RUN]), "{found}");
+}
+
+/// A Step Functions in which a replace was aborted, its delete has this status, and its own rollback was sent this.
+async fn aborted_replace(delete: Option<&'static str>, sent: Option<Value>) -> aws_sdk_sfn::Client {
+    step_functions::that_answers(move |action, input| {
+        let asked = input["executionArn"].as_str().unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let run = json!({"executionArn": RUN, "name": "nightly", "stateMachineArn": "arn",
+            "status": "ABORTED", "startDate": now - 600, "stopDate": now - 60});
+        let (status, document) = match (action, asked.rsplit('-').next().unwrap_or_default()) {
+            ("ListExecutions", _) if input["statusFilter"] == "ABORTED" => return (200, json!({"executions": [run]})),
+            ("ListExecutions", _) => return (200, json!({"executions": []})),
+            ("StartExecution", _) => return (200, json!({"executionArn": "arn", "startDate": 0})),
+            ("GetExecutionHistory", _) => return (200, json!({"events": []})),
+            _ if asked == RUN => return (200, run),
+            (_, "1") => (Some("SUCCEEDED"), Some(json!({"operation": "create", "keepsImage": false}))),
+            (_, "2") => (delete, Some(json!({"operation": "delete", "keepsImage": true}))),
+            (_, _) => (sent.as_ref().map(|_| "FAILED"), sent.clone()),
+        };
+        match (status, document) {
+            (Some(status), Some(document)) => (
+                200,
+                json!({"executionArn": asked, "stateMachineArn": "arn", "status": status, "startDate": 0,
+                    "input": document.to_string()}),
+            ),
+            _ => (400, json!({"__type": "ExecutionDoesNotExist", "message": asked})),
+        }
+    })
+    .await
+}
+
+/// What the replace's own rollback was sent about an operation that failed.
+fn sent_to_its_rollback(keeps_image: bool) -> Option<Value> {
+    let planned = json!({"operation": "delete", "timeoutSeconds": 60, "keepsImage": keeps_image, "note": ""});
+    let failed = json!({"position": 2, "planned": planned, "caught": {"name": "", "message": ""}});
+    Some(json!({"operation": "rollback", "arguments": {"failed": failed}}))
+}
+
+/// What a sweep starts for it.
+async fn swept(delete: Option<&'static str>, sent: Option<Value>) -> Value {
+    let ec2 = ec2().await;
+    ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+    let step_functions = aborted_replace(delete, sent).await;
+    events::start_rollback(&App { step_functions, ..app(&ec2) }, sweep()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_what_a_run_keeps_and_rolls_back_everything_else() {
+    let kept = json!({"rolledBack": [], "orphanedSnapshots": [], "failed": []});
+    let rolled_back = merged(kept.clone(), json!({"rolledBack": [RUN]}));
+    assert_eq!(swept(Some("ABORTED"), None).await, kept);
+    // Its rollback has it stopped.
+    assert_eq!(swept(Some("RUNNING"), None).await, rolled_back);
+    assert_eq!(swept(None, None).await, rolled_back);
+    // The delete could not be started, and the run's error says that the new image stays.
+    assert_eq!(swept(None, sent_to_its_rollback(true)).await, kept);
+    assert_eq!(swept(None, sent_to_its_rollback(false)).await, rolled_back);
+}
+
+#[tokio::test]
+async fn a_rollback_that_a_rule_starts_keeps_what_the_runs_own_rollback_kept() {
+    for keeps_image in [true, false] {
+        let ec2 = ec2().await;
+        ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+        let app = App { step_functions: aborted_replace(None, sent_to_its_rollback(keeps_image)).await, ..app(&ec2) };
+        let document = json!({"operation": "rollback", "run": RUN, "execution": "arn", "timeoutSeconds": 5_400,
+            "arguments": {}});
+        let answer = call(&app, "begin", document).await.unwrap();
+        let keeps = answer["reason"] == "the run keeps its image from this operation on";
+        assert_eq!(keeps, keeps_image, "{answer}");
+    }
 }
 
 /// The sweep's event, as the template has it.

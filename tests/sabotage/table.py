@@ -14,7 +14,8 @@ class Outcome:
     test: str | None
 
     def __str__(self):
-        return f"{self.change} | {self.program or '**none**'} | {self.test or ''}"
+        change = self.change.replace("|", "&#124;")
+        return f"{change} | {self.program or '**none**'} | {self.test or ''}"
 
 
 def shares(outcomes):
@@ -30,5 +31,5 @@ def markdown(kinds, about):
     lines += [f"| {kind} | {shares(outcomes)} |" for kind, outcomes in kinds.items()]
     for kind, outcomes in kinds.items():
         lines += ["", f"## {kind}", "", "| change | found by | its test |", "|---|---|---|"]
-        lines += [f"| {str(one).replace('||', '&#124;&#124;')} |" for one in outcomes]
+        lines += [f"| {one} |" for one in outcomes]
     return "\n".join(lines) + "\n"

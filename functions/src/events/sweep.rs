@@ -1,5 +1,5 @@
-//! From time to time: starts a rollback for every run that ended badly and left something behind. Events are
-//! delivered on a best effort; tags stay.
+//! From time to time: starts a rollback for every run that ended badly and left something behind, unless its
+//! plan says that this stays. Events are delivered on a best effort; tags stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     lambda::metrics,
     model::{ids::SnapshotId, run::Run, tags},
-    operations::rollback::REMEMBERED,
+    operations::rollback::{self, REMEMBERED},
     settings::Machines,
 };
 
@@ -55,13 +55,12 @@ pub async fn handle(app: &App) -> Result<Found, Error> {
     let ended_badly = runs(app, machines, &ended_badly, since).await?;
     let running = runs(app, machines, &[ExecutionStatus::Running], since).await?;
     for (run, made) in made_by_runs(app, machines, since).await? {
-        if ended_badly.contains(&run) {
-            match roll_back(app, &run).await {
-                Ok(()) => found.rolled_back.push(run),
-                Err(error) => found.failed.push((run, error.to_string())),
-            }
-        } else if !made.has_image && !running.contains(&run) {
-            found.orphaned_snapshots.extend(made.snapshots);
+        let rolled_back = if ended_badly.contains(&run) { roll_back_unless_kept(app, &run).await } else { Ok(false) };
+        match rolled_back {
+            Ok(true) => found.rolled_back.push(run),
+            Ok(false) if made.has_image || running.contains(&run) => {}
+            Ok(false) => found.orphaned_snapshots.extend(made.snapshots),
+            Err(error) => found.failed.push((run, error.to_string())),
         }
     }
     (app.print)(&metrics::sweep_found(&machines.lifecycle, found.count(), (app.now)()));
@@ -71,6 +70,14 @@ pub async fn handle(app: &App) -> Result<Found, Error> {
         tracing::info!("the sweep has found nothing");
     }
     Ok(found)
+}
+
+/// A rollback would leave what the run keeps, and the next sweep would find it again. Says whether one is started.
+async fn roll_back_unless_kept(app: &App, run: &Run) -> Result<bool, Error> {
+    if rollback::is_kept(app, run).await? {
+        return Ok(false);
+    }
+    roll_back(app, run).await.map(|()| true)
 }
 
 /// What one run has made.

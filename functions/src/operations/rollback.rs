@@ -12,8 +12,8 @@ use std::ops::ControlFlow;
 use aws_sdk_ec2::types::{Image, Snapshot};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::verdict::REMEMBERED;
 use self::verdict::Verdict;
+pub(crate) use self::verdict::{REMEMBERED, is_kept};
 use super::{
     OPERATIONS, Operation,
     ended_run::EndedRun,

@@ -39,6 +39,8 @@ pub struct SnapshotInfo {
     pub id: String,
     /// The volume it was made of.
     pub volume_id: String,
+    /// When it began, or will: nobody sees it before.
+    pub begun: SystemTime,
     /// Its state.
     pub state: SnapshotState,
     /// Its progress in percent.
@@ -93,6 +95,7 @@ impl World {
         let info = |snapshot: &Snapshot| SnapshotInfo {
             id: snapshot.id.clone(),
             volume_id: snapshot.volume_id.clone(),
+            begun: snapshot.begun,
             state: snapshot.state(now),
             percent: snapshot.percent(now),
             description: snapshot.description.clone(),

@@ -18,7 +18,7 @@ mod retry;
 mod task;
 mod variables;
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 pub use self::task::Resource;
 pub(crate) use self::{
@@ -26,33 +26,7 @@ pub(crate) use self::{
     retry::{Catcher, DATA_LIMIT_EXCEEDED, QUERY_EVALUATION_ERROR, Retrier, TASK_FAILED, TIMEOUT},
     task::Task,
 };
-use crate::template::Template;
-
-/// Why a definition was not loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DefinitionError {
-    /// Where, such as `Read the request/Retry[0]/MaxAttempts`; empty for the machine itself.
-    pub location: String,
-    /// What is wrong there.
-    pub message: String,
-}
-
-impl std::error::Error for DefinitionError {}
-
-impl fmt::Display for DefinitionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.location.is_empty() {
-            write!(f, "{}: ", self.location)?;
-        }
-        f.write_str(&self.message)
-    }
-}
-
-impl DefinitionError {
-    pub(crate) fn new(location: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { location: location.into(), message: message.into() }
-    }
-}
+use crate::{definition_error::DefinitionError, template::Template};
 
 /// A definition that has been loaded: every state and field in it is one that the interpreter runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +49,14 @@ impl Definition {
     /// The names of its states.
     pub fn state_names(&self) -> impl Iterator<Item = &str> {
         self.states.keys().map(String::as_str)
+    }
+
+    /// The names of its Tasks, and what each calls.
+    pub fn tasks(&self) -> impl Iterator<Item = (&str, Resource)> {
+        self.states.iter().filter_map(|(name, state)| match &state.kind {
+            Kind::Task(task) => Some((name.as_str(), task.resource)),
+            _ => None,
+        })
     }
 }
 

@@ -12,8 +12,9 @@ use crate::{
     clock::iso8601,
     definition::{Next, State},
     execution::Execution,
+    executions::{Ended, Ending, Machine, Shared},
     history::Event,
-    service::{Ended, Ending, Machine, Shared},
+    tasks::BoxFuture,
 };
 
 /// Why a state does not go on.
@@ -65,24 +66,28 @@ struct Run {
 }
 
 /// Runs an execution to its end.
-pub(crate) async fn run(shared: Arc<Shared>, machine: Arc<Machine>, execution: Execution, input: Value) {
+pub(crate) fn run(shared: Arc<Shared>, machine: Arc<Machine>, execution: Execution, input: Value) -> BoxFuture<()> {
     let run = Run { shared, machine, execution, input };
-    let ending = match run.machine.definition.timeout_seconds {
-        None => run.states().await,
-        Some(seconds) => {
-            let states = run.states();
-            tokio::time::timeout(Duration::from_secs(seconds), states).await.unwrap_or(Ok(Ending::TimedOut))
-        }
-    };
-    let ending = match ending {
-        Ok(ending) => ending,
-        Err(Stop::Failed(failure)) => Ending::failed(failure.error, failure.cause),
-        Err(Stop::Ended) => return,
-    };
-    Shared::end(&run.shared, &run.execution.arn, ending);
+    Box::pin(run.drive())
 }
 
 impl Run {
+    async fn drive(self) {
+        let ending = match self.machine.definition.timeout_seconds {
+            None => self.states().await,
+            Some(seconds) => {
+                let states = self.states();
+                tokio::time::timeout(Duration::from_secs(seconds), states).await.unwrap_or(Ok(Ending::TimedOut))
+            }
+        };
+        let ending = match ending {
+            Ok(ending) => ending,
+            Err(Stop::Failed(failure)) => Ending::failed(failure.error, failure.cause),
+            Err(Stop::Ended) => return,
+        };
+        Shared::end(&self.shared, &self.execution.arn, ending);
+    }
+
     async fn states(&self) -> Result<Ending, Stop> {
         let mut variables = BTreeMap::new();
         let mut name = &self.machine.definition.start_at;

@@ -14,7 +14,9 @@
 
 mod clock;
 mod definition;
+mod definition_error;
 mod execution;
+mod executions;
 mod expression;
 mod history;
 mod interpreter;
@@ -26,12 +28,14 @@ mod template;
 
 pub use self::{
     clock::{Clock, iso8601},
-    definition::{Definition, DefinitionError},
+    definition::Definition,
+    definition_error::DefinitionError,
     execution::{Execution, Status, StatusChange},
+    executions::{ServiceError, Settings},
     expression::{Evaluation, Recorder},
     history::HistoryEvent,
     limits::{CAUSE_CHARACTERS, HISTORY_EVENTS, NAME_KEPT_MILLIS, PAYLOAD_BYTES},
-    service::{Engine, Page, ServiceError, Settings},
+    service::{Engine, Page},
     substitution::substitute,
     tasks::{BoxFuture, Call, Fault, Resource, TaskError, Tasks},
 };

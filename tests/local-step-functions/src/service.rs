@@ -1,81 +1,34 @@
 //! The actions of the service.
 
-mod error;
-mod executions;
+mod lists;
 mod pages;
-mod shared;
-mod tokens;
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use self::{error::ServiceError, pages::Page};
-pub(crate) use self::{
-    executions::Ending,
-    shared::{Ended, Machine, Shared},
-    tokens::Token,
-};
+pub use self::pages::Page;
 use crate::{
-    clock::Clock,
     definition::Definition,
-    execution::{Execution, Status, StatusChange},
-    expression::{self, Recorder},
-    history::HistoryEvent,
-    limits,
+    execution::Execution,
+    executions::{ServiceError, Settings, Shared},
+    interpreter, limits,
     tasks::{TaskError, Tasks},
 };
-
-/// How an engine behaves.
-#[derive(Clone)]
-pub struct Settings {
-    /// Decides all that is left to chance: the jitter of retries and what follows here.
-    pub seed: u64,
-    /// Tells the time.
-    pub clock: Clock,
-    /// How likely it is, in percent, that an execution is stopped when the Task that waits for it ends before:
-    /// Step Functions tries to, and promises nothing.
-    pub stop_children_percent: u8,
-    /// How many milliseconds later it is stopped.
-    pub stop_children_after_millis: RangeInclusive<u64>,
-    /// How many milliseconds Step Functions takes before each state.
-    pub step_millis: RangeInclusive<u64>,
-    /// Takes each change of an execution's status, once and at once. It must not wait.
-    pub on_status_change: Option<Arc<dyn Fn(StatusChange) + Send + Sync>>,
-    /// Takes each evaluation of an expression. By default they go to the folder that the environment variable
-    /// `JSONATA_EVALUATIONS` names, if it names one.
-    pub on_evaluation: Option<Recorder>,
-}
-
-impl Settings {
-    /// No time between states, and every second child is stopped.
-    #[must_use]
-    pub fn new(seed: u64, clock: Clock) -> Self {
-        Self {
-            seed,
-            clock,
-            stop_children_percent: 50,
-            stop_children_after_millis: 0..=2000,
-            step_millis: 0..=0,
-            on_status_change: None,
-            on_evaluation: expression::keeper(),
-        }
-    }
-}
 
 /// Step Functions: state machines and their executions. A clone is the same engine.
 ///
 /// Executions run on the tokio runtime from which they are started.
 #[derive(Clone)]
 pub struct Engine {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 impl Engine {
     /// An engine without machines.
     #[must_use]
     pub fn new(settings: Settings, tasks: Arc<dyn Tasks>) -> Self {
-        Self { shared: Arc::new(Shared::new(settings, tasks)) }
+        Self { shared: Arc::new(Shared::new(settings, tasks, interpreter::run)) }
     }
 
     /// CreateStateMachine.
@@ -83,8 +36,8 @@ impl Engine {
     /// # Errors
     ///
     /// An ARN that is none of a state machine, or is taken.
-    pub fn create_state_machine(&self, arn: &str, definition: Definition) -> Result<(), ServiceError> {
-        self.shared.put_machine(arn, definition, false)
+    pub fn create_state_machine(&self, arn: &str, definition: impl Into<Arc<Definition>>) -> Result<(), ServiceError> {
+        self.shared.put_machine(arn, definition.into(), false)
     }
 
     /// UpdateStateMachine. Executions that run keep the definition with which they started.
@@ -92,8 +45,8 @@ impl Engine {
     /// # Errors
     ///
     /// There is no such machine.
-    pub fn update_state_machine(&self, arn: &str, definition: Definition) -> Result<(), ServiceError> {
-        self.shared.put_machine(arn, definition, true)
+    pub fn update_state_machine(&self, arn: &str, definition: impl Into<Arc<Definition>>) -> Result<(), ServiceError> {
+        self.shared.put_machine(arn, definition.into(), true)
     }
 
     /// StartExecution. Without a name, the execution gets one of its own. With the name and the input of an
@@ -137,37 +90,6 @@ impl Engine {
     /// There is no such execution.
     pub async fn wait_for_end(&self, arn: &str) -> Result<Execution, ServiceError> {
         self.shared.wait_for_end(arn).await
-    }
-
-    /// ListExecutions: the newest first, those that run by the time of their start, those that have ended by
-    /// the time of their end.
-    ///
-    /// # Errors
-    ///
-    /// There is no such machine, or the token is not one of a page before.
-    pub fn list_executions(
-        &self,
-        machine: &str,
-        status: Option<Status>,
-        max_results: Option<usize>,
-        next_token: Option<&str>,
-    ) -> Result<Page<Execution>, ServiceError> {
-        self.shared.list_executions(machine, status, max_results, next_token)
-    }
-
-    /// GetExecutionHistory.
-    ///
-    /// # Errors
-    ///
-    /// There is no such execution, or the token is not one of a page before.
-    pub fn get_execution_history(
-        &self,
-        arn: &str,
-        reverse_order: bool,
-        max_results: Option<usize>,
-        next_token: Option<&str>,
-    ) -> Result<Page<HistoryEvent>, ServiceError> {
-        self.shared.history(arn, reverse_order, max_results, next_token)
     }
 
     /// SendTaskSuccess. The output is a JSON text.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::definition::DefinitionError;
+use crate::definition_error::DefinitionError;
 
 /// Replaces each `${Name}` of a definition's text by its value.
 ///

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    definition::DefinitionError,
+    definition_error::DefinitionError,
     expression::{Expression, Recorder, Scope},
 };
 

@@ -1,26 +1,47 @@
 //! What must hold after a run, whatever happened.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use ami_from_instance::model::run::RUN_TAG;
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
-use local_ec2::Ec2;
+use local_ec2::{Ec2, SnapshotInfo};
 use local_step_functions::{Execution, Status};
 use serde_json::{Value, json};
 
-use crate::plan::{Operation, Plan};
+use crate::{faults::Deed, plan::Operation, time};
 
 /// The invariants, by name.
-pub const INVARIANTS: [&str; 8] = [
+pub const INVARIANTS: [&str; 11] = [
     "SUCCEEDED: exactly what was asked for, and the output says what EC2 shows",
-    "any other end: nothing of the run is left in the end, and its error names what it left",
+    "any other end: nothing of the run is left in the end, unless its plan says that it stays",
     "nothing of anybody else's was changed",
     "every instance is in the power state it was in",
     "every run ends within its limits",
     "no history reaches the limit of events",
     "rules and sweeps come to rest",
     "no function panics, and one name is one execution",
+    "nothing is called that the caller's role does not allow",
+    "the error of a failed run names what it has left, by its id or by the tag that finds it",
+    "a replace leaves the old image, or all its snapshots, or the new image",
 ];
+
+const RIGHT: usize = 0;
+const NOTHING_LEFT: usize = 1;
+pub(crate) const OTHERS: usize = 2;
+const POWER: usize = 3;
+pub(crate) const LIMITS: usize = 4;
+pub(crate) const HISTORY: usize = 5;
+pub(crate) const REST: usize = 6;
+pub(crate) const ONE_NAME: usize = 7;
+pub(crate) const NOT_ALLOWED: usize = 8;
+const NAMED: usize = 9;
+const NOTHING_LOST: usize = 10;
+
+/// How long after its beginning everybody sees a snapshot, with its tags, and a look at it has come to an end.
+const SHOWS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Something that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +53,9 @@ pub struct Violation {
 }
 
 /// A run that has ended, with what is needed to judge it.
-#[derive(Debug)]
-pub(crate) struct Ended<'a> {
-    pub(crate) plan: &'a Plan,
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) operation: Operation,
     pub(crate) execution: Execution,
     /// The name of the image it makes.
     pub(crate) name: String,
@@ -44,25 +65,37 @@ pub(crate) struct Ended<'a> {
     pub(crate) old_snapshots: Vec<String>,
     /// The power state the instance must be in, unless somebody changed it.
     pub(crate) power: Option<InstanceStateName>,
+    /// When the image is to be deprecated.
+    pub(crate) deprecation: Option<SystemTime>,
+    /// What somebody else did about it.
+    pub(crate) done: BTreeSet<Deed>,
+    /// Whether an operation has begun, or should have, from which on the plan says that the image stays.
+    pub(crate) keeps_image: bool,
 }
 
-impl Ended<'_> {
+impl Ended {
+    /// One that makes an image, and changes nothing else.
+    pub(crate) fn new(operation: Operation, execution: Execution, name: String, instance: String) -> Self {
+        Self {
+            operation,
+            execution,
+            name,
+            instance,
+            old: None,
+            old_snapshots: vec![],
+            power: None,
+            deprecation: None,
+            done: BTreeSet::new(),
+            keeps_image: false,
+        }
+    }
+
     fn cause(&self) -> &str {
         self.execution.cause.as_deref().unwrap_or_default()
     }
 
-    /// Whether the run's image is to stay: it succeeded, or it is a replace that has begun to delete the
-    /// old image, which its error tells of.
-    pub(crate) fn is_kept(&self) -> bool {
-        match self.execution.status {
-            Status::Succeeded => true,
-            status => {
-                self.plan.operation.replaces()
-                    && (status != Status::Failed
-                        || self.cause().contains("the new image")
-                        || self.cause().contains("was deleted before"))
-            }
-        }
+    fn has(&self, deeds: &[Deed]) -> bool {
+        deeds.iter().any(|deed| self.done.contains(deed))
     }
 
     fn made(&self, ec2: &Ec2) -> Vec<String> {
@@ -75,37 +108,61 @@ impl Ended<'_> {
     /// finds it, where the run was not even allowed to look.
     pub(crate) fn unnamed(&self, ec2: &Ec2) -> Option<Violation> {
         let names_the_tag = self.cause().contains(&self.execution.arn);
-        if self.execution.status != Status::Failed || self.is_kept() || names_the_tag {
+        if self.execution.status != Status::Failed || names_the_tag {
             return None;
         }
-        let unnamed: Vec<_> = self.made(ec2).into_iter().filter(|id| !self.cause().contains(id)).collect();
+        let mut left: Vec<_> =
+            ec2.images_tagged(RUN_TAG, &self.execution.arn).into_iter().map(|image| image.id).collect();
+        // An image that stays stands for its snapshots. Some begin minutes after their image was begun.
+        if !self.keeps_image {
+            let shows = |snapshot: &SnapshotInfo| snapshot.begun + SHOWS_WITHIN <= time::now();
+            let snapshots = ec2.snapshots_tagged(RUN_TAG, &self.execution.arn).into_iter().filter(shows);
+            left.extend(snapshots.map(|snapshot| snapshot.id));
+        }
+        let unnamed: Vec<_> = left.into_iter().filter(|id| !self.cause().contains(id)).collect();
         let seen = format!("{unnamed:?} not named by {:?}: {}", self.execution.error, self.cause());
-        (!unnamed.is_empty()).then_some(Violation { invariant: 1, seen })
+        (!unnamed.is_empty()).then_some(Violation { invariant: NAMED, seen })
     }
 
     /// Everything that does not hold once nothing goes on any more.
     pub(crate) fn violations(&self, ec2: &Ec2) -> Vec<Violation> {
         let mut violations = vec![];
-        if self.execution.status == Status::Succeeded {
+        let mut violate = |invariant, seen| violations.push(Violation { invariant, seen });
+        let Execution { status, error, cause, .. } = &self.execution;
+        if *status == Status::Succeeded {
             let output: Value =
                 serde_json::from_str(self.execution.output.as_deref().unwrap_or_default()).unwrap_or_default();
-            violations.extend(self.wrong_success(ec2, &output).map(|seen| Violation { invariant: 0, seen }));
-        } else if !self.is_kept() {
+            self.wrong_success(ec2, &output).into_iter().for_each(|seen| violate(RIGHT, seen));
+        } else if !self.keeps_image {
             let left = self.made(ec2);
             if !left.is_empty() {
-                let Execution { status, error, cause, .. } = &self.execution;
-                let seen = format!("{left:?} left after {status} {error:?} {cause:?}");
-                violations.push(Violation { invariant: 1, seen });
+                violate(NOTHING_LEFT, format!("{left:?} left after {status} {error:?} {cause:?}"));
             }
+        } else if ec2.images_tagged(RUN_TAG, &self.execution.arn).is_empty() && !self.has(&[Deed::DeregisterImage]) {
+            violate(NOTHING_LEFT, format!("the image that stays is gone after {status} {error:?} {cause:?}"));
+        }
+        if self.operation.replaces() && self.has_lost_both(ec2) {
+            violate(NOTHING_LOST, format!("neither {:?} nor a new image after {status} {error:?} {cause:?}", self.old));
         }
         let state = ec2.instance(&self.instance).map(|instance| settled(&instance.state));
         if let Some(power) = &self.power
+            && !self.has(&[Deed::StopInstance, Deed::TerminateInstance])
             && state.as_ref() != Some(&settled(power))
         {
-            let seen = format!("{} is {state:?}, and was {power:?}", self.instance);
-            violations.push(Violation { invariant: 3, seen });
+            violate(POWER, format!("{} is {state:?}, and was {power:?}", self.instance));
         }
         violations
+    }
+
+    /// Whether a replace has left neither image, nor what the old one can be made of again.
+    fn has_lost_both(&self, ec2: &Ec2) -> bool {
+        let old = self.old.as_deref().and_then(|id| ec2.image(id));
+        let new = ec2.images_tagged(RUN_TAG, &self.execution.arn);
+        let has_snapshots = self.old_snapshots.iter().all(|id| ec2.snapshot(id).is_some());
+        old.is_none()
+            && !has_snapshots
+            && new.iter().all(|image| image.state != ImageState::Available)
+            && !self.has(&[Deed::DeregisterImage, Deed::DeregisterOldImage])
     }
 
     /// What is wrong with a run that says it succeeded.
@@ -114,23 +171,29 @@ impl Ended<'_> {
         // Once an image of the same name has replaced the old one, a snapshot that cannot be deleted is told in
         // the result.
         let named = output["leftovers"].as_str().unwrap_or_default();
-        let snapshots_left =
-            self.old_snapshots.iter().any(|id| ec2.snapshot(id).is_some() && !named.contains(id.as_str()));
-        if self.plan.operation == Operation::Update {
+        let snapshots_left = !self.has(&[Deed::DeregisterOldImage])
+            && self.old_snapshots.iter().any(|id| ec2.snapshot(id).is_some() && !named.contains(id.as_str()));
+        let others_tagged = self.has(&[Deed::Tag, Deed::Untag]);
+        if self.operation == Operation::Update {
             let image = old?;
-            let right = image.tags.get("New").is_some_and(String::is_empty)
-                && image.description.as_deref() == Some("changed")
-                && output["tagsAll"] == json!(image.tags);
+            let has_tags =
+                || image.tags.get("New").is_some_and(String::is_empty) && output["tagsAll"] == json!(image.tags);
+            let right = image.description.as_deref() == Some("changed")
+                && image.deprecation == self.deprecation
+                && (others_tagged || has_tags());
             return (!right).then(|| format!("{image:?} for {output}"));
         }
         if self.old.is_some() && (old.is_some() || snapshots_left) {
             return Some(format!("{:?} is not gone", self.old));
         }
-        if self.plan.operation == Operation::Delete {
+        if self.operation == Operation::Delete {
             return None;
         }
         let images = ec2.images_tagged(RUN_TAG, &self.execution.arn);
         let named = ec2.images_named(&self.name);
+        if images.is_empty() && self.has(&[Deed::DeregisterImage]) {
+            return None;
+        }
         let [image] = images.as_slice() else { return Some(format!("{} images: {images:?}", images.len())) };
         let snapshots = ec2.snapshots_tagged(RUN_TAG, &self.execution.arn);
         let devices = output["ebsBlockDevice"].as_array();
@@ -139,16 +202,20 @@ impl Ended<'_> {
             .flatten()
             .filter_map(|device| device["snapshotId"].as_str().map(str::to_owned))
             .collect();
+        let has_tags = || {
+            output["tagsAll"] == json!(image.tags)
+                && image.tags.get("Team").is_some_and(|team| team == "chaos")
+                && snapshots.iter().all(|snapshot| snapshot.tags == image.tags)
+        };
         let right = named.len() == 1
+            && image.deprecation == self.deprecation
+            && (others_tagged || has_tags())
             && image.state == ImageState::Available
             && output["id"] == image.id
             && output["name"] == image.name
             && output["description"] == json!(image.description)
-            && output["tagsAll"] == json!(image.tags)
-            && image.tags.get("Team").is_some_and(|team| team == "chaos")
             && shown == image.snapshot_ids.iter().cloned().collect()
-            && shown == snapshots.iter().map(|snapshot| snapshot.id.clone()).collect()
-            && snapshots.iter().all(|snapshot| snapshot.tags == image.tags);
+            && shown == snapshots.iter().map(|snapshot| snapshot.id.clone()).collect();
         (!right).then(|| format!("{image:?} and {snapshots:?} for {output}"))
     }
 }

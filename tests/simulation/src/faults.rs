@@ -1,13 +1,16 @@
-//! What can go wrong, and how it is drawn.
+//! What can go wrong.
+
+mod draw;
 
 use aws_sdk_ec2::types::ImageState;
-use fastrand::Rng;
 
 /// One thing that goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Calls that functions make, of EC2 or Step Functions.
     Call {
+        /// Only calls of this function.
+        caller: Option<&'static str>,
         /// Only calls of this action.
         action: Option<&'static str>,
         /// How many such calls go well before.
@@ -28,8 +31,10 @@ pub enum Fault {
         /// The end of the error's name.
         error: &'static str,
     },
-    /// Invocations of functions by the machines.
+    /// Invocations of functions, by the machines, the rules and the schedule.
     Invocation {
+        /// Only those of this function.
+        function: Option<&'static str>,
         /// How many go well before.
         after: u32,
         /// How many go wrong.
@@ -51,7 +56,7 @@ pub enum Fault {
         /// What becomes of it.
         fate: Fate,
     },
-    /// A person does something.
+    /// A person or another program does something.
     Person {
         /// What.
         does: Deed,
@@ -60,6 +65,8 @@ pub enum Fault {
     },
     /// The image ends in this state.
     ImageFails(ImageState),
+    /// The functions' clocks are wrong by so many seconds.
+    Clock(i64),
 }
 
 /// How a call goes wrong.
@@ -71,7 +78,8 @@ pub enum CallFault {
     Reset,
     AnswerLost,
     AnswerLostAs(u16),
-    Slow,
+    /// The answer takes so many seconds.
+    Slow(u64),
     Refused,
 }
 
@@ -84,6 +92,8 @@ pub enum InvocationFault {
     AnswerLost,
     /// The function is killed when it waits for the so-manieth time.
     Killed(u32),
+    /// The function starts so many seconds late.
+    Late(u64),
 }
 
 /// What is delivered.
@@ -106,15 +116,37 @@ pub enum Fate {
     Doubled(u64),
 }
 
-/// What a person does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
+/// What a person or another program does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deed {
+    /// Stops the run.
     Abort,
+    /// Starts the run again, under its name.
     StartAgain,
+    /// Starts another run that wants the same image name, of an instance of its own.
+    StartRival,
+    /// Starts another run that makes an image of the same instance.
+    StartBeside,
+    /// Deploys the same version again, while everything runs.
+    Deploy,
+    /// Terminates the instance.
     TerminateInstance,
+    /// Stops the instance.
     StopInstance,
+    /// Locks a snapshot of the run.
     LockSnapshot,
+    /// Protects the run's image from deregistration.
+    ProtectImage,
+    /// Protects the image from deregistration that the run was to change, delete or replace.
+    ProtectOldImage,
+    /// Deregisters the run's image.
+    DeregisterImage,
+    /// Deregisters the image that the run was to change, delete or replace.
+    DeregisterOldImage,
+    /// Puts a tag on the run's image, or on the one that it changes, and on its snapshots.
+    Tag,
+    /// Takes a tag off them.
+    Untag,
 }
 
 /// When a person does it.
@@ -128,120 +160,72 @@ pub enum Moment {
     CallWithSnapshot(u32),
 }
 
-const ACTIONS: [&str; 19] = [
-    "DescribeInstances",
-    "DescribeInstanceStatus",
-    "CreateImage",
-    "DescribeImages",
-    "DescribeImageAttribute",
-    "DescribeSnapshots",
-    "DescribeTags",
-    "DeregisterImage",
-    "DeleteSnapshot",
-    "CreateTags",
-    "DeleteTags",
-    "ModifyImageAttribute",
-    "EnableImageDeprecation",
-    "DescribeExecution",
-    "StopExecution",
-    "StartExecution",
-    "ListExecutions",
-    "GetExecutionHistory",
-    "SendTaskSuccess",
-];
+impl CallFault {
+    /// All kinds by their names.
+    pub(crate) const NAMES: [&str; 7] =
+        ["throttled", "server error", "reset", "answer lost", "answer lost as a server error", "slow", "refused"];
+
+    pub(crate) fn name(self) -> &'static str {
+        let [throttled, server_error, reset, lost, lost_as, slow, refused] = Self::NAMES;
+        match self {
+            Self::Throttled => throttled,
+            Self::ServerError(_) => server_error,
+            Self::Reset => reset,
+            Self::AnswerLost => lost,
+            Self::AnswerLostAs(_) => lost_as,
+            Self::Slow(_) => slow,
+            Self::Refused => refused,
+        }
+    }
+}
+
+impl InvocationFault {
+    /// All kinds by their names.
+    pub(crate) const NAMES: [&str; 4] = ["not made", "answer lost", "killed", "late"];
+
+    pub(crate) fn name(self) -> &'static str {
+        let [refused, lost, killed, late] = Self::NAMES;
+        match self {
+            Self::Refused(_) => refused,
+            Self::AnswerLost => lost,
+            Self::Killed(_) => killed,
+            Self::Late(_) => late,
+        }
+    }
+}
+
+impl Delivery {
+    /// All, as the table names them.
+    pub(crate) const ALL: [Self; 3] = [Self::EndOfRun, Self::EndOfImage, Self::Sweep];
+}
+
+impl Fate {
+    /// All kinds by their names.
+    pub(crate) const NAMES: [&str; 3] = ["lost", "late", "doubled"];
+
+    pub(crate) fn name(self) -> &'static str {
+        let [lost, late, doubled] = Self::NAMES;
+        match self {
+            Self::Lost => lost,
+            Self::Late(_) => late,
+            Self::Doubled(_) => doubled,
+        }
+    }
+}
 
 impl Fault {
     /// The kind's name, for the table.
     pub(crate) fn kind(&self) -> String {
         match self {
-            Self::Call { kind, .. } => format!("call: {kind:?}"),
+            Self::Call { kind, .. } => format!("call: {}", kind.name()),
             Self::MachineCall { is_done: false, .. } => "machine's call: refused".to_owned(),
             Self::MachineCall { .. } => "machine's call: answer lost".to_owned(),
-            Self::Invocation { kind: InvocationFault::Killed(_), .. } => "function: killed".to_owned(),
-            Self::Invocation { kind, .. } => format!("function: {kind:?}"),
+            Self::Invocation { kind, .. } => format!("function: {}", kind.name()),
             Self::PutEvents { .. } => "machine's event: refused".to_owned(),
-            Self::Delivery { of, fate } => {
-                let fate = match fate {
-                    Fate::Lost => "lost",
-                    Fate::Late(_) => "late",
-                    Fate::Doubled(_) => "doubled",
-                };
-                format!("{of:?}: {fate}")
-            }
+            Self::Delivery { of, fate } => format!("{of:?}: {}", fate.name()),
             Self::Person { does, .. } => format!("person: {does:?}"),
             Self::ImageFails(state) => format!("image: {state}"),
+            Self::Clock(_) => "function: wrong clock".to_owned(),
         }
-    }
-
-    /// One at random.
-    pub(crate) fn draw(rng: &mut Rng) -> Self {
-        match rng.u8(0..40) {
-            0..16 => {
-                let action = if rng.bool() { rng.choice(ACTIONS) } else { None };
-                let after = if action.is_some() { few(rng) } else { rng.u32(0..60) };
-                // The client tries three times by itself.
-                Self::Call { action, after, times: rng.u32(1..6), kind: call_fault(rng) }
-            }
-            16..19 => {
-                let errors = ["ThrottlingException", "SdkClientException", "Exception"];
-                let (after, times, is_done) = (few(rng), rng.u32(1..4), rng.bool());
-                Self::MachineCall { after, times, is_done, error: rng.choice(errors).unwrap_or("Exception") }
-            }
-            19..25 => Self::Invocation { after: rng.u32(0..12), times: rng.u32(1..3), kind: invocation_fault(rng) },
-            25 => Self::PutEvents { after: few(rng), times: rng.u32(1..3) },
-            26..30 => {
-                let of = [Delivery::EndOfRun, Delivery::EndOfImage, Delivery::Sweep];
-                let of = rng.choice(of).unwrap_or(Delivery::Sweep);
-                let seconds = scale(rng, 3600.0);
-                let fates = [Fate::Lost, Fate::Late(seconds), Fate::Doubled(seconds)];
-                Self::Delivery { of, fate: rng.choice(fates).unwrap_or(Fate::Lost) }
-            }
-            30..35 => Self::Person { does: Deed::Abort, at: moment(rng) },
-            35 => Self::Person { does: Deed::StartAgain, at: moment(rng) },
-            36 => Self::Person { does: Deed::TerminateInstance, at: Moment::CallWithSnapshot(rng.u32(0..10)) },
-            37 => Self::Person { does: Deed::StopInstance, at: Moment::CallWithSnapshot(rng.u32(0..10)) },
-            38 => Self::Person { does: Deed::LockSnapshot, at: Moment::CallWithSnapshot(rng.u32(0..10)) },
-            _ => {
-                let states = [ImageState::Failed, ImageState::Error, ImageState::Invalid];
-                Self::ImageFails(rng.choice(states).unwrap_or(ImageState::Failed))
-            }
-        }
-    }
-}
-
-/// Mostly few.
-fn few(rng: &mut Rng) -> u32 {
-    let most = rng.u32(1..6);
-    rng.u32(0..most)
-}
-
-/// From 1 to `most`, short ones as likely as long ones.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between 1 and `most`")]
-fn scale(rng: &mut Rng, most: f64) -> u64 {
-    most.powf(rng.f64()) as u64
-}
-
-fn moment(rng: &mut Rng) -> Moment {
-    if rng.bool() { Moment::Call(rng.u32(0..60)) } else { Moment::Millis(scale(rng, 3_600_000.0)) }
-}
-
-fn call_fault(rng: &mut Rng) -> CallFault {
-    match rng.u8(0..20) {
-        0..4 => CallFault::Throttled,
-        4..7 => CallFault::ServerError(if rng.bool() { 500 } else { 503 }),
-        7..10 => CallFault::Reset,
-        10..13 => CallFault::AnswerLost,
-        13..15 => CallFault::AnswerLostAs(500),
-        15..17 => CallFault::Slow,
-        _ => CallFault::Refused,
-    }
-}
-
-fn invocation_fault(rng: &mut Rng) -> InvocationFault {
-    match rng.u8(0..6) {
-        0 => InvocationFault::Refused("Lambda.TooManyRequestsException"),
-        1 => InvocationFault::Refused("Lambda.ServiceException"),
-        2 => InvocationFault::AnswerLost,
-        _ => InvocationFault::Killed(rng.u32(0..30)),
     }
 }

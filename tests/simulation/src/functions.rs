@@ -1,12 +1,14 @@
 //! The functions, as Lambda runs them: each with clients of its own, a timeout, and deaths at any moment.
 
 use std::{
-    cell::OnceCell,
+    cell::RefCell,
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use ami_from_instance::{
@@ -34,7 +36,9 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::spawn_local};
 
 use crate::{
+    check::ONE_NAME,
     faults::InvocationFault,
+    roles,
     template::{DEPLOYED, parameter},
     time,
     trace::brief,
@@ -45,43 +49,34 @@ use crate::{
 /// The functions of a world.
 pub(crate) struct Functions {
     world: Arc<World>,
-    apps: [(&'static str, OnceCell<App>); 7],
+    /// Each since the deployment of a number.
+    apps: RefCell<BTreeMap<&'static str, (u32, Rc<App>)>>,
 }
-
-const NAMES: [&str; 7] = [
-    "ReadRequestFunction",
-    "StartCreateFunction",
-    "CheckStatusFunction",
-    "WakeFunction",
-    "StartUpdateFunction",
-    "CleanupFunction",
-    "StartRollbackFunction",
-];
 
 #[derive(Debug)]
 struct VirtualTime;
 
 impl TimeSource for VirtualTime {
     fn now(&self) -> std::time::SystemTime {
-        time::now()
+        time::of_functions()
     }
 }
 
 impl Functions {
     pub(crate) fn new(world: Arc<World>) -> Rc<Self> {
-        Rc::new(Self { world, apps: NAMES.map(|name| (name, OnceCell::new())) })
+        Rc::new(Self { world, apps: RefCell::default() })
     }
 
     /// Makes invocations, as long as somebody may ask for some.
     pub(crate) async fn serve(self: Rc<Self>, mut invocations: mpsc::UnboundedReceiver<Invocation>) {
-        while let Some(Invocation { function, event, answer }) = invocations.recv().await {
+        while let Some(Invocation { function, event, place, answer }) = invocations.recv().await {
             let functions = Rc::clone(&self);
             spawn_local(async move {
                 let world = Arc::clone(&functions.world);
                 let name = function.clone();
-                let done = spawn_local(async move { functions.invoke(&function, event).await }).await;
+                let done = spawn_local(async move { functions.invoke(&function, event, place).await }).await;
                 let done = done.unwrap_or_else(|panic| {
-                    world.mishap(format!("{name} has panicked: {panic}"));
+                    world.violation(ONE_NAME, format!("{name} has panicked: {panic}"));
                     Err(TaskError::new("Panicked", panic.to_string()))
                 });
                 if let Some(answer) = answer {
@@ -93,14 +88,19 @@ impl Functions {
     }
 
     /// Invokes a function, and says what the caller gets.
-    pub(crate) async fn invoke(&self, function: &str, event: Value) -> Result<Value, TaskError> {
+    pub(crate) async fn invoke(&self, function: &str, event: Value, place: String) -> Result<Value, TaskError> {
         let world = &self.world;
-        let fault = lock(&world.troubles).invocation();
+        let fault = lock(&world.troubles).invocation(label(function));
         let struck = fault.map(|fault| format!(" [{fault:?}]")).unwrap_or_default();
-        world.say(format!("{:<14} called {}{struck}", label(function), brief(&what(&event))));
+        world.say(|| format!("{:<14} called {}{struck}", label(function), brief(&what(&event))));
+        if let Some(fault) = fault {
+            lock(&world.coverage).note(place, fault.name());
+        }
         world.pause(10..250).await;
-        if let Some(InvocationFault::Refused(error)) = fault {
-            return Err(TaskError::new(error, "not now"));
+        match fault {
+            Some(InvocationFault::Refused(error)) => return Err(TaskError::new(error, "not now")),
+            Some(InvocationFault::Late(seconds)) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            _ => {}
         }
         let polls = if let Some(InvocationFault::Killed(polls)) = fault { polls } else { u32::MAX };
         let handled = Mortal { future: Box::pin(self.handle(function, event)), polls };
@@ -109,11 +109,13 @@ impl Functions {
             Ok(None) => Err(TaskError::of_function("Runtime.ExitError", "RequestId: 0 Error: Runtime exited")),
             Err(_) => Err(TaskError::of_function("Sandbox.Timedout", "RequestId: 0 Error: Task timed out")),
         };
-        let shown = match &answer {
-            Ok(answer) => brief(&shown(answer)),
-            Err(error) => format!("raises {}: {}", error.error, error.cause.as_deref().unwrap_or_default()),
-        };
-        world.say(format!("{:<14} answers {shown}", label(function)));
+        world.say(|| {
+            let shown = match &answer {
+                Ok(answer) => brief(&shown(answer)),
+                Err(error) => format!("raises {}: {}", error.error, error.cause.as_deref().unwrap_or_default()),
+            };
+            format!("{:<14} answers {shown}", label(function))
+        });
         if fault == Some(InvocationFault::AnswerLost) {
             return Err(TaskError::new("Lambda.Unknown", "The cause could not be determined"));
         }
@@ -122,20 +124,30 @@ impl Functions {
 
     /// What the function's main does.
     async fn handle(&self, function: &str, event: Value) -> Result<Value, Error> {
-        let Some((name, app)) = self.apps.iter().find(|(name, _)| *name == function) else {
+        let Some(name) = roles::FUNCTIONS.into_iter().find(|name| *name == label(function)) else {
             return Err(Error::invalid("function", "must be one of the template"));
         };
-        let app = app.get_or_init(|| app_of(&self.world, name));
-        let for_machines = match *name {
-            "WakeFunction" => return wake::handle(app, event).await.map(|woken| json!(woken)),
-            "StartRollbackFunction" => return events::start_rollback(app, event).await,
-            "ReadRequestFunction" => plan::handle(app, event).await.map(|plan| json!(plan)),
-            "CheckStatusFunction" if event.get("operation").is_none() => {
+        let app = &*self.app(name);
+        let for_machines = match name {
+            "Wake" => return wake::handle(app, event).await.map(|woken| json!(woken)),
+            "StartRollback" => return events::start_rollback(app, event).await,
+            "ReadRequest" => plan::handle(app, event).await.map(|plan| json!(plan)),
+            "CheckStatus" if event.get("operation").is_none() => {
                 describe::handle(app, &event).await.map(|attributes| json!(attributes))
             }
             _ => operations::answer(app, event).await,
         };
         for_machines.or_else(lambda::conclude)
+    }
+
+    /// What a function works with, made anew by each deployment.
+    fn app(&self, name: &'static str) -> Rc<App> {
+        let deployment = *lock(&self.world.deployments);
+        let mut apps = self.apps.borrow_mut();
+        if apps.get(name).is_none_or(|(made_by, _)| *made_by != deployment) {
+            apps.insert(name, (deployment, Rc::new(app_of(&self.world, name))));
+        }
+        Rc::clone(&apps[name].1)
     }
 }
 
@@ -164,7 +176,7 @@ impl<F: Future> Future for Mortal<F> {
 }
 
 fn app_of(world: &Arc<World>, name: &'static str) -> App {
-    let wire = Wire::new(Arc::clone(world), label(name));
+    let wire = Wire::new(Arc::clone(world), name);
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
@@ -187,7 +199,7 @@ fn app_of(world: &Arc<World>, name: &'static str) -> App {
         ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
         step_functions: aws_sdk_sfn::Client::from_conf(step_functions.build()),
         settings: settings(),
-        now: time::now,
+        now: time::of_functions,
         print: |_| {},
     }
 }

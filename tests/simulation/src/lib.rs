@@ -7,12 +7,16 @@
 
 pub mod campaign;
 pub mod check;
+pub mod coverage;
 pub mod faults;
 mod functions;
+mod people;
 mod plan;
+mod prepare;
 mod replies;
 mod report;
 mod rest;
+mod roles;
 mod rules;
 mod run;
 mod shrink;

@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 
 use crate::faults::Fault;
 
+/// The time of deprecation, a year after every run's start.
+const DEPRECATION: &str = "2027-11-23T00:00:00Z";
+/// The same, in seconds since 1970.
+pub(crate) const DEPRECATION_SECONDS: u64 = 1_826_928_000;
+
 /// What a run asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
@@ -43,6 +48,8 @@ pub struct Plan {
     /// Whether the instance is stopped from the start.
     pub(crate) stopped: bool,
     pub(crate) without_reboot: bool,
+    /// Whether it asks for a time of deprecation, which takes an update after a create.
+    pub(crate) deprecates: bool,
     /// The size of the data volume.
     pub(crate) gigabytes: u32,
     /// The request's timeouts, if it sets any.
@@ -82,6 +89,7 @@ impl Plan {
             timeout_seconds: rng.choice([None, None, Some(14_400), Some(120), Some(600)]).flatten(),
             progress: rng.choice([Progress::Linear, Progress::Jumping, Progress::AtOnce]).unwrap_or_default(),
             lags,
+            deprecates: rng.u8(0..4) == 0,
             seed,
         }
     }
@@ -99,13 +107,7 @@ impl Plan {
 
     /// The request, for an image of a name.
     pub(crate) fn request(&self, name: &str, instance: &str, old: Option<&str>) -> Value {
-        let create = json!({
-            "name": name,
-            "sourceInstanceId": instance,
-            "snapshotWithoutReboot": self.without_reboot,
-            "description": "chaos",
-            "tags": {"Team": "chaos"},
-        });
+        let create = create(name, instance, self.without_reboot);
         let (action, mut request) = match self.operation {
             Operation::Create => ("create", create),
             Operation::Update => ("update", json!({"tags": {"Team": "chaos", "New": ""}, "description": "changed"})),
@@ -113,6 +115,9 @@ impl Plan {
             Operation::Replace | Operation::ReplaceSameName => ("replace", create),
         };
         request["action"] = action.into();
+        if self.deprecates && self.operation != Operation::Delete {
+            request["deprecationTime"] = DEPRECATION.into();
+        }
         if let Some(old) = old {
             request["imageId"] = old.into();
         }
@@ -135,14 +140,32 @@ impl Plan {
         const NAMING: u64 = 8 * 60 + 7 * 60;
         let usual = Timeouts::default();
         let own = |usual: u64| self.timeout_seconds.unwrap_or(usual);
-        let (operations, rollback) = match self.operation {
+        let (mut operations, rollback) = match self.operation {
             Operation::Create => (vec![own(usual.create)], usual.delete),
             Operation::Update => (vec![own(usual.update)], usual.delete),
             Operation::Delete => (vec![own(usual.delete)], own(usual.delete)),
-            _ => (vec![own(usual.create), own(usual.delete)], own(usual.delete)),
+            Operation::Replace => (vec![own(usual.create), own(usual.delete)], own(usual.delete)),
+            // The old image goes first, and its snapshots last.
+            Operation::ReplaceSameName => {
+                (vec![own(usual.delete), own(usual.create), own(usual.delete)], own(usual.delete))
+            }
         };
+        if self.deprecates && !matches!(self.operation, Operation::Update | Operation::Delete) {
+            operations.push(usual.update);
+        }
         let operations: u64 = operations.iter().map(|seconds| seconds + RETRIES).sum();
         let rollback = rollback.max(900) + RETRIES;
         Duration::from_secs(REQUEST + operations + rollback + NAMING)
     }
+}
+
+/// The request for an image.
+pub(crate) fn create(name: &str, instance: &str, without_reboot: bool) -> Value {
+    json!({
+        "name": name,
+        "sourceInstanceId": instance,
+        "snapshotWithoutReboot": without_reboot,
+        "description": "chaos",
+        "tags": {"Team": "chaos"},
+    })
 }

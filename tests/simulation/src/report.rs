@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use crate::{
     check::INVARIANTS,
+    coverage::Coverage,
     run::{Finished, run},
     shrink::shrink,
 };
@@ -19,17 +20,26 @@ pub struct Report {
     outcomes: BTreeMap<(String, String), u64>,
     /// Planned and struck.
     faults: BTreeMap<String, (u64, u64)>,
+    coverage: Coverage,
     /// By the runs' numbers.
     failed: BTreeMap<u64, Finished>,
 }
 
 impl Report {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, runs: 0, outcomes: BTreeMap::new(), faults: BTreeMap::new(), failed: BTreeMap::new() }
+        Self {
+            seed,
+            runs: 0,
+            outcomes: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            coverage: Coverage::default(),
+            failed: BTreeMap::new(),
+        }
     }
 
-    pub(crate) fn add(&mut self, finished: Finished) {
+    pub(crate) fn add(&mut self, mut finished: Finished) {
         self.runs += 1;
+        self.coverage.add(std::mem::take(&mut finished.coverage));
         let operation = format!("{:?}", finished.plan.operation);
         *self.outcomes.entry((operation, finished.outcome.clone())).or_default() += 1;
         for fault in &finished.plan.faults {
@@ -60,6 +70,7 @@ impl fmt::Display for Report {
         for (kind, (planned, struck)) in &self.faults {
             writeln!(f, "{planned:>8} {struck:>8}  {kind}")?;
         }
+        write!(f, "\n{}", self.coverage)?;
         writeln!(f, "\n{:>8}  invariant", "violated")?;
         for (number, name) in INVARIANTS.iter().enumerate() {
             let violated = |finished: &&Finished| finished.violations.iter().any(|one| one.invariant == number);

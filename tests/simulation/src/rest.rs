@@ -6,6 +6,7 @@ use local_step_functions::{HISTORY_EVENTS, Status};
 use serde_json::Value;
 
 use crate::{
+    people,
     template::DEPLOYED,
     world::{World, lock},
 };
@@ -20,21 +21,20 @@ const LONGEST: Duration = Duration::from_secs(30 * 3600);
 pub(crate) async fn comes(world: &World) -> Option<String> {
     tokio::time::sleep(TROUBLED).await;
     lock(&world.troubles).end();
-    let locked = lock(&world.subject).locked.clone();
-    locked.iter().for_each(|snapshot| world.ec2.unlock_snapshot(snapshot));
-    world.say("nothing goes wrong any more".to_owned());
+    people::give_way(world);
+    world.say(|| "nothing goes wrong any more".to_owned());
     let mut passed = Duration::ZERO;
     let mut seen = lock(&world.sweeps).len();
     while passed < LONGEST {
         tokio::time::sleep(STEP).await;
         passed += STEP;
-        let sweeps = lock(&world.sweeps).clone();
-        if sweeps.len() == seen || !is_idle(world) {
+        let swept = lock(&world.sweeps).len();
+        if swept == seen || !is_idle(world) {
             continue;
         }
         // The rollback that a sweep starts is over by now, so that the next sweep shows whether it helped.
-        seen = sweeps.len();
-        if sweeps.last().is_some_and(started_nothing) {
+        seen = swept;
+        if lock(&world.sweeps).last().is_some_and(started_nothing) {
             return None;
         }
     }

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::spawn_local};
 
 use crate::{
+    check::ONE_NAME,
+    coverage,
     faults::{self, Fate},
     functions::Functions,
     template::DEPLOYED,
@@ -20,7 +22,7 @@ const PAUSES: [u64; 3] = [60, 120, 0];
 
 /// What the rule for ended runs does with a change of status.
 pub(crate) fn status_changed(world: &World, change: &StatusChange) {
-    world.say(format!("{:<14} is {}", crate::trace::short(&change.execution), change.status));
+    world.say(|| format!("{:<14} is {}", crate::trace::short(&change.execution), change.status));
     let matches = change.machine == DEPLOYED.lifecycle_arn
         && DEPLOYED.rolled_back.iter().any(|status| status == change.status.as_str());
     if matches {
@@ -31,10 +33,11 @@ pub(crate) fn status_changed(world: &World, change: &StatusChange) {
 fn deliver(world: &World, function: &'static str, event: Value, of: faults::Delivery) {
     let fate = lock(&world.troubles).delivery(of);
     if let Some(fate) = fate {
-        world.say(format!("{of:?} is {fate:?}"));
+        world.say(|| format!("{of:?} is {fate:?}"));
+        lock(&world.coverage).note(coverage::delivery(of), fate.name());
     }
     *lock(&world.under_way) += 1;
-    drop(world.deliveries.send(Delivery { function, event, fate }));
+    drop(world.deliveries.send(Delivery { function, event, of, fate }));
 }
 
 /// Makes deliveries.
@@ -43,7 +46,7 @@ pub(crate) async fn serve(
     functions: Rc<Functions>,
     mut deliveries: mpsc::UnboundedReceiver<Delivery>,
 ) {
-    while let Some(Delivery { function, event, fate }) = deliveries.recv().await {
+    while let Some(Delivery { function, event, of, fate }) = deliveries.recv().await {
         let (world, functions) = (Arc::clone(&world), Rc::clone(&functions));
         spawn_local(async move {
             let delays: &[u64] = match fate {
@@ -57,7 +60,7 @@ pub(crate) async fn serve(
                 tokio::time::sleep(Duration::from_secs(delay - past)).await;
                 past = *delay;
                 world.pause(100..2000).await;
-                invoke(&world, &functions, function, &event).await;
+                invoke(&world, &functions, function, &event, of).await;
             }
             *lock(&world.under_way) -= 1;
         });
@@ -65,10 +68,17 @@ pub(crate) async fn serve(
 }
 
 /// An asynchronous invocation, with Lambda's own retries.
-async fn invoke(world: &Arc<World>, functions: &Rc<Functions>, function: &'static str, event: &Value) {
+async fn invoke(
+    world: &Arc<World>,
+    functions: &Rc<Functions>,
+    function: &'static str,
+    event: &Value,
+    of: faults::Delivery,
+) {
     for pause in PAUSES {
         let (functions, event) = (Rc::clone(functions), event.clone());
-        let done = spawn_local(async move { functions.invoke(function, event).await }).await;
+        let place = format!("{} invokes", coverage::delivery(of));
+        let done = spawn_local(async move { functions.invoke(function, event, place).await }).await;
         match done {
             Ok(Ok(answer)) => {
                 if answer.get("orphanedSnapshots").is_some() {
@@ -77,10 +87,10 @@ async fn invoke(world: &Arc<World>, functions: &Rc<Functions>, function: &'stati
                 return;
             }
             Ok(Err(_)) => tokio::time::sleep(Duration::from_secs(pause)).await,
-            Err(panic) => return world.mishap(format!("{function} has panicked: {panic}")),
+            Err(panic) => return world.violation(ONE_NAME, format!("{function} has panicked: {panic}")),
         }
     }
-    world.say(format!("{function} is given up"));
+    world.say(|| format!("{function} is given up"));
 }
 
 /// Tells of the ends of images.

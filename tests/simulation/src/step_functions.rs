@@ -20,7 +20,7 @@ pub(crate) fn answer(engine: &Engine, action: &str, body: &str, fault: Option<Ca
         Some(CallFault::Refused) => return Sent::error(400, "AccessDeniedException", "not for now"),
         Some(CallFault::ServerError(status)) => return unavailable(status),
         Some(CallFault::Reset) => return Sent::Reset,
-        Some(CallFault::AnswerLost | CallFault::AnswerLostAs(_) | CallFault::Slow) | None => {}
+        Some(CallFault::AnswerLost | CallFault::AnswerLostAs(_) | CallFault::Slow(_)) | None => {}
     }
     let done = perform(engine, action, body);
     match fault {

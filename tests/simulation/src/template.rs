@@ -1,6 +1,10 @@
 //! What `template.yaml` and the machines' files decide, read from them.
 
-use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use local_ec2::{ACCOUNT, REGION};
 use local_step_functions::{Definition, substitute};
@@ -14,8 +18,8 @@ const OPERATION: &str = include_str!("../../../state-machine/operation.asl.json"
 pub(crate) struct Deployed {
     pub(crate) lifecycle_arn: String,
     pub(crate) operation_arn: String,
-    pub(crate) lifecycle: Definition,
-    pub(crate) operation: Definition,
+    pub(crate) lifecycle: Arc<Definition>,
+    pub(crate) operation: Arc<Definition>,
     /// Of each function.
     pub(crate) function_timeout: Duration,
     /// Which ends of a run start a rollback.
@@ -33,7 +37,7 @@ pub(crate) static DEPLOYED: LazyLock<Deployed> = LazyLock::new(|| {
     let machine = |name: &str| format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:ami-{name}");
     let (lifecycle_arn, operation_arn) = (machine("lifecycle"), machine("operation"));
     let definition = |text: &str| match definition(text, &operation_arn) {
-        Ok(definition) => definition,
+        Ok(definition) => Arc::new(definition),
         Err(error) => panic!("a machine's definition is refused: {error}"),
     };
     Deployed {
@@ -49,9 +53,30 @@ pub(crate) static DEPLOYED: LazyLock<Deployed> = LazyLock::new(|| {
     }
 });
 
+impl Deployed {
+    /// The machines, by their ARNs.
+    pub(crate) fn machines(&self) -> [(&str, &Arc<Definition>); 2] {
+        [(&self.lifecycle_arn, &self.lifecycle), (&self.operation_arn, &self.operation)]
+    }
+}
+
+/// The ARN of a run.
+pub(crate) fn execution_arn(name: &str) -> String {
+    format!("{}:{name}", DEPLOYED.lifecycle_arn.replacen(":stateMachine:", ":execution:", 1))
+}
+
 /// The default of a parameter.
 pub(crate) fn parameter(name: &str) -> String {
     after("Default: ", &format!("\n  {name}:\n")).trim_matches(['"', '\'']).to_owned()
+}
+
+/// What the template says about a resource.
+pub(crate) fn resource(name: &str) -> &'static str {
+    let found = TEMPLATE.split_once(&format!("\n  {name}:\n")).map(|(_, rest)| rest);
+    let rest = found.unwrap_or_else(|| panic!("the template has no {name}"));
+    // The next resource stands as far to the right.
+    let end = rest.match_indices("\n  ").find(|(at, _)| !rest[at + 3..].starts_with(' '));
+    &rest[..end.map_or(rest.len(), |(at, _)| at)]
 }
 
 /// The value of a key, where it stands next after a heading.

@@ -63,9 +63,13 @@ impl Troubles {
         struck
     }
 
-    pub(crate) fn call(&mut self, called: &str) -> Option<CallFault> {
+    pub(crate) fn call(&mut self, by: &str, called: &str) -> Option<CallFault> {
         self.strike(|fault| match fault {
-            Fault::Call { action, kind, .. } if action.is_none_or(|action| action == called) => Some(*kind),
+            Fault::Call { caller, action, kind, .. }
+                if caller.is_none_or(|caller| caller == by) && action.is_none_or(|action| action == called) =>
+            {
+                Some(*kind)
+            }
             _ => None,
         })
     }
@@ -78,9 +82,9 @@ impl Troubles {
         })
     }
 
-    pub(crate) fn invocation(&mut self) -> Option<InvocationFault> {
+    pub(crate) fn invocation(&mut self, of: &str) -> Option<InvocationFault> {
         self.strike(|fault| match fault {
-            Fault::Invocation { kind, .. } => Some(*kind),
+            Fault::Invocation { function, kind, .. } if function.is_none_or(|function| function == of) => Some(*kind),
             _ => None,
         })
     }
@@ -123,7 +127,15 @@ impl Troubles {
         deeds
     }
 
-    /// Notes that something that comes by itself has come.
+    /// Notes that something that comes at a certain time has come, unless all goes well by then.
+    pub(crate) fn comes(&mut self, fault: &Fault) -> bool {
+        if !self.over {
+            self.has_struck(fault);
+        }
+        !self.over
+    }
+
+    /// Notes that something that is there from the start has struck.
     pub(crate) fn has_struck(&mut self, fault: &Fault) {
         for pending in self.all.iter_mut().filter(|pending| pending.fault == *fault) {
             pending.struck = true;

@@ -9,17 +9,18 @@ use aws_smithy_runtime_api::client::http::{
 use local_ec2::{Fault, FaultKind, Request};
 
 use crate::{
+    check::NOT_ALLOWED,
+    coverage,
     faults::CallFault,
+    people,
     replies::Sent,
-    step_functions,
+    roles, step_functions,
     world::{World, lock},
 };
 
 /// Milliseconds that a request takes, and that its answer takes.
 const THERE: std::ops::Range<u64> = 2..120;
 const BACK: std::ops::Range<u64> = 1..60;
-/// Longer than a client waits for one attempt.
-const SLOW: Duration = Duration::from_secs(11);
 
 /// Reaches the services of a world for one function.
 #[derive(Clone)]
@@ -51,12 +52,6 @@ impl HttpConnector for Wire {
     }
 }
 
-/// A request of either service.
-enum Asked {
-    Ec2(Request),
-    StepFunctions(String),
-}
-
 impl Wire {
     pub(crate) fn new(world: Arc<World>, function: &'static str) -> Self {
         Self { world, function }
@@ -66,27 +61,33 @@ impl Wire {
     async fn send(&self, target: Option<String>, body: String) -> Sent {
         let world = &self.world;
         world.pause(THERE).await;
-        let (action, asked, about) = match target {
-            Some(action) => {
-                let about = step_functions::about(&body);
-                (action, Asked::StepFunctions(body), about)
-            }
+        let (action, request) = match target {
+            Some(action) => (action, None),
             None => {
                 let action = body.split('&').find_map(|field| field.strip_prefix("Action=")).unwrap_or_default();
-                let request = Request::read("", body.as_bytes(), self.function);
-                (action.to_owned(), Asked::Ec2(request), about(&body))
+                (action.to_owned(), Some(Request::read("", body.as_bytes(), self.function)))
             }
         };
-        world.at_call();
-        let fault = lock(&world.troubles).call(&action);
-        let sent = match asked {
-            Asked::Ec2(request) => self.ec2(request, fault),
-            Asked::StepFunctions(body) => step_functions::answer(&world.engine(), &action, &body, fault),
+        let is_ec2 = request.is_some();
+        world.deeds_at_call().into_iter().for_each(|deed| people::act(world, deed));
+        if !roles::allow(self.function, &action) {
+            world.violation(NOT_ALLOWED, format!("{} calls {action}", self.function));
+        }
+        let fault = lock(&world.troubles).call(self.function, &action);
+        if let Some(fault) = fault {
+            lock(&world.coverage).note(coverage::call(self.function, &action), fault.name());
+        }
+        let sent = match request {
+            Some(request) => self.ec2(request, fault),
+            None => step_functions::answer(&world.engine(), &action, &body, fault),
         };
-        let struck = fault.map(|fault| format!(" [{fault:?}]")).unwrap_or_default();
-        world.say(format!("{:<14} {action} {about} → {}{struck}", self.function, sent.summary()));
-        if fault == Some(CallFault::Slow) {
-            tokio::time::sleep(SLOW).await;
+        world.say(|| {
+            let struck = fault.map(|fault| format!(" [{fault:?}]")).unwrap_or_default();
+            let about = if is_ec2 { about(&body) } else { step_functions::about(&body) };
+            format!("{:<14} {action} {about} → {}{struck}", self.function, sent.summary())
+        });
+        if let Some(CallFault::Slow(seconds)) = fault {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
         }
         world.pause(BACK).await;
         sent
@@ -95,7 +96,7 @@ impl Wire {
     fn ec2(&self, request: Request, fault: Option<CallFault>) -> Sent {
         let ec2 = &self.world.ec2;
         let kind = match fault {
-            None | Some(CallFault::Slow) => None,
+            None | Some(CallFault::Slow(_)) => None,
             Some(CallFault::Throttled) => Some(FaultKind::Throttle),
             Some(CallFault::ServerError(status)) => Some(FaultKind::ServerError(status)),
             Some(CallFault::Reset) => Some(FaultKind::ConnectionReset),

@@ -1,20 +1,22 @@
 //! What a run's parts share.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use ami_from_instance::model::run::RUN_TAG;
 use fastrand::Rng;
-use local_ec2::{Ec2, Request};
+use local_ec2::Ec2;
 use local_step_functions::{Clock, Engine};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
-    faults::{Deed, Fate},
-    template::DEPLOYED,
+    check::{Ended, Violation},
+    coverage::Coverage,
+    faults::{Deed, Delivery as Delivered, Fate},
     trace::Trace,
     troubles::Troubles,
 };
@@ -23,6 +25,8 @@ use crate::{
 pub(crate) struct Invocation {
     pub(crate) function: String,
     pub(crate) event: Value,
+    /// Who makes it, for the count of what has gone wrong where.
+    pub(crate) place: String,
     /// Takes the answer; one who does not wait has none.
     pub(crate) answer: Option<oneshot::Sender<Result<Value, local_step_functions::TaskError>>>,
 }
@@ -32,6 +36,7 @@ pub(crate) struct Invocation {
 pub(crate) struct Delivery {
     pub(crate) function: &'static str,
     pub(crate) event: Value,
+    pub(crate) of: Delivered,
     pub(crate) fate: Option<Fate>,
 }
 
@@ -41,11 +46,13 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     pub(crate) arn: String,
     pub(crate) input: String,
+    /// The name of the image it makes, changes or deletes.
+    pub(crate) image_name: String,
     pub(crate) instance: String,
-    /// Snapshots that a person has locked.
-    pub(crate) locked: Vec<String>,
-    /// Whether a person has changed the instance's power state.
-    pub(crate) is_power_changed: bool,
+    /// The image it changes, deletes or replaces.
+    pub(crate) old: Option<String>,
+    /// What somebody has done about it.
+    pub(crate) done: BTreeSet<Deed>,
 }
 
 /// What the parts share.
@@ -54,7 +61,9 @@ pub(crate) struct World {
     pub(crate) ec2: Ec2,
     engine: Mutex<Option<Engine>>,
     pub(crate) troubles: Mutex<Troubles>,
-    trace: Mutex<Trace>,
+    /// None where nobody reads it.
+    trace: Option<Mutex<Trace>>,
+    pub(crate) coverage: Mutex<Coverage>,
     rng: Mutex<Rng>,
     pub(crate) subject: Mutex<Subject>,
     pub(crate) invocations: mpsc::UnboundedSender<Invocation>,
@@ -65,7 +74,11 @@ pub(crate) struct World {
     pub(crate) under_way: Mutex<usize>,
     pub(crate) sweeps: Mutex<Vec<Value>>,
     /// What never must happen, as it happened.
-    pub(crate) mishaps: Mutex<Vec<String>>,
+    pub(crate) violations: Mutex<Vec<Violation>>,
+    /// Runs that others have started.
+    pub(crate) others: Mutex<Vec<Ended>>,
+    /// How often everything was deployed again.
+    pub(crate) deployments: Mutex<u32>,
 }
 
 impl std::fmt::Debug for World {
@@ -85,6 +98,7 @@ impl World {
         ec2: Ec2,
         troubles: Troubles,
         seed: u64,
+        with_trace: bool,
         invocations: mpsc::UnboundedSender<Invocation>,
         deliveries: mpsc::UnboundedSender<Delivery>,
     ) -> Arc<Self> {
@@ -93,7 +107,8 @@ impl World {
             ec2,
             engine: Mutex::new(None),
             troubles: Mutex::new(troubles),
-            trace: Mutex::default(),
+            trace: with_trace.then(Mutex::default),
+            coverage: Mutex::default(),
             rng: Mutex::new(Rng::with_seed(!seed)),
             subject: Mutex::default(),
             invocations,
@@ -101,7 +116,9 @@ impl World {
             ec2_changed: Notify::new(),
             under_way: Mutex::new(0),
             sweeps: Mutex::default(),
-            mishaps: Mutex::default(),
+            violations: Mutex::default(),
+            others: Mutex::default(),
+            deployments: Mutex::new(0),
         })
     }
 
@@ -120,17 +137,24 @@ impl World {
         *lock(&self.engine) = None;
     }
 
-    pub(crate) fn say(&self, line: String) {
-        lock(&self.trace).add(self.clock.now_millis(), line);
+    pub(crate) fn say(&self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &self.trace {
+            lock(trace).add(self.clock.now_millis(), line());
+        }
     }
 
-    pub(crate) fn trace(&self) -> Trace {
-        lock(&self.trace).clone()
+    pub(crate) fn trace(&self) -> Option<Trace> {
+        self.trace.as_ref().map(|trace| lock(trace).clone())
     }
 
-    pub(crate) fn mishap(&self, what: String) {
-        self.say(format!("MISHAP {what}"));
-        lock(&self.mishaps).push(what);
+    /// Notes what never must happen, once.
+    pub(crate) fn violation(&self, invariant: usize, seen: String) {
+        self.say(|| format!("VIOLATED {seen}"));
+        let violation = Violation { invariant, seen };
+        let mut violations = lock(&self.violations);
+        if !violations.contains(&violation) {
+            violations.push(violation);
+        }
     }
 
     /// Waits for some of these milliseconds.
@@ -139,41 +163,10 @@ impl World {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 
-    /// Does what people do at this call.
-    pub(crate) fn at_call(&self) {
+    /// What people do at this call.
+    pub(crate) fn deeds_at_call(&self) -> Vec<Deed> {
         let subject = lock(&self.subject).arn.clone();
         let has_snapshot = || !self.ec2.snapshots_tagged(RUN_TAG, &subject).is_empty();
-        let deeds = lock(&self.troubles).deeds_at_call(has_snapshot);
-        deeds.into_iter().for_each(|deed| self.does(deed));
-    }
-
-    /// A person does something.
-    pub(crate) fn does(&self, deed: Deed) {
-        self.say(format!("a person: {deed:?}"));
-        let subject = lock(&self.subject).clone();
-        match deed {
-            // Whatever is refused here is no matter of the run's.
-            Deed::Abort => drop(self.engine().stop_execution(&subject.arn, None, None)),
-            Deed::StartAgain => {
-                let again = self.engine().start_execution(&DEPLOYED.lifecycle_arn, Some(&subject.name), &subject.input);
-                if again.as_ref().is_ok_and(|again| again.arn != subject.arn) {
-                    self.mishap(format!("a second execution of one name: {again:?}"));
-                }
-            }
-            Deed::TerminateInstance => self.of_instance("TerminateInstances", &subject.instance),
-            Deed::StopInstance => self.of_instance("StopInstances", &subject.instance),
-            Deed::LockSnapshot => {
-                if let Some(snapshot) = self.ec2.snapshots_tagged(RUN_TAG, &subject.arn).into_iter().next() {
-                    self.ec2.lock_snapshot(&snapshot.id);
-                    lock(&self.subject).locked.push(snapshot.id);
-                }
-            }
-        }
-        self.ec2_changed.notify_one();
-    }
-
-    fn of_instance(&self, action: &str, instance: &str) {
-        lock(&self.subject).is_power_changed = true;
-        drop(self.ec2.answer(Request::read(&format!("Action={action}&InstanceId.1={instance}"), b"", "person")));
+        lock(&self.troubles).deeds_at_call(has_snapshot)
     }
 }

@@ -8,6 +8,7 @@ use aws_sdk_sfn::{
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::{Arguments, FailedOperation};
 use crate::{aws::step_functions, error::Error, model::run::Run, operations::ended_run::Child};
 
 /// How many of the latest events of an execution's history are read: more than its last state has, its
@@ -20,12 +21,46 @@ pub(super) const STOPPED_BY_ROLLBACK: &str = "RolledBack";
 /// The run's operations, in the order in which they began.
 pub(super) async fn of(client: &Client, operation_machine_arn: &str, run: &Run) -> Result<Vec<Child>, Error> {
     let mut children = vec![];
-    loop {
-        let arn = run.operation(operation_machine_arn, children.len() + 1);
-        let Some(execution) = step_functions::execution(client, &arn).await? else { return Ok(children) };
-        let events = step_functions::latest_events(client, &arn, EVENTS).await?.unwrap_or_default();
-        children.push(child(arn, execution, &events));
+    for execution in executions(client, operation_machine_arn, run).await? {
+        let events = step_functions::latest_events(client, execution.execution_arn(), EVENTS).await?;
+        children.push(child(execution, &events.unwrap_or_default()));
     }
+    Ok(children)
+}
+
+async fn executions(
+    client: &Client,
+    operation_machine_arn: &str,
+    run: &Run,
+) -> Result<Vec<DescribeExecutionOutput>, Error> {
+    let mut executions = vec![];
+    loop {
+        let arn = run.operation(operation_machine_arn, executions.len() + 1);
+        let Some(execution) = step_functions::execution(client, &arn).await? else { return Ok(executions) };
+        executions.push(execution);
+    }
+}
+
+/// Whether the run keeps its image, as its plan says, and none of its operations goes on: a rollback would change
+/// nothing.
+pub(super) async fn are_to_stay(client: &Client, operation_machine_arn: &str, run: &Run) -> Result<bool, Error> {
+    let executions = executions(client, operation_machine_arn, run).await?;
+    if executions.iter().any(|execution| execution.status == ExecutionStatus::Running) {
+        return Ok(false);
+    }
+    let keeps = executions.iter().any(|execution| parsed(execution.input()).unwrap_or_default().keeps_image);
+    Ok(keeps || failed(client, operation_machine_arn, run).await?.is_some_and(|failed| failed.planned.keeps_image))
+}
+
+/// The operation after which the run itself asked for its rollback: it may have no execution.
+pub(super) async fn failed(
+    client: &Client,
+    operation_machine_arn: &str,
+    run: &Run,
+) -> Result<Option<FailedOperation>, Error> {
+    let rollback = step_functions::execution(client, &run.rollback(operation_machine_arn)).await?;
+    let document = rollback.and_then(|rollback| parsed(rollback.input()));
+    Ok(document.and_then(|document| serde_json::from_value::<Arguments>(document.arguments).ok()?.failed))
 }
 
 /// Stops those that still run.
@@ -47,12 +82,12 @@ struct Document {
     memory: Value,
 }
 
-fn child(arn: String, execution: DescribeExecutionOutput, events: &[HistoryEvent]) -> Child {
+fn child(execution: DescribeExecutionOutput, events: &[HistoryEvent]) -> Child {
     let input = parsed(execution.input()).unwrap_or_default();
     let entered = events.iter().find_map(|event| event.state_entered_event_details());
     let latest = entered.and_then(|entered| parsed(entered.input())).unwrap_or_default();
     Child {
-        arn,
+        arn: execution.execution_arn,
         operation: input.operation,
         arguments: input.arguments,
         keeps_image: input.keeps_image,
@@ -93,7 +128,7 @@ mod tests {
             .input(r#"{"operation": "create", "keepsImage": true}"#)
             .build()
             .unwrap();
-        child("arn".to_owned(), execution, events)
+        child(execution, events)
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::time::SystemTime;
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
 
-use super::{Call, children, failure};
+use super::{Call, FailedOperation, children, failure};
 use crate::{
     app::App,
     aws::step_functions,
     error::Error,
+    model::run::Run,
     operations::ended_run::{Child, EndedRun},
 };
 
@@ -62,10 +63,24 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         call.memory.failure = Some(failure::of(failed, children.get(failed.position.wrapping_sub(1))));
     }
     children::stop(&app.step_functions, &children).await?;
-    if keeps_its_image(call, &children) {
+    // The run itself knows more than its operations' executions: the one that failed may not have started.
+    let failed = match &call.arguments.failed {
+        None => children::failed(&app.step_functions, &machines.operation, run).await?,
+        failed => failed.clone(),
+    };
+    if keeps_its_image(failed.as_ref(), &children) {
         return Ok(Verdict::Keep("the run keeps its image from this operation on"));
     }
     Ok(Verdict::Undo(EndedRun { run: run.clone(), started: execution.start_date, rolls_itself_back, children }))
+}
+
+/// Whether a run that ended badly keeps its image, so that its rollback would change nothing.
+///
+/// # Errors
+///
+/// What Step Functions refuses.
+pub(crate) async fn is_kept(app: &App, run: &Run) -> Result<bool, Error> {
+    children::are_to_stay(&app.step_functions, &app.settings.machines()?.operation, run).await
 }
 
 fn is_over_for_long(execution: &DescribeExecutionOutput, now: SystemTime) -> bool {
@@ -74,7 +89,6 @@ fn is_over_for_long(execution: &DescribeExecutionOutput, now: SystemTime) -> boo
 }
 
 /// Whether an operation has begun, or should have, from which on the run keeps its image, as its plan says.
-fn keeps_its_image(call: &Call, children: &[Child]) -> bool {
-    let failed = call.arguments.failed.as_ref();
+fn keeps_its_image(failed: Option<&FailedOperation>, children: &[Child]) -> bool {
     failed.is_some_and(|failed| failed.planned.keeps_image) || children.iter().any(|child| child.keeps_image)
 }

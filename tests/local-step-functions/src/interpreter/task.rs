@@ -11,10 +11,10 @@ use super::{
 use crate::{
     definition::{Next, Resource, TASK_FAILED, TIMEOUT, Task},
     execution::Status,
+    executions::{ServiceError, Shared, Token},
     expression::Scope,
     history::Event,
     limits,
-    service::{ServiceError, Shared, Token},
     tasks::{Call, Fault, TaskError},
 };
 

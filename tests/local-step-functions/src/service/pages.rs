@@ -1,7 +1,6 @@
 //! Lists in pages.
 
-use super::ServiceError;
-use crate::limits;
+use crate::{executions::ServiceError, limits};
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq)]

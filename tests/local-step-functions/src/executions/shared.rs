@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 use super::{Ending, ServiceError, Settings};
 use crate::{
     definition::Definition,
-    execution::{Record, StatusChange},
+    execution::{Execution, Record, StatusChange},
     history::Event,
     limits,
-    tasks::{TaskError, Tasks},
+    tasks::{BoxFuture, TaskError, Tasks},
 };
 
 /// A machine as executions see it.
@@ -23,22 +23,26 @@ pub(crate) struct Machine {
     pub(crate) arn: String,
     pub(crate) name: String,
     pub(crate) region: String,
-    pub(crate) definition: Definition,
+    pub(crate) definition: Arc<Definition>,
 }
 
 /// The execution has ended, so the interpreter has nothing more to do.
 #[derive(Debug)]
 pub(crate) struct Ended;
 
+/// Runs an execution to its end.
+type Interpreter = fn(Arc<Shared>, Arc<Machine>, Execution, Value) -> BoxFuture<()>;
+
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) tasks: Arc<dyn Tasks>,
+    pub(super) interpreter: Interpreter,
     state: Mutex<State>,
 }
 
-pub(super) struct State {
-    pub(super) machines: BTreeMap<String, Arc<Machine>>,
-    pub(super) executions: BTreeMap<String, Record>,
+pub(crate) struct State {
+    pub(crate) machines: BTreeMap<String, Arc<Machine>>,
+    pub(crate) executions: BTreeMap<String, Record>,
     /// Where the answer to a token goes. One that has been answered, or whose Task has ended, is not here.
     pub(super) tokens: BTreeMap<String, oneshot::Sender<Result<Value, TaskError>>>,
     pub(super) tokens_issued: u64,
@@ -50,7 +54,7 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub(super) fn new(settings: Settings, tasks: Arc<dyn Tasks>) -> Self {
+    pub(crate) fn new(settings: Settings, tasks: Arc<dyn Tasks>, interpreter: Interpreter) -> Self {
         let state = State {
             machines: BTreeMap::new(),
             executions: BTreeMap::new(),
@@ -61,10 +65,10 @@ impl Shared {
             events: 0,
             random: fastrand::Rng::with_seed(settings.seed),
         };
-        Self { settings, tasks, state: Mutex::new(state) }
+        Self { settings, tasks, interpreter, state: Mutex::new(state) }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,7 +98,12 @@ impl Shared {
         stopped.then_some(Duration::from_millis(millis))
     }
 
-    pub(super) fn put_machine(&self, arn: &str, definition: Definition, replace: bool) -> Result<(), ServiceError> {
+    pub(crate) fn put_machine(
+        &self,
+        arn: &str,
+        definition: Arc<Definition>,
+        replace: bool,
+    ) -> Result<(), ServiceError> {
         let parts: Vec<&str> = arn.split(':').collect();
         let ["arn", _, "states", region, _, "stateMachine", name, ..] = parts.as_slice() else {
             return Err(ServiceError::InvalidArn(arn.to_owned()));

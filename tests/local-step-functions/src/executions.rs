@@ -1,62 +1,27 @@
-//! How executions start, end and are looked up.
+//! Executions: how they start and end, and what they share. The service and the interpreter work on them.
 
-use std::{cmp::Reverse, sync::Arc};
+mod ending;
+mod error;
+mod settings;
+mod shared;
+mod tokens;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Page, ServiceError, Shared};
+pub(crate) use self::{
+    ending::Ending,
+    shared::{Ended, Machine, Shared},
+    tokens::Token,
+};
+pub use self::{error::ServiceError, settings::Settings};
 use crate::{
     execution::{Execution, Record, Status, numbered_uuid},
-    history::{Event, HistoryEvent},
-    interpreter, limits,
+    history::Event,
+    limits,
 };
-
-/// How an execution ends.
-#[derive(Debug)]
-pub(crate) enum Ending {
-    Succeeded(Value),
-    Failed { error: String, cause: Option<String> },
-    Aborted { error: Option<String>, cause: Option<String> },
-    TimedOut,
-}
-
-impl Ending {
-    pub(crate) fn failed(error: impl Into<String>, cause: Option<String>) -> Self {
-        Self::Failed { error: error.into(), cause }
-    }
-
-    /// What is too long is cut off.
-    fn cut(self) -> Self {
-        let cut_error = |error: String| limits::cut(error, limits::ERROR_CHARACTERS);
-        let cut_cause = |cause: Option<String>| cause.map(|cause| limits::cut(cause, limits::CAUSE_CHARACTERS));
-        match self {
-            Self::Failed { error, cause } => Self::Failed { error: cut_error(error), cause: cut_cause(cause) },
-            Self::Aborted { error, cause } => Self::Aborted { error: error.map(cut_error), cause: cut_cause(cause) },
-            other => other,
-        }
-    }
-
-    fn status(&self) -> Status {
-        match self {
-            Self::Succeeded(_) => Status::Succeeded,
-            Self::Failed { .. } => Status::Failed,
-            Self::Aborted { .. } => Status::Aborted,
-            Self::TimedOut => Status::TimedOut,
-        }
-    }
-
-    fn event(&self) -> Event<'_> {
-        match self {
-            Self::Succeeded(output) => Event::ExecutionSucceeded { output },
-            Self::Failed { error, cause } => Event::ExecutionFailed { error, cause: cause.as_deref() },
-            Self::Aborted { error, cause } => {
-                Event::ExecutionAborted { error: error.as_deref(), cause: cause.as_deref() }
-            }
-            Self::TimedOut => Event::ExecutionTimedOut,
-        }
-    }
-}
 
 impl Shared {
     pub(crate) fn start_execution(
@@ -119,7 +84,7 @@ impl Shared {
             (found, described)
         };
         shared.announce(&described.arn);
-        let running = tokio::spawn(interpreter::run(Arc::clone(shared), machine, described.clone(), document));
+        let running = tokio::spawn((shared.interpreter)(Arc::clone(shared), machine, described.clone(), document));
         if let Some(record) = shared.state().running(&described.arn) {
             record.interpreter = Some(running.abort_handle());
         }
@@ -178,7 +143,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn stop_execution(
+    pub(crate) fn stop_execution(
         shared: &Arc<Self>,
         arn: &str,
         error: Option<&str>,
@@ -216,49 +181,7 @@ impl Shared {
         self.state().running(arn).and_then(|record| record.child.take())
     }
 
-    pub(super) fn list_executions(
-        &self,
-        machine: &str,
-        status: Option<Status>,
-        max_results: Option<usize>,
-        next_token: Option<&str>,
-    ) -> Result<Page<Execution>, ServiceError> {
-        let (now, state) = (self.now_millis(), self.state());
-        if !state.machines.contains_key(machine) {
-            return Err(ServiceError::StateMachineDoesNotExist(machine.to_owned()));
-        }
-        let listed = |record: &&Record| {
-            record.described.machine == machine
-                && status.is_none_or(|status| status == record.described.status)
-                && !record.is_forgotten(now)
-        };
-        let mark = |record: &Record| if record.ended > 0 { record.ended } else { record.started };
-        let mut found: Vec<(u64, &Record)> =
-            state.executions.values().filter(listed).map(|record| (mark(record), record)).collect();
-        found.sort_by_key(|(mark, _)| Reverse(*mark));
-        let found = found.into_iter().map(|(mark, record)| (mark, record.described.clone()));
-        Page::of(found, max_results, next_token, |mark, last| mark < last)
-    }
-
-    pub(super) fn history(
-        &self,
-        arn: &str,
-        reverse_order: bool,
-        max_results: Option<usize>,
-        next_token: Option<&str>,
-    ) -> Result<Page<HistoryEvent>, ServiceError> {
-        self.look_up(arn, |record| {
-            let events = record.history.iter().map(|event| (event.id, event));
-            let page = if reverse_order {
-                Page::of(events.rev(), max_results, next_token, |mark, last| mark < last)
-            } else {
-                Page::of(events, max_results, next_token, |mark, last| mark > last)
-            }?;
-            Ok(Page { items: page.items.into_iter().cloned().collect(), next_token: page.next_token })
-        })?
-    }
-
-    fn look_up<T>(&self, arn: &str, read: impl FnOnce(&Record) -> T) -> Result<T, ServiceError> {
+    pub(crate) fn look_up<T>(&self, arn: &str, read: impl FnOnce(&Record) -> T) -> Result<T, ServiceError> {
         let now = self.now_millis();
         if !arn.contains(":execution:") {
             return Err(ServiceError::InvalidArn(arn.to_owned()));

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::definition::DefinitionError;
+use crate::definition_error::DefinitionError;
 
 /// An error of the service.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -33,7 +33,7 @@ impl Shared {
         Token { text, answer, shared: Arc::clone(shared) }
     }
 
-    pub(super) fn answer_token(&self, token: &str, answer: Result<Value, TaskError>) -> Result<(), ServiceError> {
+    pub(crate) fn answer_token(&self, token: &str, answer: Result<Value, TaskError>) -> Result<(), ServiceError> {
         let mut state = self.state();
         if let Some(sender) = state.tokens.remove(token) {
             return sender.send(answer).map_err(|_| ServiceError::TaskTimedOut);

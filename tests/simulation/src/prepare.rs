@@ -1,0 +1,117 @@
+//! The world of a run before it starts.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use ami_from_instance::model::run::RUN_TAG;
+use aws_sdk_ec2::types::{ImageState, InstanceStateName};
+use local_ec2::{Ec2, Fate, InstanceSpec, TimeSource};
+use local_step_functions::{Engine, Execution};
+use tokio::{sync::mpsc, task::spawn_local};
+
+use crate::{
+    check::Ended,
+    faults::Fault,
+    functions::Functions,
+    plan::{DEPRECATION_SECONDS, Operation, Plan},
+    rules,
+    tasks::Outside,
+    template::{DEPLOYED, execution_arn},
+    time,
+    troubles::Troubles,
+    world::{Subject, World, lock},
+};
+
+/// The world of a run, with everything in it that goes on by itself.
+pub(crate) fn world(plan: &Plan, with_trace: bool) -> Arc<World> {
+    let wrong_by =
+        plan.faults.iter().find_map(|fault| if let Fault::Clock(seconds) = fault { Some(*seconds) } else { None });
+    let clock = time::start(wrong_by.unwrap_or_default());
+    let ec2 = Ec2::new(&local_ec2::Settings {
+        time: Some(TimeSource::new(move || time::of(clock))),
+        seed: plan.seed,
+        progress: plan.progress,
+        lags: plan.lags.clone(),
+        ..local_ec2::Settings::default()
+    });
+    let (invocations, invoked) = mpsc::unbounded_channel();
+    let (deliveries, delivered) = mpsc::unbounded_channel();
+    let troubles = Troubles::new(&plan.faults);
+    let world = World::new(clock, ec2, troubles, plan.seed, with_trace, invocations, deliveries);
+    let mut settings = local_step_functions::Settings::new(plan.seed, clock);
+    settings.step_millis = 5..=60;
+    let watcher = Arc::downgrade(&world);
+    settings.on_status_change = Some(Arc::new(move |change| {
+        if let Some(world) = watcher.upgrade() {
+            rules::status_changed(&world, &change);
+        }
+    }));
+    let engine = Engine::new(settings, Arc::new(Outside(Arc::clone(&world))));
+    for (arn, definition) in DEPLOYED.machines() {
+        if let Err(error) = engine.create_state_machine(arn, Arc::clone(definition)) {
+            panic!("a machine is refused: {error}");
+        }
+    }
+    world.set_engine(engine);
+    let functions = Functions::new(Arc::clone(&world));
+    spawn_local(std::rc::Rc::clone(&functions).serve(invoked));
+    spawn_local(rules::serve(Arc::clone(&world), functions, delivered));
+    spawn_local(rules::images(Arc::clone(&world)));
+    spawn_local(rules::sweeps(Arc::clone(&world)));
+    world
+}
+
+/// Adds what the run needs, and starts it.
+///
+/// # Errors
+///
+/// What Step Functions says if it does not start.
+pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
+    let ec2 = &world.ec2;
+    let arn = execution_arn(&plan.name());
+    let power = if plan.stopped { InstanceStateName::Stopped } else { InstanceStateName::Running };
+    let spec = InstanceSpec::default().volume("/dev/sdf", plan.gigabytes, "gp3").tag("Name", plan.name());
+    let instance = ec2.add_instance(spec.state(power.clone()));
+    let old = (plan.operation != Operation::Create).then(|| {
+        let past = arn.replacen(&plan.name(), "past", 1);
+        ec2.add_foreign_image(plan.name(), &[(RUN_TAG, &past), ("Name", &plan.name())])
+    });
+    let old_snapshots = old.as_deref().and_then(|id| ec2.image(id)).map(|image| image.snapshot_ids);
+    for fault in &plan.faults {
+        if let Fault::ImageFails(state) = fault {
+            ec2.next_image(&instance, fails(state));
+        }
+        if matches!(fault, Fault::ImageFails(_) | Fault::Clock(_)) {
+            lock(&world.troubles).has_struck(fault);
+        }
+    }
+    let name = if plan.operation == Operation::Replace { format!("{}-fresh", plan.name()) } else { plan.name() };
+    let input = plan.request(&name, &instance, old.as_deref()).to_string();
+    world.say(|| format!("{:?} {input}", plan.operation));
+    *lock(&world.subject) = Subject {
+        name: plan.name(),
+        arn,
+        input: input.clone(),
+        image_name: name.clone(),
+        instance: instance.clone(),
+        old: old.clone(),
+        ..Subject::default()
+    };
+    let started = world.engine().start_execution(&DEPLOYED.lifecycle_arn, Some(&plan.name()), &input);
+    let execution: Execution = started.map_err(|error| error.to_string())?;
+    let ended = Ended::new(plan.operation, execution, name, instance);
+    let deprecation = plan.deprecates.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(DEPRECATION_SECONDS));
+    let old_snapshots = old_snapshots.unwrap_or_default();
+    Ok(Ended { old, old_snapshots, power: Some(power), deprecation, ..ended })
+}
+
+fn fails(state: &ImageState) -> Fate {
+    Fate::Fail {
+        state: state.clone(),
+        code: "Client.InternalError".to_owned(),
+        message: "it broke".to_owned(),
+        after: Duration::from_secs(30),
+    }
+}
