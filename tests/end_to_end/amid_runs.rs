@@ -55,7 +55,10 @@ impl Starter<'_> {
     }
 
     async fn add(&mut self, request: &Value, name: &str, operation: &'static str, state: &'static str) -> &mut Held {
-        let run = start(self.aws, name, request).await;
+        let mut request = request.clone();
+        // How fast this machine is must not decide.
+        request["timeouts"] = json!({"create": "4h", "update": "4h", "delete": "4h"});
+        let run = start(self.aws, name, &request).await;
         self.held.push(Held { run, operation, state, error: None, images: 0, gone: None });
         self.held.last_mut().unwrap()
     }
@@ -153,15 +156,18 @@ impl Starter<'_> {
             let (code, message) = ("Client.InternalError".to_owned(), "it broke".to_owned());
             let after = Duration::from_secs(30);
             self.aws.ec2.next_image(instance, Fate::Fail { state: ImageState::Failed, code, message, after });
-            match state {
-                // A look of the create asks for the image's id; only the rollback asks for the run's images.
-                "Begin" => self.slow("DescribeImages", &format!(":{name}"), 0),
-                "Look" => self.slow("DescribeImages", &format!(":{name}"), 1),
-                _ => {}
+            // A look of the create asks for the image's id; only the rollback asks for the run's images.
+            let of_the_run = format!(":{name}");
+            if state == "Begin" {
+                self.slow("DescribeImages", &of_the_run, 0);
             }
             self.add(&request, name, operation, state).await.error = Some("ImageFailed");
-            if matches!(state, "Wait" | "Roll back") {
+            if state != "Begin" {
                 self.keep_in_use().await;
+            }
+            if state == "Look" {
+                assert!(self.held.last().unwrap().comes_to(self.aws, operation, "Wait").await);
+                self.slow("DescribeImages", &of_the_run, 0);
             }
         }
         if self.skips("Wait") {

@@ -35,9 +35,14 @@ impl Held {
 
     /// Waits until it has come to its state.
     pub(crate) async fn comes(&self, aws: &Deployment) {
-        let has_come = async || self.entered(aws).await.iter().flatten().any(|one| self.is_at(one));
-        let comes = self.state.is_empty() || comes_to_pass(has_come).await;
+        let comes = self.state.is_empty() || self.comes_to(aws, self.operation, self.state).await;
         assert!(comes, "{}: {:?}", self.run.name(), self.entered(aws).await);
+    }
+
+    /// Waits until an operation of it has come to a state.
+    pub(crate) async fn comes_to(&self, aws: &Deployment, operation: &str, state: &str) -> bool {
+        let is_it = |one: &Entered| one.operation == operation && one.state == state;
+        comes_to_pass(async || self.entered(aws).await.iter().flatten().any(is_it)).await
     }
 
     fn is_at(&self, entered: &Entered) -> bool {
