@@ -26,6 +26,12 @@ export default [
   attack("an untagged image", "CleanupFunction", "ec2:DeregisterImage", own.image, {}, managed),
   attack("a snapshot of another deployment", "CleanupFunction", "ec2:DeleteSnapshot", own.snapshot, madeBy(other.run), managed),
   attack("an untagged snapshot", "CleanupFunction", "ec2:DeleteSnapshot", own.snapshot, {}, managed),
+  ...[madeBy(own.run), {}].flatMap((image) => [
+    attack("sets a user's tag", "CleanupFunction", "ec2:CreateTags", own.image, { ...image, ...keys("Team", "ami-from-instance:deletable-from") }),
+    attack("sets the run tag", "CleanupFunction", "ec2:CreateTags", own.image, { ...image, ...tagging(own.run) }),
+    attack("sets a tag without a name", "CleanupFunction", "ec2:CreateTags", own.image, image),
+    attack("removes its own note", "CleanupFunction", "ec2:DeleteTags", own.image, { ...image, ...keys("ami-from-instance:deletable-from") }),
+  ]),
   attack("stops a run", "CleanupFunction", "states:StopExecution", own.run),
   attack("stops another deployment's operation", "CleanupFunction", "states:StopExecution", other.operationOfRun),
   attack("asks about another deployment's run", "CleanupFunction", "states:DescribeExecution", other.run),
@@ -109,7 +115,9 @@ export default [
   attack("stops an instance", everyone, "ec2:StopInstances", own.instance),
   attack("deletes a volume", everyone, "ec2:DeleteVolume", own.volume),
   attack("runs an instance", everyone, "ec2:RunInstances", own.instance),
-  attack("disables an image", everyone, "ec2:DisableImage", own.image, madeBy(own.run)),
+  ...["ReadRequestFunction", "StartCreateFunction", "CheckStatusFunction", "WakeFunction", "CleanupFunction", "StartRollbackFunction"].map(
+    (name) => attack("disables an image", name, "ec2:DisableImage", own.image, madeBy(own.run)),
+  ),
   attack("reads user data", everyone, "ec2:DescribeInstanceAttribute", own.instance),
   attack("invokes another stack's function", everyone, "lambda:InvokeFunction", other.function("CleanupFunction")),
   ...["ReadRequestFunction", "StartCreateFunction", "CheckStatusFunction", "StartUpdateFunction", "CleanupFunction", "StartRollbackFunction"].map(

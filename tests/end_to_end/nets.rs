@@ -133,7 +133,7 @@ fn a_rollback_asks_about_the_run_and_its_operations_and_calls_each_removal_once(
         let asked = aws.step_functions_calls().unwrap().into_iter();
         let asked = asked.filter(|call| call.caller == "ami-from-instance-cleanup" && call.body.contains(run.name()));
         let asked: Vec<_> = asked.map(|call| call.action).take(4).collect();
-        // The run, its operation and what that knew, and whether there is another one.
-        assert_eq!(asked, ["DescribeExecution", "DescribeExecution", "GetExecutionHistory", "DescribeExecution"]);
+        // The run, its operation, whether there is another one, and what the operation knew.
+        assert_eq!(asked, ["DescribeExecution", "DescribeExecution", "DescribeExecution", "GetExecutionHistory"]);
     });
 }
