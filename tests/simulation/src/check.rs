@@ -11,11 +11,7 @@ use local_ec2::{Ec2, SnapshotInfo};
 use local_step_functions::{Execution, Status};
 use serde_json::{Value, json};
 
-use crate::{
-    faults::Deed,
-    plan::{Operation, PROTECTION},
-    time,
-};
+use crate::{faults::Deed, plan::Operation, time};
 
 /// The invariants, by name.
 pub const INVARIANTS: [&str; 11] = [
@@ -71,10 +67,6 @@ pub(crate) struct Ended {
     pub(crate) power: Option<InstanceStateName>,
     /// When the image is to be deprecated.
     pub(crate) deprecation: Option<SystemTime>,
-    /// Whether the image is to be protected from deregistration.
-    pub(crate) protects: bool,
-    /// Whether the image is to have the instance's tags, and not its data volume.
-    pub(crate) chooses: bool,
     /// What somebody else did about it.
     pub(crate) done: BTreeSet<Deed>,
     /// Whether an operation has begun, or should have, from which on the plan says that the image stays.
@@ -93,8 +85,6 @@ impl Ended {
             old_snapshots: vec![],
             power: None,
             deprecation: None,
-            protects: false,
-            chooses: false,
             done: BTreeSet::new(),
             keeps_image: false,
         }
@@ -175,10 +165,6 @@ impl Ended {
             && !self.has(&[Deed::DeregisterImage, Deed::DeregisterOldImage])
     }
 
-    fn is_protected_as_asked(&self, output: &Value) -> bool {
-        !self.protects || output["deregistrationProtection"] == PROTECTION
-    }
-
     /// What is wrong with a run that says it succeeded.
     fn wrong_success(&self, ec2: &Ec2, output: &Value) -> Option<String> {
         let old = self.old.as_deref().and_then(|id| ec2.image(id));
@@ -194,15 +180,7 @@ impl Ended {
                 || image.tags.get("New").is_some_and(String::is_empty) && output["tagsAll"] == json!(image.tags);
             let right = image.description.as_deref() == Some("changed")
                 && image.deprecation == self.deprecation
-                && self.is_protected_as_asked(output)
                 && (others_tagged || has_tags());
-            return (!right).then(|| format!("{image:?} for {output}"));
-        }
-        if let Operation::Disable | Operation::Enable = self.operation {
-            let is_disabled = self.operation == Operation::Disable;
-            let state = if is_disabled { ImageState::Disabled } else { ImageState::Available };
-            let image = old?;
-            let right = image.state == state && output["state"] == state.as_str();
             return (!right).then(|| format!("{image:?} for {output}"));
         }
         if self.old.is_some() && (old.is_some() || snapshots_left) {
@@ -231,8 +209,6 @@ impl Ended {
         };
         let right = named.len() == 1
             && image.deprecation == self.deprecation
-            && self.is_protected_as_asked(output)
-            && (!self.chooses || shown.len() == 1 && (others_tagged || image.tags.contains_key("Name")))
             && (others_tagged || has_tags())
             && image.state == ImageState::Available
             && output["id"] == image.id
