@@ -3,6 +3,7 @@
 
 mod fields;
 mod placeholders;
+mod planner;
 mod replace;
 pub mod request;
 pub mod source;
@@ -11,7 +12,7 @@ use aws_sdk_ec2::primitives::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::request::{Planner, Request};
+use self::{planner::Planner, request::Request};
 use crate::{app::App, error::Error, model::run::Run, operations::Operation};
 
 /// What the lifecycle machine sends.

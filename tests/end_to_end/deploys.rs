@@ -1,9 +1,10 @@
-//! Deploys on a local AWS of their own: a second stack beside the first, and a second deploy that changes a
-//! parameter. Each test has a stack.
+//! Deploys on a local AWS of their own: a second stack beside the first, a second deploy amid runs, and one that
+//! changes a parameter. Each test has a stack.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
-mod changed_parameter;
+mod amid_runs;
+mod held;
 mod two_stacks;
 
 use std::{sync::OnceLock, time::Duration};
@@ -18,7 +19,7 @@ use tokio::runtime::Runtime;
 
 const SPEED: f64 = 60.0;
 /// The stacks beside the first; its name begins theirs.
-const BESIDE: [&str; 2] = ["two", "changed"];
+const BESIDE: [&str; 3] = ["two", "redeployed", "changed"];
 const SWEEPS: &str = "SweepSchedule=rate(5 minutes)";
 
 /// Runs a test beside the stack that is there from the start.
@@ -60,13 +61,17 @@ fn create(ec2: &Ec2, name: &str) -> (String, Value) {
 }
 
 async fn until(condition: impl AsyncFn() -> bool) {
+    assert!(comes_to_pass(condition).await, "it has not come to pass in a minute");
+}
+
+async fn comes_to_pass(condition: impl AsyncFn() -> bool) -> bool {
     for _ in 0..1_200 {
         if condition().await {
-            return;
+            return true;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("it has not come to pass in a minute");
+    false
 }
 
 async fn stop(aws: &Deployment, run: &Execution) {

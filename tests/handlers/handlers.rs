@@ -903,6 +903,22 @@ async fn a_rollback_that_a_rule_starts_keeps_what_the_runs_own_rollback_kept() {
     }
 }
 
+#[tokio::test]
+async fn a_sweep_names_the_snapshots_of_no_image_of_a_run_that_has_made_another_image() {
+    let ec2 = ec2().await;
+    let [first, second] = ["first", "second"].map(|name| ec2.add_foreign_image(name, &[(RUN_TAG, RUN)]));
+    let left = ec2.image(&first).unwrap().snapshot_ids;
+    let app = App {
+        step_functions: step_functions::that_answers(|_, _| (200, json!({"executions": []}))).await,
+        ..app(&ec2)
+    };
+    let named = async || events::start_rollback(&app, sweep()).await.unwrap()["orphanedSnapshots"].clone();
+    assert_eq!(named().await, json!([]), "{first} and {second} are there");
+    app.ec2.deregister_image().image_id(&first).send().await.unwrap();
+    ec2.advance(Duration::from_secs(600));
+    assert_eq!(named().await, json!(left));
+}
+
 /// The sweep's event, as the template has it.
 fn sweep() -> Value {
     json!({"source": "ami-from-instance", "detail-type": "Sweep", "detail": {}})

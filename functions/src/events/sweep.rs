@@ -24,9 +24,8 @@ use crate::{
 pub struct Found {
     /// Runs that are rolled back now.
     rolled_back: Vec<Run>,
-    /// Snapshots whose image is gone, though their run has not ended badly: a delete that was cut off
-    /// leaves them, or somebody who deregistered the image and wants them. Deleting the image again
-    /// removes them.
+    /// Snapshots of no image, though their run has not ended badly or keeps its image: a delete that was cut off leaves
+    /// them, or somebody who deregistered the image and may want them. Deleting that image again removes them.
     orphaned_snapshots: Vec<SnapshotId>,
     /// Runs that could not be rolled back this time, and why.
     failed: Vec<(Run, String)>,
@@ -53,13 +52,16 @@ pub async fn handle(app: &App) -> Result<Found, Error> {
     // most of those have succeeded, and there may be thousands.
     let ended_badly = [ExecutionStatus::Aborted, ExecutionStatus::Failed, ExecutionStatus::TimedOut];
     let ended_badly = runs(app, machines, &ended_badly, since).await?;
-    let running = runs(app, machines, &[ExecutionStatus::Running], since).await?;
-    for (run, made) in made_by_runs(app, machines, since).await? {
+    let mut running = runs(app, machines, &[ExecutionStatus::Running], since).await?;
+    let made_by_runs = made_by_runs(app, machines, since).await?;
+    // A run may have begun or ended while EC2 was asked.
+    running.extend(runs(app, machines, &[ExecutionStatus::Running], since).await?);
+    for (run, made) in made_by_runs {
         let rolled_back = if ended_badly.contains(&run) { roll_back_unless_kept(app, &run).await } else { Ok(false) };
         match rolled_back {
             Ok(true) => found.rolled_back.push(run),
-            Ok(false) if made.has_image || running.contains(&run) => {}
-            Ok(false) => found.orphaned_snapshots.extend(made.snapshots),
+            Ok(false) if running.contains(&run) => {}
+            Ok(false) => found.orphaned_snapshots.extend(made.snapshots_of_no_image()),
             Err(error) => found.failed.push((run, error.to_string())),
         }
     }
@@ -83,8 +85,14 @@ async fn roll_back_unless_kept(app: &App, run: &Run) -> Result<bool, Error> {
 /// What one run has made.
 #[derive(Debug, Default)]
 struct Made {
-    has_image: bool,
-    snapshots: Vec<SnapshotId>,
+    snapshots: BTreeSet<SnapshotId>,
+    snapshots_of_images: BTreeSet<SnapshotId>,
+}
+
+impl Made {
+    fn snapshots_of_no_image(self) -> impl Iterator<Item = SnapshotId> {
+        self.snapshots.into_iter().filter(move |id| !self.snapshots_of_images.contains(id))
+    }
 }
 
 /// What this deployment's runs of late have made, by run. Step Functions forgets the older ones.
@@ -94,7 +102,7 @@ async fn made_by_runs(app: &App, machines: &Machines, since: DateTime) -> Result
         if let Some(run) = run(machines, image.tags())
             && ec2::is_since(ec2::time(image.creation_date()), Some(since))
         {
-            made.entry(run).or_default().has_image = true;
+            made.entry(run).or_default().snapshots_of_images.extend(ec2::snapshot_ids(&image).map(SnapshotId::from));
         }
     }
     for snapshot in ec2::snapshots_of_runs(&app.ec2).await? {
@@ -102,7 +110,7 @@ async fn made_by_runs(app: &App, machines: &Machines, since: DateTime) -> Result
             && ec2::is_since(snapshot.start_time, Some(since))
         {
             let id = snapshot.snapshot_id().unwrap_or_default();
-            made.entry(run).or_default().snapshots.push(SnapshotId::from(id));
+            made.entry(run).or_default().snapshots.insert(SnapshotId::from(id));
         }
     }
     Ok(made)

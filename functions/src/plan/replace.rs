@@ -6,7 +6,8 @@ use aws_sdk_ec2::types::Image;
 
 use super::{
     Planned,
-    request::{Create, Delete, Planner},
+    planner::Planner,
+    request::{Create, Delete},
 };
 use crate::{
     aws::ec2,

@@ -1,4 +1,4 @@
-//! A user's request, the input of the lifecycle machine, and the operations of each of its actions.
+//! A user's request, the input of the lifecycle machine.
 //!
 //! It is read by hand, field by field, so that every error names its field and what it must be, and so that
 //! an update can tell an absent field from a null one. Elsewhere null is as good as absent.
@@ -6,21 +6,18 @@
 use serde_json::Value;
 
 use super::{
-    Planned,
     fields::Fields,
-    source::{self, CopyTags, Volumes},
+    source::{CopyTags, Volumes},
 };
 use crate::{
-    app::App,
-    aws::ec2,
     error::Error,
     model::{
         deprecation::{Deprecation, DeprecationTime},
         ids::{ImageId, InstanceId},
-        tags::{self, Tags},
-        timeouts::{RequestedTimeouts, Timeouts},
+        tags::Tags,
+        timeouts::RequestedTimeouts,
     },
-    operations::{Operation, availability, create, delete, protection::Protection, update},
+    operations::protection::Protection,
 };
 
 /// What a user asks for.
@@ -181,122 +178,6 @@ fn read_delete(fields: &mut Fields) -> Result<Delete, Error> {
     let manage_ebs_snapshots = fields.flag("manageEbsSnapshots")?;
     let disable_protection = fields.flag("disableProtection")?.unwrap_or_default();
     Ok(Delete { image_id: fields.image_id()?, manage_ebs_snapshots, disable_protection })
-}
-
-/// What a plan is made with, besides the request.
-pub(super) struct Planner<'a> {
-    pub(super) app: &'a App,
-    pub(super) start_time: &'a str,
-    /// Seconds since 1970.
-    pub(super) now: i64,
-    pub(super) timeouts: Timeouts,
-    pub(super) default_tags: &'a Tags,
-}
-
-impl Planner<'_> {
-    /// The operations of an action.
-    pub(super) async fn operations(&self, action: &Action) -> Result<Vec<Planned>, Error> {
-        match action {
-            Action::Create(create) => self.create(create, self.create_arguments(create).await?),
-            Action::Update(update) => Ok(vec![self.update(update)?]),
-            Action::Disable(image_id) => Ok(vec![self.availability::<availability::Disable>(image_id)?]),
-            Action::Enable(image_id) => Ok(vec![self.availability::<availability::Enable>(image_id)?]),
-            Action::Delete(delete) => Ok(vec![self.delete(delete)?]),
-            Action::Replace(create, delete) => self.replace(create, delete).await,
-        }
-    }
-
-    /// CreateImage takes no deprecation time and no protection: an update sets them.
-    pub(super) fn create(&self, create: &Create, arguments: create::Arguments) -> Result<Vec<Planned>, Error> {
-        let create_image = Planned::new::<create::Create>(self.timeouts.create, &arguments)?;
-        let deprecation = self.deprecation_time(create)?.map(Deprecation::At);
-        // A new image has none.
-        let protection = create.deregistration_protection.filter(|protection| *protection != Protection::Disabled);
-        if deprecation.is_none() && protection.is_none() {
-            return Ok(vec![create_image]);
-        }
-        let update =
-            update::Arguments { deprecation, deregistration_protection: protection, ..update::Arguments::default() };
-        Ok(vec![create_image, Planned::new::<update::Update>(self.timeouts.update, &update)?])
-    }
-
-    pub(super) async fn create_arguments(&self, create: &Create) -> Result<create::Arguments, Error> {
-        let source = source::read(&self.app.ec2, create).await?;
-        Ok(create::Arguments {
-            name: create.name.clone(),
-            source_instance_id: create.source_instance_id.clone(),
-            snapshot_without_reboot: create.snapshot_without_reboot,
-            description: create.description.clone(),
-            tags: tags::merged(self.default_tags, source.tags.as_ref(), &create.tags)?,
-            copied_tags: source.tags.map(|tags| tags.into_keys().collect()),
-            block_device_mappings: source.mappings,
-            devices: source.devices,
-            series: Some(create.series.clone().unwrap_or_else(|| create.source_instance_id.to_string())),
-            run_started: self.start_time.to_owned(),
-            replaced_image_id: None,
-        })
-    }
-
-    fn deprecation_time(&self, create: &Create) -> Result<Option<DeprecationTime>, Error> {
-        let (field, time) = match create.deprecation {
-            None => return Ok(None),
-            Some(Deprecates::At(time)) => ("deprecationTime", time),
-            Some(Deprecates::After(seconds)) => {
-                let started = ec2::time(Some(self.start_time)).map_or(self.now, |time| time.secs());
-                ("deprecateAfter", DeprecationTime::from_seconds(started.saturating_add(seconds)))
-            }
-        };
-        self.check_deprecation_time(field, time)?;
-        Ok(Some(time))
-    }
-
-    /// EC2 refuses a deprecation time in the past, and a create may take as long as its timeout before it
-    /// is set: an image is not to be lost to that.
-    fn check_deprecation_time(&self, field: &str, time: DeprecationTime) -> Result<(), Error> {
-        let longest = i64::try_from(self.timeouts.create + self.timeouts.update).unwrap_or(i64::MAX);
-        if time.seconds() >= self.now.saturating_add(longest) {
-            return Ok(());
-        }
-        let problem = format!("must be later than the timeouts of create and update together, {longest} seconds");
-        Err(Error::invalid(field, problem))
-    }
-
-    fn update(&self, update: &Update) -> Result<Planned, Error> {
-        let tags = update.tags.as_ref().map(|own| tags::merged(self.default_tags, None, own)).transpose()?;
-        let arguments = update::Arguments {
-            image_id: Some(update.image_id.clone()),
-            description: update.description.clone(),
-            deprecation: update.deprecation,
-            tags,
-            deregistration_protection: update.deregistration_protection,
-            allow_unmanaged_images: self.app.settings.allow_unmanaged_images,
-        };
-        Planned::new::<update::Update>(self.timeouts.update, &arguments)
-    }
-
-    fn availability<O>(&self, image_id: &ImageId) -> Result<Planned, Error>
-    where
-        O: Operation<Arguments = availability::Arguments>,
-    {
-        let allow_unmanaged_images = self.app.settings.allow_unmanaged_images;
-        let arguments = availability::Arguments { image_id: image_id.clone(), allow_unmanaged_images };
-        Planned::new::<O>(self.timeouts.update, &arguments)
-    }
-
-    pub(super) fn delete(&self, delete: &Delete) -> Result<Planned, Error> {
-        Planned::new::<delete::Delete>(self.timeouts.delete, &self.delete_arguments(delete))
-    }
-
-    pub(super) fn delete_arguments(&self, delete: &Delete) -> delete::Arguments {
-        let keeps = delete.manage_ebs_snapshots == Some(false);
-        delete::Arguments {
-            image_id: delete.image_id.clone(),
-            manage_ebs_snapshots: delete.manage_ebs_snapshots,
-            allow_unmanaged_images: self.app.settings.allow_unmanaged_images,
-            disable_protection: delete.disable_protection,
-            snapshots: if keeps { delete::Snapshots::Keep } else { delete::Snapshots::Delete },
-        }
-    }
 }
 
 #[cfg(test)]

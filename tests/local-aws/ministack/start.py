@@ -27,6 +27,7 @@ import time
 import uuid
 
 from jsonata.timebox import Timebox
+from ministack.core import lambda_runtime
 from ministack.services import eventbridge, lambda_svc, scheduler
 from ministack.services import stepfunctions as sfn
 
@@ -45,6 +46,8 @@ parse_rate_seconds = eventbridge._parse_rate_seconds
 handle_request = sfn.handle_request
 execute_function = lambda_svc._execute_function_provided_warm
 invoke_target = eventbridge._invoke_target
+invalidate_worker = lambda_svc.invalidate_worker
+release_worker = lambda_svc.release_worker
 
 
 def execute_task_with_computed_timeout(state, raw_input, execution, ctx):
@@ -104,6 +107,29 @@ def execute_function_in_turn(function, event, request_id):
         result = execute_function(function, event, request_id)
         recording.note_function(function["config"]["FunctionName"], at, event, result)
         return result
+
+
+# Processes of an earlier version of a function that still answer a call.
+retired = []
+
+
+def retire_workers(name, **scope):
+    """After an update of a function, "Lambda shuts down idle execution environments" ("Lambda runtime environment"),
+    and a call that is under way comes to its end. Tested in tests/end_to_end/amid_runs.rs."""
+    with lambda_runtime._lock:
+        for key, workers in lambda_runtime._workers.items():
+            if key.split(":")[-2] == name:
+                busy = [worker for worker in workers if worker.in_use and worker._proc and worker._proc.poll() is None]
+                retired.extend(busy)
+                workers[:] = [worker for worker in workers if worker not in busy]
+    invalidate_worker(name, **scope)
+
+
+def release_and_end_retired(worker):
+    release_worker(worker)
+    if worker in retired:
+        retired.remove(worker)
+        worker.kill()
 
 
 class Recording:
@@ -417,6 +443,8 @@ def main():
     sfn._fail_execution = fail_running_execution
     sfn._run_execution = run_execution_with_timeout
     lambda_svc._execute_function_provided_warm = execute_function_in_turn
+    lambda_svc.invalidate_worker = retire_workers
+    lambda_svc.release_worker = release_and_end_retired
     sfn.handle_request = handle_request_of_function
     eventbridge._parse_rate_seconds = scaled_rate_seconds
     eventbridge._invoke_target = invoke_target_of_schedule

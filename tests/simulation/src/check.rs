@@ -11,7 +11,11 @@ use local_ec2::{Ec2, SnapshotInfo};
 use local_step_functions::{Execution, Status};
 use serde_json::{Value, json};
 
-use crate::{faults::Deed, plan::Operation, time};
+use crate::{
+    faults::Deed,
+    plan::{Operation, PROTECTION},
+    time,
+};
 
 /// The invariants, by name.
 pub const INVARIANTS: [&str; 11] = [
@@ -67,8 +71,14 @@ pub(crate) struct Ended {
     pub(crate) power: Option<InstanceStateName>,
     /// When the image is to be deprecated.
     pub(crate) deprecation: Option<SystemTime>,
+    /// Whether the image is to be protected from deregistration.
+    pub(crate) protects: bool,
+    /// Whether the image is to have the instance's tags, and not its data volume.
+    pub(crate) chooses: bool,
     /// What somebody else did about it.
     pub(crate) done: BTreeSet<Deed>,
+    /// The snapshots of no image that the last sweep has named.
+    pub(crate) named_by_sweep: BTreeSet<String>,
     /// Whether an operation has begun, or should have, from which on the plan says that the image stays.
     pub(crate) keeps_image: bool,
 }
@@ -85,7 +95,10 @@ impl Ended {
             old_snapshots: vec![],
             power: None,
             deprecation: None,
+            protects: false,
+            chooses: false,
             done: BTreeSet::new(),
+            named_by_sweep: BTreeSet::new(),
             keeps_image: false,
         }
     }
@@ -165,6 +178,15 @@ impl Ended {
             && !self.has(&[Deed::DeregisterImage, Deed::DeregisterOldImage])
     }
 
+    /// Whether somebody has deregistered its image, so that a run which has made another one leaves it, and names it.
+    fn is_someone_elses(&self, snapshot: &str) -> bool {
+        self.has(&[Deed::DeregisterImage]) && self.named_by_sweep.contains(snapshot)
+    }
+
+    fn is_protected_as_asked(&self, output: &Value) -> bool {
+        !self.protects || output["deregistrationProtection"] == PROTECTION
+    }
+
     /// What is wrong with a run that says it succeeded.
     fn wrong_success(&self, ec2: &Ec2, output: &Value) -> Option<String> {
         let old = self.old.as_deref().and_then(|id| ec2.image(id));
@@ -180,7 +202,15 @@ impl Ended {
                 || image.tags.get("New").is_some_and(String::is_empty) && output["tagsAll"] == json!(image.tags);
             let right = image.description.as_deref() == Some("changed")
                 && image.deprecation == self.deprecation
+                && self.is_protected_as_asked(output)
                 && (others_tagged || has_tags());
+            return (!right).then(|| format!("{image:?} for {output}"));
+        }
+        if let Operation::Disable | Operation::Enable = self.operation {
+            let is_disabled = self.operation == Operation::Disable;
+            let state = if is_disabled { ImageState::Disabled } else { ImageState::Available };
+            let image = old?;
+            let right = image.state == state && output["state"] == state.as_str();
             return (!right).then(|| format!("{image:?} for {output}"));
         }
         if self.old.is_some() && (old.is_some() || snapshots_left) {
@@ -202,6 +232,8 @@ impl Ended {
             .flatten()
             .filter_map(|device| device["snapshotId"].as_str().map(str::to_owned))
             .collect();
+        let asked_for = snapshots.iter().filter(|snapshot| !self.is_someone_elses(&snapshot.id));
+        let asked_for = asked_for.map(|snapshot| snapshot.id.clone()).collect();
         let has_tags = || {
             output["tagsAll"] == json!(image.tags)
                 && image.tags.get("Team").is_some_and(|team| team == "chaos")
@@ -209,13 +241,15 @@ impl Ended {
         };
         let right = named.len() == 1
             && image.deprecation == self.deprecation
+            && self.is_protected_as_asked(output)
+            && (!self.chooses || shown.len() == 1 && (others_tagged || image.tags.contains_key("Name")))
             && (others_tagged || has_tags())
             && image.state == ImageState::Available
             && output["id"] == image.id
             && output["name"] == image.name
             && output["description"] == json!(image.description)
             && shown == image.snapshot_ids.iter().cloned().collect()
-            && shown == snapshots.iter().map(|snapshot| snapshot.id.clone()).collect();
+            && shown == asked_for;
         (!right).then(|| format!("{image:?} and {snapshots:?} for {output}"))
     }
 }

@@ -6,7 +6,7 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -198,13 +198,14 @@ fn app_of(world: &Arc<World>, name: &'static str) -> App {
     App {
         ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
         step_functions: aws_sdk_sfn::Client::from_conf(step_functions.build()),
-        settings: settings(),
+        settings: SETTINGS.clone(),
         now: time::of_functions,
         print: |_| {},
     }
 }
 
-fn settings() -> Settings {
+/// As the template sets them.
+static SETTINGS: LazyLock<Settings> = LazyLock::new(|| {
     Settings::from(|name| {
         Some(match name {
             LIFECYCLE_MACHINE_ARN => DEPLOYED.lifecycle_arn.clone(),
@@ -217,7 +218,7 @@ fn settings() -> Settings {
             _ => return None,
         })
     })
-}
+});
 
 fn label(function: &str) -> &str {
     function.strip_suffix("Function").unwrap_or(function)

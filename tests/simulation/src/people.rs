@@ -136,7 +136,7 @@ fn with_image(world: &World, image: Option<String>, action: &str) -> bool {
 }
 
 /// Whether EC2 does it.
-fn call(world: &World, query: &str) -> bool {
+pub(crate) fn call(world: &World, query: &str) -> bool {
     let reply = world.ec2.answer(Request::read(&format!("Action={query}"), b"", "person"));
     matches!(reply, Reply::Answer { status: 200, .. })
 }

@@ -11,7 +11,9 @@ use crate::faults::Fault;
 
 /// The time of deprecation, a year after every run's start.
 const DEPRECATION: &str = "2027-11-23T00:00:00Z";
-/// The same, in seconds since 1970.
+/// The protection from deregistration, without a day's cooldown.
+pub(crate) const PROTECTION: &str = "enabled-without-cooldown";
+/// The time of deprecation, in seconds since 1970.
 pub(crate) const DEPRECATION_SECONDS: u64 = 1_826_928_000;
 
 /// What a run asks for.
@@ -21,6 +23,10 @@ pub enum Operation {
     Create,
     /// Change an image.
     Update,
+    /// Keep an image from being launched.
+    Disable,
+    /// Let a disabled image be launched.
+    Enable,
     /// Remove an image.
     Delete,
     /// Make an image, and remove another one.
@@ -33,6 +39,11 @@ impl Operation {
     /// Whether it removes an image once another one is there.
     pub fn replaces(self) -> bool {
         matches!(self, Self::Replace | Self::ReplaceSameName)
+    }
+
+    /// Whether it makes an image.
+    pub(crate) fn creates(self) -> bool {
+        self == Self::Create || self.replaces()
     }
 }
 
@@ -50,6 +61,10 @@ pub struct Plan {
     pub(crate) without_reboot: bool,
     /// Whether it asks for a time of deprecation, which takes an update after a create.
     pub(crate) deprecates: bool,
+    /// Whether it asks for deregistration protection, which takes an update after a create too.
+    pub(crate) protects: bool,
+    /// Whether it takes over the instance's tags, and leaves out its data volume.
+    pub(crate) chooses: bool,
     /// The size of the data volume.
     pub(crate) gigabytes: u32,
     /// The request's timeouts, if it sets any.
@@ -67,8 +82,10 @@ impl Plan {
         let mut rng = Rng::with_seed(seed);
         let operation = match rng.u8(0..20) {
             0..10 => Operation::Create,
-            10..13 => Operation::Update,
-            13..16 => Operation::Delete,
+            10..12 => Operation::Update,
+            12 => Operation::Disable,
+            13 => Operation::Enable,
+            14..16 => Operation::Delete,
             16..18 => Operation::Replace,
             _ => Operation::ReplaceSameName,
         };
@@ -90,6 +107,8 @@ impl Plan {
             progress: rng.choice([Progress::Linear, Progress::Jumping, Progress::AtOnce]).unwrap_or_default(),
             lags,
             deprecates: rng.u8(0..4) == 0,
+            protects: rng.u8(0..4) == 0,
+            chooses: rng.u8(0..4) == 0,
             seed,
         }
     }
@@ -111,12 +130,22 @@ impl Plan {
         let (action, mut request) = match self.operation {
             Operation::Create => ("create", create),
             Operation::Update => ("update", json!({"tags": {"Team": "chaos", "New": ""}, "description": "changed"})),
+            Operation::Disable => ("disable", json!({})),
+            Operation::Enable => ("enable", json!({})),
             Operation::Delete => ("delete", json!({})),
             Operation::Replace | Operation::ReplaceSameName => ("replace", create),
         };
         request["action"] = action.into();
-        if self.deprecates && self.operation != Operation::Delete {
+        let changes = self.operation.creates() || self.operation == Operation::Update;
+        if self.deprecates && changes {
             request["deprecationTime"] = DEPRECATION.into();
+        }
+        if self.protects && changes {
+            request["deregistrationProtection"] = PROTECTION.into();
+        }
+        if self.chooses && self.operation.creates() {
+            request["copyTags"] = true.into();
+            request["excludeDataVolumes"] = true.into();
         }
         if let Some(old) = old {
             request["imageId"] = old.into();
@@ -124,7 +153,7 @@ impl Plan {
         if let Some(timeout) = self.timeout_seconds {
             request["timeouts"] = match self.operation {
                 Operation::Create => json!({"create": timeout}),
-                Operation::Update => json!({"update": timeout}),
+                Operation::Update | Operation::Disable | Operation::Enable => json!({"update": timeout}),
                 Operation::Delete => json!({"delete": timeout}),
                 _ => json!({"create": timeout, "delete": timeout}),
             };
@@ -142,7 +171,7 @@ impl Plan {
         let own = |usual: u64| self.timeout_seconds.unwrap_or(usual);
         let (mut operations, rollback) = match self.operation {
             Operation::Create => (vec![own(usual.create)], usual.delete),
-            Operation::Update => (vec![own(usual.update)], usual.delete),
+            Operation::Update | Operation::Disable | Operation::Enable => (vec![own(usual.update)], usual.delete),
             Operation::Delete => (vec![own(usual.delete)], own(usual.delete)),
             Operation::Replace => (vec![own(usual.create), own(usual.delete)], own(usual.delete)),
             // The old image goes first, and its snapshots last.
@@ -150,7 +179,7 @@ impl Plan {
                 (vec![own(usual.delete), own(usual.create), own(usual.delete)], own(usual.delete))
             }
         };
-        if self.deprecates && !matches!(self.operation, Operation::Update | Operation::Delete) {
+        if (self.deprecates || self.protects) && self.operation.creates() {
             operations.push(usual.update);
         }
         let operations: u64 = operations.iter().map(|seconds| seconds + RETRIES).sum();

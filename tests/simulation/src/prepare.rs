@@ -15,6 +15,7 @@ use crate::{
     check::Ended,
     faults::Fault,
     functions::Functions,
+    people,
     plan::{DEPRECATION_SECONDS, Operation, Plan},
     rules,
     tasks::Outside,
@@ -78,6 +79,9 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
         let past = arn.replacen(&plan.name(), "past", 1);
         ec2.add_foreign_image(plan.name(), &[(RUN_TAG, &past), ("Name", &plan.name())])
     });
+    if let Some(old) = old.as_deref().filter(|_| plan.operation == Operation::Enable) {
+        people::call(world, &format!("DisableImage&ImageId={old}"));
+    }
     let old_snapshots = old.as_deref().and_then(|id| ec2.image(id)).map(|image| image.snapshot_ids);
     for fault in &plan.faults {
         if let Fault::ImageFails(state) = fault {
@@ -102,9 +106,11 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     let started = world.engine().start_execution(&DEPLOYED.lifecycle_arn, Some(&plan.name()), &input);
     let execution: Execution = started.map_err(|error| error.to_string())?;
     let ended = Ended::new(plan.operation, execution, name, instance);
+    let protects = plan.protects;
+    let chooses = plan.chooses;
     let deprecation = plan.deprecates.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(DEPRECATION_SECONDS));
     let old_snapshots = old_snapshots.unwrap_or_default();
-    Ok(Ended { old, old_snapshots, power: Some(power), deprecation, ..ended })
+    Ok(Ended { old, old_snapshots, power: Some(power), deprecation, protects, chooses, ..ended })
 }
 
 fn fails(state: &ImageState) -> Fate {

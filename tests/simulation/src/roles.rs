@@ -20,6 +20,10 @@ static CALLS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
     calls
 });
 
+/// The statements of each machine.
+static MACHINES: LazyLock<[(&str, Vec<&str>); 2]> =
+    LazyLock::new(|| ["LifecycleMachine", "OperationMachine"].map(|name| (name, statements(name, "").collect())));
+
 /// Every function with every action that it may call, such as `DescribeImages`.
 pub(crate) fn calls() -> &'static [(&'static str, &'static str)] {
     &CALLS
@@ -31,8 +35,9 @@ pub(crate) fn allow(function: &str, action: &str) -> bool {
 }
 
 /// Whether a machine may call an action, such as `lambda:InvokeFunction`, on something that the template names so.
-pub(crate) fn allow_machine(machine: &'static str, action: &str, on: &str) -> bool {
-    statements(machine, "").any(|statement| statement.contains(action) && statement.contains(on))
+pub(crate) fn allow_machine(machine: &str, action: &str, on: &str) -> bool {
+    let statements = MACHINES.iter().find(|(name, _)| *name == machine).map(|(_, statements)| statements);
+    statements.into_iter().flatten().any(|statement| statement.contains(action) && statement.contains(on))
 }
 
 /// The statements of a resource's policies that allow something. A permission to tag while making something is

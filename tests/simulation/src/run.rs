@@ -1,6 +1,6 @@
 //! One run, from an empty world to the judgement.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use local_step_functions::Engine;
 use serde_json::Value;
@@ -87,6 +87,7 @@ async fn judge(plan: &Plan, world: &Arc<World>, mut run: Ended) -> String {
     run.unnamed(&world.ec2).into_iter().for_each(violate);
     rest::comes(world).await.into_iter().for_each(|seen| world.violation(REST, seen));
     run.done = lock(&world.subject).done.clone();
+    run.named_by_sweep = named_by_last_sweep(world);
     run.keeps_image = keeps_image(&engine, &run.execution.name);
     run.violations(&world.ec2).into_iter().for_each(violate);
     let others = lock(&world.others).clone();
@@ -99,6 +100,13 @@ async fn judge(plan: &Plan, world: &Arc<World>, mut run: Ended) -> String {
     }
     let error = run.execution.error.as_deref().unwrap_or_default();
     format!("{} {error}", run.execution.status).trim_end().to_owned()
+}
+
+/// The snapshots of no image that the last sweep has named.
+fn named_by_last_sweep(world: &World) -> BTreeSet<String> {
+    let sweeps = lock(&world.sweeps);
+    let named = sweeps.last().and_then(|sweep| sweep["orphanedSnapshots"].as_array());
+    named.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect()
 }
 
 /// Whether one of the run's operations has begun with which its image stays, or the run has told its rollback that
