@@ -27,5 +27,8 @@ export function arns(stack, account = "000000000000", region = "us-east-1") {
 export const STACK = "ami-from-instance";
 export const own = arns(STACK);
 
+/** The context of a call about an instance that a run has stopped. */
+export const stoppedBy = (run) => ({ "aws:ResourceTag/ami-from-instance:stopped-by": run });
+
 /** The context of a call about something that a run has made. */
 export const madeBy = (run) => ({ "aws:ResourceTag/ami-from-instance:run": run });

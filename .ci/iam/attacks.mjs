@@ -1,6 +1,6 @@
 // What nobody may do. The calls that were seen give more of them, see expectations.mjs.
 
-import { STACK, arns, madeBy, own } from "./arns.mjs";
+import { STACK, arns, madeBy, own, stoppedBy } from "./arns.mjs";
 
 const other = arns("other");
 const longer = arns(STACK + "-lifecycle");
@@ -9,6 +9,8 @@ const managed = { AllowUnmanagedImages: false };
 const topic = { NotificationEmail: true, NotificationTopicArn: false };
 const creating = (action) => ({ "ec2:CreateAction": action });
 const tagging = (run) => ({ "aws:RequestTag/ami-from-instance:run": run, "aws:TagKeys": ["ami-from-instance:run"] });
+const taking = (run) => ({ "aws:RequestTag/ami-from-instance:stopped-by": run, "aws:TagKeys": ["ami-from-instance:stopped-by"] });
+const volumeKey = own.key.replace("of-the-user", "of-a-volume");
 const keys = (...names) => ({ "aws:TagKeys": names });
 const tagsOf = (action) => (action.endsWith("Tags") ? keys("Team") : {});
 const via = (service) => ({ "kms:ViaService": `${service}.us-east-1.amazonaws.com` });
@@ -35,6 +37,27 @@ export default [
   attack("stops a run", "CleanupFunction", "states:StopExecution", own.run),
   attack("stops another deployment's operation", "CleanupFunction", "states:StopExecution", other.operationOfRun),
   attack("asks about another deployment's run", "CleanupFunction", "states:DescribeExecution", other.run),
+  ...["InstanceStateFunction", "CleanupFunction"].flatMap((name) => [
+    attack("starts an instance that no run has stopped", name, "ec2:StartInstances", own.instance),
+    attack("starts an instance that another deployment has stopped", name, "ec2:StartInstances", own.instance, stoppedBy(other.run)),
+    attack("starts an instance that a run has imaged", name, "ec2:StartInstances", own.instance, madeBy(own.run)),
+    attack("removes a user's tag", name, "ec2:DeleteTags", own.instance, { ...stoppedBy(own.run), ...keys("Team", "ami-from-instance:stopped-by") }),
+    attack("removes all tags", name, "ec2:DeleteTags", own.instance, stoppedBy(own.run)),
+    attack("removes another deployment's tag", name, "ec2:DeleteTags", own.instance, { ...stoppedBy(other.run), ...keys("ami-from-instance:stopped-by") }),
+    attack("removes the tag of an instance that has none", name, "ec2:DeleteTags", own.instance, keys("ami-from-instance:stopped-by")),
+    attack("uses a volume's key of its own accord", name, "kms:CreateGrant", volumeKey, { "kms:GrantIsForAWSResource": "true" }),
+    attack("grants a volume's key to somebody", name, "kms:CreateGrant", volumeKey, { "kms:GrantIsForAWSResource": "false", ...via("ec2") }),
+    attack("grants another key", name, "kms:CreateGrant", own.key, { "kms:GrantIsForAWSResource": "true", ...via("ec2") }),
+    attack("decrypts with a volume's key", name, "kms:Decrypt", volumeKey, via("ec2")),
+  ]),
+  attack("stops an instance that no run has taken", "InstanceStateFunction", "ec2:StopInstances", own.instance),
+  attack("stops an instance that another deployment has taken", "InstanceStateFunction", "ec2:StopInstances", own.instance, stoppedBy(other.run)),
+  attack("takes an instance for another deployment", "InstanceStateFunction", "ec2:CreateTags", own.instance, taking(other.run)),
+  attack("takes an instance for nobody", "InstanceStateFunction", "ec2:CreateTags", own.instance, keys("ami-from-instance:stopped-by")),
+  attack("sets a user's tag besides", "InstanceStateFunction", "ec2:CreateTags", own.instance, { ...taking(own.run), ...keys("Team", "ami-from-instance:stopped-by") }),
+  attack("sets tags without a name", "InstanceStateFunction", "ec2:CreateTags", own.instance, { "aws:RequestTag/ami-from-instance:stopped-by": own.run }),
+  attack("takes an image", "InstanceStateFunction", "ec2:CreateTags", own.image, taking(own.run)),
+  attack("stops an instance that a run has taken", "CleanupFunction", "ec2:StopInstances", own.instance, stoppedBy(own.run)),
   attack("tags an image that is there", "StartCreateFunction", "ec2:CreateTags", own.image, tagging(own.run)),
   attack("tags an image of its own that is there", "StartCreateFunction", "ec2:CreateTags", own.image, { ...madeBy(own.run), ...tagging(own.run) }),
   attack("tags an image by CopyImage", "StartCreateFunction", "ec2:CreateTags", own.image, { ...creating("CopyImage"), ...tagging(own.run) }),
@@ -118,7 +141,8 @@ export default [
   ...["ReadRequestFunction", "StartCreateFunction", "CheckStatusFunction", "WakeFunction", "CleanupFunction", "StartRollbackFunction"].map(
     (name) => attack("disables an image", name, "ec2:DisableImage", own.image, madeBy(own.run)),
   ),
-  attack("reads user data", everyone, "ec2:DescribeInstanceAttribute", own.instance),
+  attack("reads an attribute that it does not name", everyone, "ec2:DescribeInstanceAttribute", own.instance),
+  attack("reads user data", everyone, "ec2:DescribeInstanceAttribute", own.instance, { "ec2:Attribute": "userData" }),
   attack("invokes another stack's function", everyone, "lambda:InvokeFunction", other.function("CleanupFunction")),
   ...["ReadRequestFunction", "StartCreateFunction", "CheckStatusFunction", "StartUpdateFunction", "CleanupFunction", "StartRollbackFunction"].map(
     (name) => attack(`changes ${name}`, everyone, "lambda:UpdateFunctionCode", own.function(name)),

@@ -6,6 +6,7 @@ import { own } from "./arns.mjs";
 const AWS = "https://docs.aws.amazon.com/";
 const FUNCTIONS = [
   "ReadRequestFunction",
+  "InstanceStateFunction",
   "StartCreateFunction",
   "CheckStatusFunction",
   "WakeFunction",
@@ -95,6 +96,15 @@ export default [
     action: "ec2:CreateTags",
     resources: [own.image, own.snapshot],
     context: { "ec2:CreateAction": "CreateImage", "aws:RequestTag/ami-from-instance:run": own.run },
+  },
+  {
+    // EC2 lets an instance use the key of a volume in the name of whoever starts it.
+    page: AWS + "ebs/latest/userguide/ebs-encryption-requirements.html",
+    principal: ["InstanceStateFunction", "CleanupFunction"],
+    action: "kms:CreateGrant",
+    resources: [own.key.replace("of-the-user", "of-a-volume")],
+    context: { "kms:GrantIsForAWSResource": "true", "kms:ViaService": "ec2.us-east-1.amazonaws.com" },
+    given: { VolumeKmsKeyArns: true },
   },
   {
     page: AWS + "scheduler/latest/UserGuide/setting-up.html",

@@ -31,6 +31,7 @@ CHOICES = {
     "NotificationEmail": ["", "somebody@example.com"],
     "NotificationTopicArn": ["", "arn:aws:sns:us-east-1:000000000000:of-the-user"],
     "ScheduleExpression": ["", "rate(1 day)"],
+    "VolumeKmsKeyArns": ["", "arn:aws:kms:us-east-1:000000000000:key/of-a-volume"],
 }
 # Conditions hang on them, but no policy does.
 NO_MATTER = {"CreateDashboard"}

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use aws_sdk_ec2::primitives::DateTime;
+
 use crate::{aws::clients, settings::Settings};
 
 /// The clients, the settings, and what else comes from outside.
@@ -20,6 +22,11 @@ pub struct App {
 }
 
 impl App {
+    /// The time, in seconds since 1970.
+    pub fn seconds(&self) -> i64 {
+        DateTime::from((self.now)()).secs()
+    }
+
     /// From what Lambda puts into the environment of the function of a name.
     pub fn from_env(function: &str) -> Self {
         Self {

@@ -51,6 +51,14 @@ pub enum Error {
         /// Its state or root device.
         reason: String,
     },
+    /// The run has stopped the instance, and cannot start it again; the image stays.
+    #[error("{instance_id}, which the run stopped, does not run again: {reason}; the sweep tries again every hour")]
+    InstanceNotRestarted {
+        /// The instance.
+        instance_id: String,
+        /// What EC2 says.
+        reason: String,
+    },
     /// EC2 gave up making the image.
     #[error("{image_id} is {state}: {reason}")]
     ImageFailed {

@@ -6,10 +6,12 @@
 
 pub mod attributes;
 pub mod availability;
+pub mod complete;
 pub mod create;
 pub mod delete;
 pub mod describe;
 mod ended_run;
+pub mod instance_state;
 pub(crate) mod ownership;
 pub mod protection;
 mod removal;
@@ -18,7 +20,7 @@ pub mod update;
 
 use std::pin::Pin;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use self::{ended_run::EndedRun, removal::Removal};
@@ -71,6 +73,12 @@ pub trait Operation {
         Self::begin(app, call).await
     }
 
+    /// What a run fails with where the operation's timeout has ended it, while it waited for `reason`; `TimedOut` unless
+    /// it says otherwise.
+    fn timed_out(_arguments: &Self::Arguments, _reason: &str) -> Option<Error> {
+        None
+    }
+
     /// Undoes a step of what it did in a run that has ended, and is called until nothing is left; keeps
     /// everything unless an operation says otherwise.
     ///
@@ -98,6 +106,7 @@ pub(crate) struct Room {
     name: &'static str,
     timeout: &'static str,
     perform: for<'a> fn(&'a App, Value) -> Answering<'a, Value>,
+    timed_out: fn(&Value, &str) -> Option<Error>,
     pub(crate) undo: for<'a> fn(&'a App, &'a EndedRun) -> Answering<'a, Undone>,
 }
 
@@ -107,19 +116,24 @@ impl Room {
             name: O::NAME,
             timeout: O::TIMEOUT,
             perform: |app, call| Box::pin(perform::<O>(app, call)),
+            timed_out: |arguments, reason| O::timed_out(&O::Arguments::deserialize(arguments).ok()?, reason),
             undo: |app, run| Box::pin(O::undo(app, run)),
         }
     }
 }
 
-/// Every operation, in the order of its effects in a run: what comes last is undone first.
+/// Every operation, in the order of its effects in a run: what comes last is undone first. A stop is the exception:
+/// the instance is to run again before anything else is undone.
 pub(crate) static OPERATIONS: &[Room] = &[
     Room::of::<create::Create>(),
+    Room::of::<complete::Complete>(),
     Room::of::<update::Update>(),
     Room::of::<availability::Disable>(),
     Room::of::<availability::Enable>(),
     Room::of::<delete::Delete>(),
     Room::of::<rollback::Rollback>(),
+    Room::of::<instance_state::start::Start>(),
+    Room::of::<instance_state::stop::Stop>(),
 ];
 
 /// The operations' names.
@@ -130,6 +144,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// The field of the request's `timeouts` that limits an operation.
 pub(crate) fn timeout_of(operation: &str) -> &str {
     OPERATIONS.iter().find(|room| room.name == operation).map_or(operation, |room| room.timeout)
+}
+
+/// The error of its own, if it has one, of an operation that its timeout has ended.
+pub(crate) fn timed_out(operation: &str, arguments: &Value, reason: &str) -> Option<Error> {
+    let room = OPERATIONS.iter().find(|room| room.name == operation)?;
+    (room.timed_out)(arguments, reason)
 }
 
 /// Answers a call of the operation machine.

@@ -7,8 +7,8 @@ mod planner;
 mod replace;
 pub mod request;
 pub mod source;
+mod stop;
 
-use aws_sdk_ec2::primitives::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ pub struct Plan {
 pub struct Planned {
     operation: &'static str,
     timeout_seconds: u64,
-    /// Whether the run keeps its image from here on, whatever happens.
+    /// Whether the run keeps its image while this is its latest operation, whatever happens.
     keeps_image: bool,
     /// What the run's error is to say besides, should the operation fail.
     note: String,
@@ -75,7 +75,7 @@ pub async fn handle(app: &App, input: Value) -> Result<Plan, Error> {
     let Input { run, start_time, request } = serde_json::from_value(input)
         .map_err(|error| Error::invalid("input", format!("must be what the lifecycle machine sends: {error}")))?;
     run.check_name()?;
-    let now = DateTime::from((app.now)()).secs();
+    let now = app.seconds();
     let request = placeholders::render(&app.ec2, &run, &start_time, request).await?;
     let request = Request::parse(&request, now)?;
     let timeouts = request.timeouts.over(app.settings.timeouts.clone()?);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ami_from_instance::model::run::RUN_TAG;
+use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
 use aws_sdk_ec2::types::{ImageState, InstanceStateName, Tag, Volume};
 use local_ec2::{Fate, InstanceSpec};
 use serde_json::json;
@@ -69,6 +69,30 @@ fn an_image_has_the_tags_the_volumes_and_the_series_that_the_request_takes_over(
         assert_eq!(devices.collect::<Vec<_>>(), ["/dev/xvda", "/dev/sdf"]);
         assert_eq!(aws.ec2.snapshots_tagged(RUN_TAG, &run.arn).len(), 2);
         assert!(output["deprecationTime"].is_string());
+    });
+}
+
+#[test]
+fn an_instance_is_stopped_for_its_image_and_runs_again_before_the_image_is_available() {
+    on_aws(async |aws| {
+        let instance = aws.ec2.add_instance(InstanceSpec::default().volume("/dev/sdf", 20, "gp3"));
+        aws.ec2.next_image(&instance, Fate::Takes(Duration::from_secs(900)));
+        let changes = json!({"name": unique("image"), "sourceInstanceId": instance});
+        let (run, outcome) = execute(aws, &event("create-with-stop.json", changes)).await;
+        let output = succeeded(&outcome);
+        let source = &output["sourceInstance"];
+        assert_eq!((&source["stateBefore"], &source["stateAfter"]), (&json!("running"), &json!("running")));
+        assert!(source["downSeconds"].is_u64() && source["stoppedAt"].is_string(), "{source}");
+        assert_eq!(output["state"], "available");
+        assert_eq!(aws.ec2.snapshots_tagged(RUN_TAG, &run.arn).len(), 2);
+        let after = aws.ec2.instance(&instance).unwrap();
+        assert_eq!((after.state, after.reboots.len()), (InstanceStateName::Running, 0));
+        assert!(!after.tags.contains_key(STOPPED_BY_TAG));
+        let calls: Vec<_> = aws.ec2.mutating_calls().into_iter().filter(|call| call.mentions(&instance)).collect();
+        let actions: Vec<_> = calls.iter().map(|call| call.action.as_str()).collect();
+        assert_eq!(actions, ["CreateTags", "StopInstances", "CreateImage", "StartInstances", "DeleteTags"]);
+        let took = calls[4].at.duration_since(calls[2].at).unwrap();
+        assert!(took < Duration::from_secs(600), "{took:?}");
     });
 }
 

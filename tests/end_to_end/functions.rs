@@ -33,6 +33,8 @@ fn each_function_answers_what_the_machines_send_it() {
         );
         for (function, file, status) in [
             ("StartCreateFunction", "start-create.json", "Pending"),
+            // It tags the instance, and the test stops there.
+            ("InstanceStateFunction", "instance-state.json", "Pending"),
             ("CheckStatusFunction", "check-status.json", "Succeeded"),
             ("CleanupFunction", "cleanup.json", "Succeeded"),
         ] {
@@ -58,7 +60,7 @@ fn the_events_of_the_operations_functions_have_the_fields_that_the_machines_send
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
         let mut sent = keys(&parsed(child.input().unwrap()));
         sent.extend(["step", "execution"].map(str::to_owned));
-        for file in ["start-create.json", "start-update.json"] {
+        for file in ["start-create.json", "start-update.json", "instance-state.json"] {
             let event = fs::read_to_string(root().join("events/functions").join(file)).unwrap();
             assert_eq!(keys(&parsed(&event)), sent, "{file}");
         }

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use ami_from_instance::model::run::RUN_TAG;
-use aws_sdk_ec2::types::ImageState;
+use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
+use aws_sdk_ec2::types::{ImageState, InstanceStateName};
 use local_aws::{
     deployment::Deployment,
     execution::{Execution, Outcome},
 };
-use local_ec2::{Fate, Fault, FaultKind};
+use local_ec2::{Fate, Fault, FaultKind, InstanceSpec};
 use serde_json::json;
 
 use crate::{
     ends::{assert_nothing_is_left, failed, succeeded},
-    execute, new_create, on_aws, start, unique, until,
+    event, execute, new_create, on_aws, start, unique, until,
 };
 
 /// Starts a rollback of a run by hand and waits for its end.
@@ -57,6 +57,50 @@ fn a_leftover_of_a_failed_run_is_named_and_the_sweep_removes_it_when_it_can() {
         assert_eq!(aws.ec2.snapshots_tagged(RUN_TAG, &run.arn).len(), 1);
         aws.ec2.unlock_snapshot(&snapshot);
         until(|| aws.ec2.snapshots_tagged(RUN_TAG, &run.arn).is_empty()).await;
+    });
+}
+
+/// A create that stops its instance, whose image takes longer than the test.
+async fn stopping(aws: &Deployment) -> (String, Execution) {
+    let instance = aws.ec2.add_instance(InstanceSpec::default());
+    aws.ec2.next_image(&instance, Fate::Never);
+    let changes = json!({"name": unique("image"), "sourceInstanceId": instance, "timeouts": {"create": "10m"}});
+    let run = start(aws, &event("create-with-stop.json", changes)).await;
+    (instance, run)
+}
+
+fn is_as_before(aws: &Deployment, instance: &str) -> bool {
+    let instance = aws.ec2.instance(instance).unwrap();
+    instance.state == InstanceStateName::Running && !instance.tags.contains_key(STOPPED_BY_TAG)
+}
+
+#[test]
+fn an_instance_runs_again_when_the_run_that_has_stopped_it_is_aborted() {
+    on_aws(async |aws| {
+        let (instance, run) = stopping(aws).await;
+        until(|| aws.ec2.instance(&instance).unwrap().state != InstanceStateName::Running).await;
+        aws.step_functions().stop_execution().execution_arn(&run.arn).send().await.unwrap();
+        until(|| is_as_before(aws, &instance)).await;
+        assert_nothing_is_left(aws, &run).await;
+    });
+}
+
+#[test]
+fn an_instance_that_cannot_be_started_keeps_its_image_and_the_sweep_starts_it_later() {
+    on_aws(async |aws| {
+        let capacity =
+            FaultKind::Refused { code: "InsufficientInstanceCapacity".to_owned(), message: "no place".to_owned() };
+        let (instance, run) = stopping(aws).await;
+        aws.ec2.inject(Fault::on("StartInstances", capacity).mentioning(&instance).times(20));
+        let outcome = run.wait().await.unwrap();
+        let (error, cause) = failed(&outcome);
+        let image = &aws.ec2.images_tagged(RUN_TAG, &run.arn)[0].id;
+        assert_eq!(error, "InstanceNotRestarted", "{cause}");
+        for part in [&instance, image, "InsufficientInstanceCapacity"] {
+            assert!(cause.contains(part), "{part} in {cause}");
+        }
+        until(|| is_as_before(aws, &instance)).await;
+        assert_eq!(aws.ec2.images_tagged(RUN_TAG, &run.arn)[0].id, *image);
     });
 }
 

@@ -9,6 +9,7 @@ mod releases;
 mod rollbacks;
 mod source_instance;
 mod step_functions;
+mod stopped_instance;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -878,7 +879,7 @@ async fn swept(delete: Option<&'static str>, sent: Option<Value>) -> Value {
 
 #[tokio::test]
 async fn a_sweep_leaves_what_a_run_keeps_and_rolls_back_everything_else() {
-    let kept = json!({"rolledBack": [], "orphanedSnapshots": [], "failed": []});
+    let kept = json!({"rolledBack": [], "orphanedSnapshots": [], "stoppedInstances": [], "failed": []});
     let rolled_back = merged(kept.clone(), json!({"rolledBack": [RUN]}));
     assert_eq!(swept(Some("ABORTED"), None).await, kept);
     // Its rollback has it stopped.
@@ -898,7 +899,7 @@ async fn a_rollback_that_a_rule_starts_keeps_what_the_runs_own_rollback_kept() {
         let document = json!({"operation": "rollback", "run": RUN, "execution": "arn", "timeoutSeconds": 5_400,
             "arguments": {}});
         let answer = call(&app, "begin", document).await.unwrap();
-        let keeps = answer["reason"] == "the run keeps its image from this operation on";
+        let keeps = answer["reason"] == "the run keeps its image with this operation";
         assert_eq!(keeps, keeps_image, "{answer}");
     }
 }

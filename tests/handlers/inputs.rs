@@ -23,6 +23,8 @@ const FIELDS: &[&str] = &[
     "name",
     "sourceInstanceId",
     "snapshotWithoutReboot",
+    "stopInstance",
+    "acceptInstanceStoreLoss",
     "description",
     "deprecationTime",
     "tags",
@@ -110,6 +112,8 @@ pub(crate) fn wrong_field() -> impl Strategy<Value = (String, Value)> {
             "(ami|snap|vol|I)-[0-9a-f]{17}|i-[0-9a-f]{0,7}|i-[0-9A-F]{17}z".prop_map(Value::from).boxed()
         ),
         of("snapshotWithoutReboot", not(|value| value.is_boolean() || value.is_null()).boxed()),
+        of("stopInstance", not(|value| value.is_boolean() || value.is_null()).boxed()),
+        of("acceptInstanceStoreLoss", not(Value::is_null).boxed()),
         of("description", not(|value| value.is_null() || value.as_str().is_some_and(is_description)).boxed()),
         of(
             "description",

@@ -194,6 +194,8 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         of("name", name()),
         of("sourceInstanceId", id("i", SEED_INSTANCE)),
         of("snapshotWithoutReboot", flag()),
+        of("stopInstance", flag()),
+        of("acceptInstanceStoreLoss", flag()),
         of("description", prop_oneof![text("[ -~]{0,9}"), text("[a-z]{254,256}"), text(".{0,9}"), null()].boxed()),
         of("deprecationTime", prop_oneof![4 => time(), 1 => null(), 1 => text("")].boxed()),
         of("tags", tags()),

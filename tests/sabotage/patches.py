@@ -55,6 +55,7 @@ PATCHES = [
     lifecycle("the rollback is not told why the operation failed", '"Roll back": {', '"caught": "{% $error %}"', '"caught": {"name": "", "message": ""}'),
     lifecycle("a rollback that fails is not looked at", '"Roll back": {', '"Next": "Name the failure"', '"Next": "Fail with the error"'),
     lifecycle("what the rollback could not remove is not told", '"Name the failure": {', "$states.result.Error = 'LeftoversRemain'", "false"),
+    operation("an instance is stopped by the function that images it", '"Choose the functions"', '"stop": {"begin": "${InstanceStateFunctionArn}"', '"stop": {"begin": "${StartCreateFunctionArn}"'),
     operation("an update is looked at as a create", '"Choose the functions"', '"look": "${StartUpdateFunctionArn}"', '"look": "${CheckStatusFunctionArn}"'),
     operation("beginning is tried again without end", '"Begin": {', '"MaxAttempts": 8', '"MaxAttempts": 99999'),
     operation("a beginning that cannot be told is not tried again", '"Begin": {', '"Sandbox.Timedout", ', ""),

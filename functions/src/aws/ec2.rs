@@ -116,9 +116,22 @@ pub(crate) async fn instance(ec2: &Client, instance_id: &InstanceId) -> Result<O
     }
 }
 
+/// Every instance that has a tag of a key.
+pub(crate) async fn instances_tagged(ec2: &Client, key: &str) -> Result<Vec<Instance>, Error> {
+    let pages = ec2.describe_instances().filters(filter("tag-key", key)).into_paginator();
+    let reservations: Result<Vec<_>, _> = pages.items().send().collect().await;
+    let reservations = reservations.map_err(|error| error_codes::unexpected("ec2:DescribeInstances", &error))?;
+    Ok(reservations.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default()).collect())
+}
+
 /// Reads a time that EC2 gives as text.
 pub(crate) fn time(text: Option<&str>) -> Option<DateTime> {
     DateTime::from_str(text?, DateTimeFormat::DateTimeWithOffset).ok()
+}
+
+/// A time in RFC 3339, from seconds since 1970.
+pub(crate) fn shown(seconds: i64) -> String {
+    DateTime::from_secs(seconds).fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }
 
 /// Whether something was made since a run started. The tag alone does not tell: an execution's name,

@@ -27,6 +27,8 @@ pub const INSTANCE_MALFORMED: &str = "InvalidInstanceID.Malformed";
 pub const SNAPSHOT_NOT_FOUND: &str = "InvalidSnapshot.NotFound";
 /// An image, perhaps one just deregistered, refers to the snapshot.
 pub const SNAPSHOT_IN_USE: &str = "InvalidSnapshot.InUse";
+/// The instance's state does not fit.
+pub const INSTANCE_STATE: &str = "IncorrectInstanceState";
 /// The instance's state or root device does not fit.
 pub const INVALID_PARAMETER_VALUE: &str = "InvalidParameterValue";
 
@@ -36,7 +38,20 @@ const BUSY: Codes = &[
     ("ConcurrentSnapshotLimitExceeded", "too many snapshots of a volume are pending"),
     ("ConcurrentCreateImageNoRebootLimitExceeded", "too many images of the instance are being made"),
     ("IncorrectState", "EC2 is still busy with the instance or a volume"),
-    ("IncorrectInstanceState", "the instance is changing its state"),
+    (INSTANCE_STATE, "the instance is changing its state"),
+];
+
+/// What StartInstances is refused with where EC2 has no place for the instance, which may last for hours.
+const NO_CAPACITY: Codes = &[
+    ("InsufficientInstanceCapacity", "the Availability Zone has no place for the instance type"),
+    ("InsufficientHostCapacity", "the Dedicated Host has no place"),
+    ("InsufficientReservedInstanceCapacity", "the Reserved Instances have no place"),
+    ("InsufficientCapacity", "the same"),
+    ("InsufficientCapacityOnHost", "the same"),
+    ("ReservationCapacityExceeded", "the Capacity Reservation has no place"),
+    ("InstanceLimitExceeded", "the account runs as many instances as it may"),
+    ("VcpuLimitExceeded", "the account uses as many vCPUs as it may"),
+    ("MaxSpotInstanceCountExceeded", "the account has as many Spot Instances as it may"),
 ];
 
 /// Step Functions knows no such execution.
@@ -137,6 +152,11 @@ fn meaning<'a>(codes: &[(&'a str, &'a str)], code: &str) -> Option<&'a str> {
 /// Why CreateImage cannot make an image at the moment; none if the code says something else.
 pub(crate) fn busy(code: &str) -> Option<&'static str> {
     meaning(BUSY, code)
+}
+
+/// Whether EC2 has no place for an instance at the moment.
+pub(crate) fn is_about_capacity(code: &str) -> bool {
+    meaning(NO_CAPACITY, code).is_some()
 }
 
 /// The code of an error that the service itself answered.

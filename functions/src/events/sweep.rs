@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::{primitives::DateTime, types::Tag};
+use aws_sdk_ec2::{
+    primitives::DateTime,
+    types::{Instance, Tag},
+};
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde::Serialize;
 
@@ -13,8 +16,15 @@ use crate::{
     aws::{ec2, error_codes},
     error::Error,
     lambda::metrics,
-    model::{ids::SnapshotId, run::Run, tags},
-    operations::rollback::{self, REMEMBERED},
+    model::{
+        ids::{InstanceId, SnapshotId},
+        run::Run,
+        tags,
+    },
+    operations::{
+        instance_state::{self, STOPPED_BY_TAG},
+        rollback::{self, REMEMBERED},
+    },
     settings::Machines,
 };
 
@@ -27,6 +37,8 @@ pub struct Found {
     /// Snapshots of no image, though their run has not ended badly or keeps its image: a delete that was cut off leaves
     /// them, or somebody who deregistered the image and may want them. Deleting that image again removes them.
     orphaned_snapshots: Vec<SnapshotId>,
+    /// Instances with the tag of a run that stopped them, which neither goes on nor is rolled back: nobody starts them.
+    stopped_instances: Vec<InstanceId>,
     /// Runs that could not be rolled back this time, and why.
     failed: Vec<(Run, String)>,
 }
@@ -35,7 +47,7 @@ impl Found {
     /// How many runs left something. Snapshots of a succeeded run are named in the log and not counted: a
     /// delete may have kept them because its request said so.
     fn count(&self) -> usize {
-        self.rolled_back.len() + self.failed.len()
+        self.rolled_back.len() + self.stopped_instances.len() + self.failed.len()
     }
 }
 
@@ -47,16 +59,30 @@ impl Found {
 pub async fn handle(app: &App) -> Result<Found, Error> {
     let machines = app.settings.machines()?;
     let mut found = Found::default();
-    let since = DateTime::from_secs(DateTime::from((app.now)()).secs() - REMEMBERED);
+    let since = DateTime::from_secs(app.seconds() - REMEMBERED);
     // Step Functions is asked for all runs of a status, and not about each run that made something:
     // most of those have succeeded, and there may be thousands.
     let ended_badly = [ExecutionStatus::Aborted, ExecutionStatus::Failed, ExecutionStatus::TimedOut];
     let ended_badly = runs(app, machines, &ended_badly, since).await?;
     let mut running = runs(app, machines, &[ExecutionStatus::Running], since).await?;
     let made_by_runs = made_by_runs(app, machines, since).await?;
+    let stopped_instances = stopped_instances(app, machines).await?;
     // A run may have begun or ended while EC2 was asked.
     running.extend(runs(app, machines, &[ExecutionStatus::Running], since).await?);
+    for (instance_id, run) in stopped_instances {
+        if ended_badly.contains(&run) {
+            match roll_back(app, &run).await {
+                Ok(()) => found.rolled_back.push(run),
+                Err(error) => found.failed.push((run, error.to_string())),
+            }
+        } else if !running.contains(&run) {
+            found.stopped_instances.push(instance_id);
+        }
+    }
     for (run, made) in made_by_runs {
+        if found.rolled_back.contains(&run) {
+            continue;
+        }
         let rolled_back = if ended_badly.contains(&run) { roll_back_unless_kept(app, &run).await } else { Ok(false) };
         match rolled_back {
             Ok(true) => found.rolled_back.push(run),
@@ -114,6 +140,16 @@ async fn made_by_runs(app: &App, machines: &Machines, since: DateTime) -> Result
         }
     }
     Ok(made)
+}
+
+/// The instances that a run of this deployment has stopped, or says so.
+async fn stopped_instances(app: &App, machines: &Machines) -> Result<Vec<(InstanceId, Run)>, Error> {
+    let instances = ec2::instances_tagged(&app.ec2, STOPPED_BY_TAG).await?;
+    let of_run = |instance: &Instance| {
+        let run = instance_state::stopped_by(instance).filter(|run| run.is_of(&machines.lifecycle))?;
+        Some((InstanceId::from(instance.instance_id()?), run))
+    };
+    Ok(instances.iter().filter_map(of_run).collect())
 }
 
 fn run(machines: &Machines, tags: &[Tag]) -> Option<Run> {

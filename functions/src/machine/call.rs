@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ids::ImageId, run::Run};
+use crate::{
+    model::{ids::ImageId, run::Run},
+    operations::create::source_instance::SourceInstance,
+};
 
 /// A call of a function that does one operation, with the operation's own arguments `A` and memory `M`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,6 +56,8 @@ pub struct Results {
     pub id: Option<ImageId>,
     /// Whether its source instance went on running.
     pub snapshot_without_reboot: Option<bool>,
+    /// The source instance's part, once an operation has given it.
+    pub source_instance: Option<SourceInstance>,
 }
 
 impl<A, M> Call<A, M> {

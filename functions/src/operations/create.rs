@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::Image;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::look::look;
 use self::{pace::Look, source_instance::SourceInstance};
 use super::{EndedRun, Operation, Undone, attributes::Attributes};
 use crate::{
@@ -59,6 +60,10 @@ pub struct Arguments {
     pub series: Option<String>,
     /// When the run started, in RFC 3339: nothing older is the run's, whatever its tag says.
     pub run_started: String,
+    /// Whether the run has stopped the instance: the create is done once every snapshot exists, and its completion is
+    /// an operation of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_stopped_instance: bool,
     /// The image of the same name that the run deregisters before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_image_id: Option<ImageId>,
@@ -91,8 +96,28 @@ pub struct Memory {
 
 /// What a create gives.
 #[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Output {
+    /// The image is available.
+    Available(Box<Available>),
+    /// Every snapshot of the image exists.
+    Begun(Begun),
+}
+
+/// An image that is being made.
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Output {
+pub struct Begun {
+    /// The image.
+    pub id: ImageId,
+    /// The source instance's part.
+    pub source_instance: Option<SourceInstance>,
+}
+
+/// An image that is available.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Available {
     /// The image's attributes.
     #[serde(flatten)]
     pub image: Attributes,

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::{
-    primitives::DateTime,
-    types::{Image, ImageState},
-};
+use aws_sdk_ec2::types::{Image, ImageState};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -142,14 +139,13 @@ impl Operation for Delete {
 /// Disables the protection, if the request says so. Gives for how many seconds to wait and why; none if EC2 lets the
 /// image go.
 async fn protected(app: &App, call: &Call, image: &Image) -> Result<Option<(u64, String)>, Error> {
-    let now = DateTime::from((app.now)()).secs();
+    let now = app.seconds();
     if call.arguments.disable_protection && protection::of(image).is_some() {
         protection::disable(&app.ec2, image, now).await?;
         return Ok(Some((1, "the image's protection is disabled".to_owned())));
     }
     let Some(from) = protection::deletable_from(image).filter(|from| *from > now) else { return Ok(None) };
-    let reason =
-        format!("its protection was disabled, and EC2 lets it be deregistered from {} on", protection::shown(from));
+    let reason = format!("its protection was disabled, and EC2 lets it be deregistered from {} on", ec2::shown(from));
     match u64::try_from(from - now) {
         Ok(seconds) if seconds < call.left() => Ok(Some((seconds.min(3600), reason))),
         _ => Err(Error::ImageProtected { image_id: call.arguments.image_id.to_string(), reason }),

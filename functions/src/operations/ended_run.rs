@@ -17,8 +17,12 @@ pub struct EndedRun {
     pub run: Run,
     /// When it started.
     pub started: DateTime,
+    /// For how long its rollback has waited, in seconds.
+    pub waited: u64,
     /// Whether the run itself asks for its rollback, and so knows which operations it started.
     pub rolls_itself_back: bool,
+    /// Whether its plan says that its image stays: only what is not the image is undone.
+    pub keeps_image: bool,
     /// Its operations, in the order in which they began.
     pub children: Vec<Child>,
 }
@@ -34,11 +38,13 @@ pub struct Child {
     pub arguments: Value,
     /// How it ended, or that it was stopped now.
     pub status: ExecutionStatus,
+    /// When it ended.
+    pub ended: Option<DateTime>,
     /// Its error's name.
     pub error: Option<String>,
     /// Its error's cause.
     pub cause: Option<String>,
-    /// Whether the run keeps its image from the operation's beginning on.
+    /// Whether the run keeps its image while this is its latest operation.
     pub keeps_image: bool,
     /// What it was waiting for.
     pub reason: Option<String>,
@@ -54,6 +60,8 @@ pub(crate) struct Document<'a, O: Operation> {
     pub(crate) memory: O::Memory,
     /// How the execution ended.
     pub(crate) status: &'a ExecutionStatus,
+    /// When the execution ended.
+    pub(crate) ended: Option<DateTime>,
     /// Its error's name.
     pub(crate) error: Option<&'a str>,
 }
@@ -75,6 +83,7 @@ impl EndedRun {
                 // What another version's memory does not tell is found by its tag.
                 memory: serde_json::from_value(child.memory.clone()).unwrap_or_default(),
                 status: &child.status,
+                ended: child.ended,
                 error: child.error.as_deref(),
             })
             .collect()

@@ -1,6 +1,6 @@
 //! Deregistration protection: what an image has, and taking it off an image that is to go.
 
-use aws_sdk_ec2::{Client, primitives::DateTimeFormat, types::Image};
+use aws_sdk_ec2::{Client, types::Image};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -55,17 +55,12 @@ pub(crate) fn deletable_from(image: &Image) -> Option<i64> {
 pub(crate) async fn disable(client: &Client, image: &Image, now: i64) -> Result<(), Error> {
     let id = image.image_id().unwrap_or_default();
     if has_cooldown(image) {
-        let request = client.create_tags().resources(id).tags(ec2::tag(DELETABLE_FROM_TAG, &shown(now + COOLDOWN)));
+        let request =
+            client.create_tags().resources(id).tags(ec2::tag(DELETABLE_FROM_TAG, &ec2::shown(now + COOLDOWN)));
         request.send().await.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error))?;
     }
     let answer = client.disable_image_deregistration_protection().image_id(id).send().await;
     answer.map_err(|error| error_codes::unexpected("ec2:DisableImageDeregistrationProtection", &error))?;
     tracing::info!(imageId = id, "the image's deregistration protection is disabled");
     Ok(())
-}
-
-/// A time as users read it, in RFC 3339.
-pub(crate) fn shown(seconds: i64) -> String {
-    let time = aws_sdk_ec2::primitives::DateTime::from_secs(seconds);
-    time.fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }

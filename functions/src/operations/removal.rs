@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::protection;
 use crate::{
+    aws::ec2,
     aws::error_codes::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE, SNAPSHOT_IN_USE, SNAPSHOT_NOT_FOUND},
     error::Error,
 };
@@ -14,6 +15,8 @@ use crate::{
 const IN_USE: u64 = 15 * 60;
 /// The same for what EC2 refuses for a reason of its own, which may pass.
 const REFUSED: u64 = 60;
+/// The same for an instance that EC2 has no place for.
+const NO_PLACE: u64 = 60 * 60;
 /// The same for what nothing but a person can change.
 const FOR_GOOD: u64 = 0;
 /// Seconds until the next look.
@@ -33,7 +36,7 @@ struct Leftover {
     patience: u64,
 }
 
-/// What one look found and removed.
+/// What one look found and undid.
 #[derive(Debug, Default)]
 pub(crate) struct Removal {
     found: usize,
@@ -67,6 +70,25 @@ impl Removal {
     /// Counts what this look found and has not tried to remove.
     pub(crate) fn found(&mut self, count: usize) {
         self.found += count;
+    }
+
+    /// Counts what this look found and has undone.
+    pub(crate) fn done(&mut self, count: usize) {
+        self.found += count;
+        self.removed += count;
+    }
+
+    /// Adds what the same look found elsewhere.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.found += other.found;
+        self.removed += other.removed;
+        self.left.extend(other.left);
+    }
+
+    /// Keeps what EC2 has no place for at the moment.
+    pub(crate) fn keep_trying(&mut self, id: &str, why: impl Into<String>) {
+        self.found += 1;
+        self.leave(id, why, NO_PLACE);
     }
 
     /// Keeps what may not be removed.
@@ -105,7 +127,7 @@ impl Removal {
                 let error = error_codes::unexpected("ec2:DeregisterImage", &error);
                 match protection::deletable_from(image) {
                     Some(from) if matches!(error, Error::CallRefused { .. }) => {
-                        let from = protection::shown(from);
+                        let from = ec2::shown(from);
                         self.leave(
                             id,
                             format!("its protection was disabled, and EC2 lets it go from {from} on"),

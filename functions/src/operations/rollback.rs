@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::verdict::Verdict;
 pub(crate) use self::verdict::{REMEMBERED, is_kept};
 use super::{
-    OPERATIONS, Operation,
+    OPERATIONS, Operation, Undone,
     ended_run::EndedRun,
     removal::{Progress, Standing},
 };
@@ -65,7 +65,7 @@ pub struct Planned {
     pub operation: String,
     /// Its timeout, in seconds.
     pub timeout_seconds: u64,
-    /// Whether the run keeps its image from the operation's beginning on.
+    /// Whether the run keeps its image while this is its latest operation.
     pub keeps_image: bool,
     /// What the error is to say besides.
     pub note: String,
@@ -132,27 +132,30 @@ async fn look(app: &App, call: &mut Call) -> Result<Answer, Error> {
         let wait = (settles - quiet).min(LONGEST_WAIT);
         return Ok(Answer::pending(wait, "a call that was cut off may still make an image", call.memory.clone()));
     }
+    if run.keeps_image {
+        return Ok(kept(call, "the run keeps its image with this operation"));
+    }
     Ok(done(call, "nothing of the run is left"))
 }
 
-/// Undoes the operations, the last one first; one after the other, so that each finds what those after it
-/// have left undone. Gives the answer, or, where nothing is found, for how many seconds that must stay so.
+/// Undoes the operations, the last one first. What one of them cannot undo keeps no other from being undone. Gives
+/// the answer, or, where nothing is found, for how many seconds that must stay so.
 async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<Answer, u64>, Error> {
-    let mut settles_seconds = 0;
+    let mut all = Undone::default();
     for room in OPERATIONS.iter().rev() {
         let undone = (room.undo)(app, run).await?;
-        settles_seconds = settles_seconds.max(undone.settles_seconds);
-        match undone.removal.standing(&mut call.memory.progress, call.wait_seconds) {
-            Standing::NothingLeft => {}
-            Standing::LookAgain(wait, reason) => {
-                // What has just been found says that more may come.
-                call.memory.quiet_seconds = 0;
-                return Ok(ControlFlow::Break(Answer::pending(wait, reason, call.memory.clone())));
-            }
-            Standing::Stuck(leftovers) => return Ok(ControlFlow::Break(left_behind(call.clone(), leftovers))),
-        }
+        all.settles_seconds = all.settles_seconds.max(undone.settles_seconds);
+        all.removal.extend(undone.removal);
     }
-    Ok(ControlFlow::Continue(settles_seconds))
+    match all.removal.standing(&mut call.memory.progress, call.wait_seconds) {
+        Standing::NothingLeft => Ok(ControlFlow::Continue(all.settles_seconds)),
+        Standing::LookAgain(wait, reason) => {
+            // What has just been found says that more may come.
+            call.memory.quiet_seconds = 0;
+            Ok(ControlFlow::Break(Answer::pending(wait, reason, call.memory.clone())))
+        }
+        Standing::Stuck(leftovers) => Ok(ControlFlow::Break(left_behind(call.clone(), leftovers))),
+    }
 }
 
 /// What the run made stays; the error names it.

@@ -4,7 +4,6 @@ mod change;
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::primitives::DateTime;
 use serde::{Deserialize, Serialize};
 
 use self::change::Change;
@@ -127,7 +126,7 @@ impl Operation for Update {
     /// removes that image.
     async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
         let mut removal = Removal::default();
-        let now = DateTime::from((app.now)()).secs();
+        let now = app.seconds();
         for image_id in run.documents::<Self>().into_iter().filter_map(|update| update.memory.protects) {
             if let Some(image) = ec2::image(&app.ec2, &image_id).await?
                 && run.made(&image)

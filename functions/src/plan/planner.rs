@@ -15,7 +15,12 @@ use crate::{
         tags::{self, Tags},
         timeouts::Timeouts,
     },
-    operations::{Operation, availability, create, delete, protection::Protection, update},
+    operations::{
+        Operation, availability, complete, create, delete,
+        instance_state::{start, stop},
+        protection::Protection,
+        update,
+    },
 };
 
 /// What a plan is made with, besides the request.
@@ -43,16 +48,36 @@ impl Planner<'_> {
 
     /// CreateImage takes no deprecation time and no protection: an update sets them.
     pub(super) fn create(&self, create: &Create, arguments: create::Arguments) -> Result<Vec<Planned>, Error> {
-        let create_image = Planned::new::<create::Create>(self.timeouts.create, &arguments)?;
+        let mut made = self.made(create, &arguments)?;
         let deprecation = self.deprecation_time(create)?.map(Deprecation::At);
         // A new image has none.
         let protection = create.deregistration_protection.filter(|protection| *protection != Protection::Disabled);
         if deprecation.is_none() && protection.is_none() {
-            return Ok(vec![create_image]);
+            return Ok(made);
         }
         let update =
             update::Arguments { deprecation, deregistration_protection: protection, ..update::Arguments::default() };
-        Ok(vec![create_image, Planned::new::<update::Update>(self.timeouts.update, &update)?])
+        made.push(Planned::new::<update::Update>(self.timeouts.update, &update)?);
+        Ok(made)
+    }
+
+    /// An instance that is stopped for its image is started as soon as every snapshot exists, and not when the image
+    /// is available. If it cannot be started, the image may be the only way to bring it back.
+    fn made(&self, create: &Create, arguments: &create::Arguments) -> Result<Vec<Planned>, Error> {
+        let limit = self.timeouts.create;
+        let create_image = Planned::new::<create::Create>(limit, arguments)?;
+        if create.stop.is_none() {
+            return Ok(vec![create_image]);
+        }
+        let source_instance_id = create.source_instance_id.clone();
+        let start = start::Arguments { source_instance_id: source_instance_id.clone() };
+        let complete = create::Arguments { of_stopped_instance: false, ..arguments.clone() };
+        Ok(vec![
+            Planned::new::<stop::Stop>(limit, &stop::Arguments { source_instance_id })?,
+            create_image,
+            Planned::new::<start::Start>(limit, &start)?.keeping_the_image(),
+            Planned::new::<complete::Complete>(limit, &complete)?,
+        ])
     }
 
     pub(super) async fn create_arguments(&self, create: &Create) -> Result<create::Arguments, Error> {
@@ -68,6 +93,7 @@ impl Planner<'_> {
             devices: source.devices,
             series: Some(create.series.clone().unwrap_or_else(|| create.source_instance_id.to_string())),
             run_started: self.start_time.to_owned(),
+            of_stopped_instance: create.stop.is_some(),
             replaced_image_id: None,
         })
     }

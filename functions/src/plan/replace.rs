@@ -14,8 +14,10 @@ use crate::{
     error::Error,
     model::ids::SnapshotId,
     operations::{
+        Operation,
         create::{self, source_instance},
         delete::{self, Snapshots},
+        instance_state::stop::Stop,
         ownership, protection,
     },
 };
@@ -59,8 +61,11 @@ impl Planner<'_> {
         let deregister = delete::Arguments { snapshots: Snapshots::Keep, ..arguments.clone() };
         let first = Planned::new::<delete::Delete>(self.timeouts.delete, &deregister)?
             .note(&format!("{id} may still exist; its snapshots are kept: {kept}"));
+        // Nothing is lost while the instance is only being stopped.
+        let (stop, made): (Vec<_>, Vec<_>) = made.into_iter().partition(|planned| planned.operation == Stop::NAME);
+        let stop = stop.into_iter().map(|planned| planned.note(&format!("{id} still exists")));
         let made = made.into_iter().map(|planned| planned.note(&note));
-        let mut operations: Vec<_> = [first].into_iter().chain(made).collect();
+        let mut operations: Vec<_> = stop.chain([first]).chain(made).collect();
         if arguments.snapshots == Snapshots::Delete {
             let follow = delete::Arguments { snapshots: Snapshots::DeleteAfterwards(snapshot_ids), ..arguments };
             let follow = Planned::new::<delete::Delete>(self.timeouts.delete, &follow)?;

@@ -55,6 +55,8 @@ pub struct Create {
     pub source_instance_id: InstanceId,
     /// Whether the instance goes on running, with a crash-consistent image.
     pub snapshot_without_reboot: bool,
+    /// Whether the instance is stopped for it, and how.
+    pub stop: Option<StopInstance>,
     /// The image's description; empty for none.
     pub description: String,
     /// When the image is to be deprecated.
@@ -69,6 +71,13 @@ pub struct Create {
     pub volumes: Volumes,
     /// Among which images it counts; none for those of the instance.
     pub series: Option<String>,
+}
+
+/// How an instance is stopped for its image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopInstance {
+    /// Whether the data of its instance store volumes may be lost.
+    pub accept_instance_store_loss: bool,
 }
 
 /// When a new image is deprecated.
@@ -134,10 +143,17 @@ impl Request {
 }
 
 fn read_create(fields: &mut Fields, now: i64) -> Result<Create, Error> {
+    let stop = fields.stop_instance()?;
+    let without_reboot = fields.flag("snapshotWithoutReboot")?;
+    if stop.is_some() && without_reboot == Some(true) {
+        return Err(Error::invalid("snapshotWithoutReboot", "must not be true beside \"stopInstance\": true"));
+    }
     Ok(Create {
         name: fields.name()?,
         source_instance_id: fields.instance_id()?,
-        snapshot_without_reboot: fields.flag("snapshotWithoutReboot")?.unwrap_or_default(),
+        // A stopped instance is not rebooted, nor one that somebody starts meanwhile.
+        snapshot_without_reboot: without_reboot.unwrap_or(stop.is_some()),
+        stop,
         description: fields.description()?.unwrap_or_default(),
         deprecation: read_deprecates(fields, now)?,
         deregistration_protection: fields.deregistration_protection()?,

@@ -9,7 +9,7 @@ use aws_sdk_ec2::{
 };
 use wildmatch::WildMatch;
 
-use super::request::Create;
+use super::{request::Create, stop};
 use crate::{
     aws::{ec2, error_codes},
     error::Error,
@@ -64,15 +64,19 @@ pub(super) struct Source {
 
 /// Reads the source instance, if the request asks for something of it.
 pub(super) async fn read(client: &Client, create: &Create) -> Result<Source, Error> {
-    if create.copy_tags.is_none() && create.volumes.is_everything() {
+    if create.copy_tags.is_none() && create.volumes.is_everything() && create.stop.is_none() {
         return Ok(Source::default());
     }
     let instance_id = &create.source_instance_id;
     let Some(instance) = ec2::instance(client, instance_id).await? else {
         return Err(Error::SourceInstanceNotFound { instance_id: instance_id.to_string() });
     };
+    if let Some(stop) = create.stop {
+        stop::check(client, &instance, stop).await?;
+    }
     let tags = create.copy_tags.as_ref().map(|copied| copied.of(&instance));
-    if create.volumes.is_everything() {
+    // The snapshots of a stopped instance are counted.
+    if create.volumes.is_everything() && create.stop.is_none() {
         return Ok(Source { tags, ..Source::default() });
     }
     let excluded = excluded_by_tags(client, create).await?;

@@ -137,7 +137,8 @@ fn function(caller: &str) -> Option<String> {
 /// A call of EC2, in a line for all resources with the same tags; those of a resource that was there before.
 fn of_ec2(principal: &str, call: &local_ec2::Call) -> Vec<(Line, Option<Tags>)> {
     let action = format!("ec2:{}", call.action);
-    if call.action.starts_with("Describe") && call.action != "DescribeImageAttribute" {
+    let is_of_a_resource = ["DescribeImageAttribute", "DescribeInstanceAttribute"].contains(&call.action.as_str());
+    if call.action.starts_with("Describe") && !is_of_a_resource {
         return vec![(Line::new(principal, action, vec!["*".to_owned()]), None)];
     }
     let mut alike: BTreeMap<&Tags, Vec<String>> = BTreeMap::new();
@@ -148,7 +149,10 @@ fn of_ec2(principal: &str, call: &local_ec2::Call) -> Vec<(Line, Option<Tags>)> 
         let instances = alike.into_iter().map(|(tags, arns)| Line::new(principal, &action, arns).with(tagged(tags)));
         return instances.chain(of_create_image(principal, call)).map(|line| (line, None)).collect();
     }
-    let requested = requested(&tags_of(&call.parameters, "Tag"));
+    let mut requested = requested(&tags_of(&call.parameters, "Tag"));
+    if call.action == "DescribeInstanceAttribute" {
+        requested.extend(call.parameters.get("Attribute").map(|name| ("ec2:Attribute".to_owned(), json!(name))));
+    }
     let line = |(tags, arns): (&Tags, _)| {
         (Line::new(principal, &action, arns).with(tagged(tags)).with(requested.clone()), Some(tags.clone()))
     };

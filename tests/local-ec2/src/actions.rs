@@ -21,6 +21,7 @@ use self::{
         sharing::reset_image_attribute,
     },
     instances::{
+        attributes::{describe_instance_attribute, describe_instance_types},
         describe::{describe_instance_status, describe_instances},
         power::{reboot_instances, start_instances, stop_instances, terminate_instances},
         run::run_instances,
@@ -99,6 +100,8 @@ static ACTIONS: &[Action] = &[
     look("DescribeImageAttribute", LOOKS, describe_image_attribute),
     look("DescribeImageReferences", LOOKS, describe_image_references),
     look("DescribeImages", LOOKS, describe_images),
+    look("DescribeInstanceAttribute", LOOKS, describe_instance_attribute),
+    look("DescribeInstanceTypes", LOOKS, describe_instance_types),
     look("DescribeInstanceStatus", LOOKS, describe_instance_status),
     look("DescribeInstances", LOOKS_WIDE, describe_instances),
     look("DescribeRegions", LOOKS, describe_regions),

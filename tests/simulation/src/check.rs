@@ -5,9 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ami_from_instance::model::run::RUN_TAG;
+use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
-use local_ec2::{Ec2, SnapshotInfo};
+use local_ec2::{Ec2, InstanceInfo, SnapshotInfo};
 use local_step_functions::{Execution, Status};
 use serde_json::{Value, json};
 
@@ -132,6 +132,11 @@ impl Ended {
             let snapshots = ec2.snapshots_tagged(RUN_TAG, &self.execution.arn).into_iter().filter(shows);
             left.extend(snapshots.map(|snapshot| snapshot.id));
         }
+        let is_stopped = |instance: &InstanceInfo| {
+            let by_the_run = instance.tags.get(STOPPED_BY_TAG) == Some(&self.execution.arn);
+            by_the_run && settled(&instance.state) == InstanceStateName::Stopped
+        };
+        left.extend(ec2.instance(&self.instance).filter(is_stopped).map(|instance| instance.id));
         let unnamed: Vec<_> = left.into_iter().filter(|id| !self.cause().contains(id)).collect();
         let seen = format!("{unnamed:?} not named by {:?}: {}", self.execution.error, self.cause());
         (!unnamed.is_empty()).then_some(Violation { invariant: NAMED, seen })
@@ -157,7 +162,14 @@ impl Ended {
         if self.operation.replaces() && self.has_lost_both(ec2) {
             violate(NOTHING_LOST, format!("neither {:?} nor a new image after {status} {error:?} {cause:?}", self.old));
         }
-        let state = ec2.instance(&self.instance).map(|instance| settled(&instance.state));
+        let instance = ec2.instance(&self.instance);
+        if instance.as_ref().is_some_and(|one| one.tags.contains_key(STOPPED_BY_TAG) && !is_gone(&one.state)) {
+            violate(
+                POWER,
+                format!("{} still has the tag of its stop after {status} {error:?} {cause:?}", self.instance),
+            );
+        }
+        let state = instance.map(|instance| settled(&instance.state));
         if let Some(power) = &self.power
             && !self.has(&[Deed::StopInstance, Deed::TerminateInstance])
             && state.as_ref() != Some(&settled(power))
@@ -252,6 +264,10 @@ impl Ended {
             && shown == asked_for;
         (!right).then(|| format!("{image:?} and {snapshots:?} for {output}"))
     }
+}
+
+fn is_gone(state: &InstanceStateName) -> bool {
+    settled(state) == InstanceStateName::Terminated
 }
 
 /// An instance's power state, as far as it stays by itself.

@@ -59,6 +59,8 @@ pub struct Plan {
     /// Whether the instance is stopped from the start.
     pub(crate) stopped: bool,
     pub(crate) without_reboot: bool,
+    /// Whether it stops the instance for the image.
+    pub(crate) stops: bool,
     /// Whether it asks for a time of deprecation, which takes an update after a create.
     pub(crate) deprecates: bool,
     /// Whether it asks for deregistration protection, which takes an update after a create too.
@@ -109,6 +111,7 @@ impl Plan {
             deprecates: rng.u8(0..4) == 0,
             protects: rng.u8(0..4) == 0,
             chooses: rng.u8(0..4) == 0,
+            stops: rng.u8(0..4) == 0,
             seed,
         }
     }
@@ -136,6 +139,10 @@ impl Plan {
             Operation::Replace | Operation::ReplaceSameName => ("replace", create),
         };
         request["action"] = action.into();
+        if self.stops && self.operation.creates() {
+            request["stopInstance"] = true.into();
+            request["snapshotWithoutReboot"] = Value::Null;
+        }
         let changes = self.operation.creates() || self.operation == Operation::Update;
         if self.deprecates && changes {
             request["deprecationTime"] = DEPRECATION.into();
@@ -179,6 +186,10 @@ impl Plan {
                 (vec![own(usual.delete), own(usual.create), own(usual.delete)], own(usual.delete))
             }
         };
+        if self.stops && self.operation.creates() {
+            // The stop, the start, and the completion.
+            operations.extend([own(usual.create); 3]);
+        }
         if (self.deprecates || self.protects) && self.operation.creates() {
             operations.push(usual.update);
         }

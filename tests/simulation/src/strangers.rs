@@ -1,6 +1,7 @@
 //! What others in the account have, some of it with names and tags that look alike.
 
-use ami_from_instance::model::run::RUN_TAG;
+use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
+use aws_sdk_ec2::types::InstanceStateName;
 use local_ec2::{Ec2, ImageInfo, InstanceInfo, InstanceSpec, SnapshotInfo};
 
 /// Images, snapshots and instances of others, as they were.
@@ -26,10 +27,12 @@ impl Strangers {
         .filter_map(|id| ec2.image(id))
         .collect();
         let instance = ec2.add_instance(InstanceSpec::default().tag(RUN_TAG, run));
+        let stopped = InstanceSpec::default().state(InstanceStateName::Stopped).tag(STOPPED_BY_TAG, &other_machine);
+        let stopped = ec2.add_instance(stopped);
         let of_images = |snapshot: &SnapshotInfo| images.iter().any(|image| image.snapshot_ids.contains(&snapshot.id));
         Self {
             snapshots: ec2.snapshots().into_iter().filter(of_images).collect(),
-            instances: ec2.instance(&instance).into_iter().collect(),
+            instances: [instance, stopped].iter().filter_map(|id| ec2.instance(id)).collect(),
             images,
         }
     }

@@ -7,7 +7,6 @@
 use aws_sdk_ec2::{
     error::ProvideErrorMetadata,
     operation::create_image::CreateImageError,
-    primitives::DateTime,
     types::{self, EbsBlockDevice, Image, ResourceType, TagSpecification},
 };
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -47,8 +46,14 @@ const SHOWN_WITHIN: i64 = 2 * 60;
 pub(super) async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
     let create = &call.arguments;
     let instance = ec2::instance(&app.ec2, &create.source_instance_id).await?;
-    let source = match source_instance::readiness(create, instance.as_ref()) {
-        Readiness::Ready(source) => source,
+    let readiness = if create.of_stopped_instance {
+        source_instance::readiness_of_stopped(create, instance.as_ref())
+    } else {
+        source_instance::readiness(create, instance.as_ref())
+    };
+    let source = match readiness {
+        // As it was before the run stopped it.
+        Readiness::Ready(source) => call.results.source_instance.clone().unwrap_or(source),
         Readiness::NotYet(why) => return Ok(not_started(call, why)),
         // The instance may have changed after an earlier attempt whose answer was lost.
         Readiness::Never(refusal) => {
@@ -108,7 +113,7 @@ async fn is_being_rolled_back(app: &App, image: &Image) -> Result<bool, Error> {
     if execution.status == ExecutionStatus::Running {
         return Ok(of(&run.rollback(&machines.operation)).await?.is_some());
     }
-    let now = DateTime::from((app.now)()).secs();
+    let now = app.seconds();
     let ended_for = execution.stop_date.map(|end| now - end.secs());
     Ok(is_rolled_back_soon(&execution.status, ended_for))
 }
@@ -134,7 +139,11 @@ fn begun(call: &Call, image_id: &str, source: Option<SourceInstance>) -> Answer 
         source_instance: source,
         ..Memory::default()
     };
-    Answer::pending(pace::FIRST_LOOK, format!("EC2 has begun {image_id}"), memory).until_woken()
+    let answer = |wait| Answer::pending(wait, format!("EC2 has begun {image_id}"), memory);
+    if call.arguments.of_stopped_instance {
+        return answer(pace::SHORTLY);
+    }
+    answer(pace::FIRST_LOOK).until_woken()
 }
 
 /// The first attempt's CreateImage leaves the instance in its state, so that it can be told from now.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{Image, Snapshot, SnapshotState};
 
 use super::{
-    Answer, Arguments, Call, Output,
+    Answer, Arguments, Available, Begun, Call, Output,
     pace::{self, Asks, Seen},
 };
 use crate::{
@@ -24,13 +24,20 @@ use crate::{
 const INVISIBLE_AT_FIRST: u64 = 120;
 
 /// Looks once.
-pub(super) async fn look(app: &App, mut call: Call) -> Result<Answer, Error> {
+pub(in crate::operations) async fn look(app: &App, mut call: Call) -> Result<Answer, Error> {
     let Some(image_id) = call.memory.image_id.clone() else {
         return Err(Error::invalid("memory.imageId", "must be the id of the image that was begun"));
     };
     let elapsed = call.waited().saturating_sub(call.memory.begun_after);
     let asks = if call.woken { Asks::Image } else { call.memory.look.asks };
     let progress = if asks.for_snapshots() { snapshots(app, &mut call).await? } else { Progress::default() };
+    if call.arguments.of_stopped_instance && has_every_snapshot(&call) {
+        let begun = Begun {
+            id: image_id,
+            source_instance: call.memory.source_instance.clone().map(|one| one.down_for(call.waited())),
+        };
+        return Ok(Answer::succeeded(Output::Begun(begun), "every snapshot of the image exists", call.memory));
+    }
     let asks_for_the_image = asks.for_image(progress.is_any_pending);
     let image = if asks_for_the_image { ec2::image(&app.ec2, &image_id).await? } else { None };
     if asks_for_the_image && image.is_none() {
@@ -71,8 +78,13 @@ async fn available(app: &App, mut call: Call, image_id: &ImageId, image: &Image)
     let without_reboot = Some(call.arguments.snapshot_without_reboot);
     let image = attributes::of(app, image, without_reboot).await?;
     let copied_tags = call.arguments.copied_tags.clone();
-    let output = Output { image, source_instance: call.memory.source_instance.clone(), copied_tags };
-    Ok(Answer::succeeded(output, format!("{image_id} is available"), call.memory))
+    let output = Available { image, source_instance: call.memory.source_instance.clone(), copied_tags };
+    Ok(Answer::succeeded(Output::Available(Box::new(output)), format!("{image_id} is available"), call.memory))
+}
+
+/// Whether each volume that the image is to have has its snapshot: what is written from now on is in none of them.
+fn has_every_snapshot(call: &Call) -> bool {
+    call.memory.snapshot_ids.len() >= call.arguments.devices.len()
 }
 
 /// Refuses an image that has not the volumes that were asked for: EC2 takes a device that it does not know for one
@@ -121,6 +133,10 @@ fn slowest(snapshots: &[Snapshot]) -> Option<u8> {
 }
 
 fn pending(mut call: Call, elapsed: u64, percent: Option<u8>) -> Answer {
+    if call.arguments.of_stopped_instance {
+        let reason = "EC2 has not begun every snapshot of the image yet";
+        return Answer::pending(call.growing(pace::SHORTLY), reason, call.memory);
+    }
     let (wait, look) = pace::next_look(Seen { elapsed, percent }, call.memory.look);
     call.memory.look = look;
     let reason = match call.memory.progress_percent {

@@ -26,8 +26,12 @@ pub struct SourceInstance {
     /// Whether CreateImage rebooted it.
     pub rebooted: bool,
     /// Seconds after CreateImage at which a look found its status checks passed again: it was down
-    /// for no longer. Null where no look found them anything but passed.
+    /// for no longer. Of one that the run has stopped, what the machine has waited since StopInstances. Null where it
+    /// was not down, or no look found it so.
     pub down_seconds: Option<u64>,
+    /// When the run stopped it, in RFC 3339; left out where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<String>,
     /// Whether the latest look found its status checks anything but passed; left out if not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub seen_down: bool,
@@ -57,6 +61,7 @@ pub(crate) fn readiness(create: &Arguments, instance: Option<&Instance>) -> Read
             state_after: None,
             rebooted: *state == InstanceStateName::Running && !create.snapshot_without_reboot,
             down_seconds: None,
+            stopped_at: None,
             seen_down: false,
         })
     };
@@ -72,6 +77,17 @@ pub(crate) fn readiness(create: &Arguments, instance: Option<&Instance>) -> Read
     }
 }
 
+/// The same for an instance that the run has stopped.
+pub(crate) fn readiness_of_stopped(create: &Arguments, instance: Option<&Instance>) -> Readiness {
+    match readiness(create, instance) {
+        Readiness::Ready(source) if source.state_before != InstanceStateName::Stopped.as_str() => {
+            let reason = "another client has started it while the run had it stopped".to_owned();
+            Readiness::Never(Error::SourceInstanceNotImageable { instance_id: source.id.to_string(), reason })
+        }
+        readiness => readiness,
+    }
+}
+
 /// Refuses an instance that never can be imaged.
 pub(crate) fn check(create: &Arguments, instance: Option<&Instance>) -> Result<(), Error> {
     match readiness(create, instance) {
@@ -81,6 +97,31 @@ pub(crate) fn check(create: &Arguments, instance: Option<&Instance>) -> Result<(
 }
 
 impl SourceInstance {
+    /// One that the run has stopped.
+    pub(crate) fn stopped(id: InstanceId, stopped_at: String) -> Self {
+        let state_before = InstanceStateName::Running.as_str().to_owned();
+        Self {
+            id,
+            state_before,
+            state_after: None,
+            rebooted: false,
+            down_seconds: None,
+            stopped_at: Some(stopped_at),
+            seen_down: false,
+        }
+    }
+
+    /// The same after the machine has waited so many seconds more while it was stopped.
+    pub(crate) fn down_for(self, waited: u64) -> Self {
+        let down_seconds = self.is_stopped_by_run().then(|| self.down_seconds.unwrap_or_default() + waited);
+        Self { down_seconds, ..self }
+    }
+
+    /// Whether the run has stopped it.
+    pub(crate) fn is_stopped_by_run(&self) -> bool {
+        self.stopped_at.is_some()
+    }
+
     /// Looks for how long a rebooted instance is down, `elapsed` seconds after CreateImage. EC2
     /// shows it by the instance's status checks alone; its state stays `running`.
     pub(crate) async fn watch(&mut self, client: &Client, elapsed: u64) -> Result<(), Error> {

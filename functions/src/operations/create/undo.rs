@@ -42,6 +42,9 @@ const MADE_NOTHING: &[&str] = &[
 /// Removes what carries the run's tag, and names what the create's documents know and nothing shows to be
 /// the run's any more.
 pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
+    if run.keeps_image {
+        return Ok(Undone::default());
+    }
     let documents = run.documents::<Create>();
     let (images, snapshots) = made(app, run).await?;
     let mut removal = Removal::default();

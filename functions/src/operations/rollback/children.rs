@@ -48,7 +48,8 @@ pub(super) async fn are_to_stay(client: &Client, operation_machine_arn: &str, ru
     if executions.iter().any(|execution| execution.status == ExecutionStatus::Running) {
         return Ok(false);
     }
-    let keeps = executions.iter().any(|execution| parsed(execution.input()).unwrap_or_default().keeps_image);
+    let latest = executions.last().and_then(|execution| parsed(execution.input()));
+    let keeps = latest.is_some_and(|document| document.keeps_image);
     Ok(keeps || failed(client, operation_machine_arn, run).await?.is_some_and(|failed| failed.planned.keeps_image))
 }
 
@@ -94,6 +95,7 @@ fn child(execution: DescribeExecutionOutput, events: &[HistoryEvent]) -> Child {
         reason: latest.reason,
         memory: latest.memory,
         status: execution.status,
+        ended: execution.stop_date,
         error: execution.error,
         cause: execution.cause,
     }

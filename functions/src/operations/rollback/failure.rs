@@ -5,7 +5,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use super::{FailedOperation, children::STOPPED_BY_ROLLBACK};
 use crate::{
     error::{Error, Failure},
-    operations::{ended_run::Child, timeout_of},
+    operations::{ended_run::Child, timed_out, timeout_of},
 };
 
 /// What a state catches when its timeout ends it.
@@ -43,13 +43,16 @@ fn of_child(failed: &FailedOperation, child: &Child) -> Failure {
             }
         }
         // It ran on after its timeout, until somebody stopped it.
-        ExecutionStatus::Aborted | ExecutionStatus::Running | ExecutionStatus::TimedOut => Error::TimedOut {
-            operation: failed.planned.operation.clone(),
-            field: format!("timeouts.{}", timeout_of(&failed.planned.operation)),
-            seconds: failed.planned.timeout_seconds,
-            reason,
+        ExecutionStatus::Aborted | ExecutionStatus::Running | ExecutionStatus::TimedOut => {
+            let own = timed_out(&child.operation, &child.arguments, &reason);
+            let timed_out = || Error::TimedOut {
+                operation: failed.planned.operation.clone(),
+                field: format!("timeouts.{}", timeout_of(&failed.planned.operation)),
+                seconds: failed.planned.timeout_seconds,
+                reason,
+            };
+            own.unwrap_or_else(timed_out).into()
         }
-        .into(),
         _ => caught(failed),
     }
 }
@@ -86,6 +89,7 @@ mod tests {
             operation: "create".into(),
             arguments: Value::Null,
             status,
+            ended: None,
             error: Some(error.into()),
             cause: Some("the name is taken".into()),
             keeps_image: false,
@@ -121,6 +125,19 @@ mod tests {
             let text = format!("{}: {}", failure.name, failure.message);
             assert!(text.starts_with(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_start_that_its_timeout_ends_says_that_the_instance_does_not_run() {
+        let start = Child {
+            operation: "start".into(),
+            arguments: serde_json::json!({"sourceInstanceId": "i-1"}),
+            reason: Some("no place".into()),
+            ..child(ExecutionStatus::Aborted, "States.TaskAborted")
+        };
+        let failure = of(&failed("States.Timeout"), Some(&start));
+        assert_eq!(failure.name, "InstanceNotRestarted");
+        assert!(failure.message.starts_with("i-1, which the run stopped, does not run again: no place, until"));
     }
 
     #[test]

@@ -68,10 +68,9 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         None => children::failed(&app.step_functions, &machines.operation, run).await?,
         failed => failed.clone(),
     };
-    if keeps_its_image(failed.as_ref(), &children) {
-        return Ok(Verdict::Keep("the run keeps its image from this operation on"));
-    }
-    Ok(Verdict::Undo(EndedRun { run: run.clone(), started: execution.start_date, rolls_itself_back, children }))
+    let keeps_image = keeps_its_image(failed.as_ref(), &children);
+    let (started, waited) = (execution.start_date, call.waited());
+    Ok(Verdict::Undo(EndedRun { run: run.clone(), started, waited, rolls_itself_back, keeps_image, children }))
 }
 
 /// Whether a run that ended badly keeps its image, so that its rollback would change nothing.
@@ -88,7 +87,7 @@ fn is_over_for_long(execution: &DescribeExecutionOutput, now: SystemTime) -> boo
     execution.stop_date.is_some_and(|end| end.secs() < now - REMEMBERED)
 }
 
-/// Whether an operation has begun, or should have, from which on the run keeps its image, as its plan says.
+/// Whether the run keeps its image with the operation that has begun last, or should have, as its plan says.
 fn keeps_its_image(failed: Option<&FailedOperation>, children: &[Child]) -> bool {
-    failed.is_some_and(|failed| failed.planned.keeps_image) || children.iter().any(|child| child.keeps_image)
+    failed.is_some_and(|failed| failed.planned.keeps_image) || children.last().is_some_and(|child| child.keeps_image)
 }

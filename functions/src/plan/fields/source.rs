@@ -10,7 +10,10 @@ use crate::{
         days,
         tags::{self, MAX_VALUE, Tags},
     },
-    plan::source::{CopyTags, Volumes},
+    plan::{
+        request::StopInstance,
+        source::{CopyTags, Volumes},
+    },
 };
 
 impl Fields {
@@ -65,6 +68,17 @@ impl Fields {
             mappings.push(mapping);
         }
         Ok(mappings)
+    }
+
+    /// Whether the instance is stopped for its image, and how.
+    pub(in crate::plan) fn stop_instance(&mut self) -> Result<Option<StopInstance>, Error> {
+        let stops = self.flag("stopInstance")?.unwrap_or_default();
+        let field = "acceptInstanceStoreLoss";
+        let accepts = self.flag(field)?;
+        if accepts.is_some() && !stops {
+            return Err(Error::invalid(field, "must only be given beside \"stopInstance\": true"));
+        }
+        Ok(stops.then_some(StopInstance { accept_instance_store_loss: accepts.unwrap_or_default() }))
     }
 
     /// The images among which this one counts.

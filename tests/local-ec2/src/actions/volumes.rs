@@ -55,7 +55,8 @@ pub(crate) fn describe_volumes(world: &mut World, query: &mut Query) -> Result<X
         xml.text("status", "in-use");
         xml.text("availabilityZone", ZONE);
         xml.text("createTime", timestamp(volume.attached));
-        xml.text("encrypted", false);
+        xml.text("encrypted", instance.ungranted_key.is_some());
+        xml.maybe("kmsKeyId", instance.ungranted_key.as_ref());
         xml.list("attachmentSet", [instance], |xml, instance| {
             xml.text("volumeId", &volume.id);
             xml.text("instanceId", &instance.id);

@@ -50,6 +50,10 @@ pub(crate) struct Instance {
     pub(crate) tags: Tags,
     pub(crate) address: String,
     pub(crate) launch_index: u32,
+    /// Its `disableApiStop`.
+    pub(crate) stop_protection: bool,
+    /// The ARN of the customer managed key of its volumes, which nobody may grant it the use of.
+    pub(crate) ungranted_key: Option<String>,
 }
 
 impl Instance {

@@ -16,6 +16,8 @@ pub(crate) enum Move {
     Start,
     Stop,
     Terminate,
+    /// EC2 accepts to start it, and it stops again.
+    StartInVain,
 }
 
 /// All the moves of an instance, some perhaps still to come.
@@ -49,6 +51,11 @@ impl Power {
         made.or(self.0.first()).copied().unwrap_or((now, Move::Start))
     }
 
+    /// Whether it was started last, and stops by itself.
+    pub(crate) fn starts_in_vain(&self, now: SystemTime) -> bool {
+        self.latest(now).1 == Move::StartInVain
+    }
+
     /// When the latest move was made.
     pub(crate) fn since(&self, now: SystemTime) -> SystemTime {
         self.latest(now).0
@@ -64,10 +71,10 @@ impl Power {
         let (at, power_move) = self.latest(now);
         let elapsed = between(at, now);
         match power_move {
-            Move::Start if elapsed < STARTS_IN => InstanceStateName::Pending,
+            Move::Start | Move::StartInVain if elapsed < STARTS_IN => InstanceStateName::Pending,
             Move::Start => InstanceStateName::Running,
             Move::Stop if elapsed < STOPS_IN => InstanceStateName::Stopping,
-            Move::Stop => InstanceStateName::Stopped,
+            Move::Stop | Move::StartInVain => InstanceStateName::Stopped,
             Move::Terminate if elapsed < TERMINATES_IN => InstanceStateName::ShuttingDown,
             Move::Terminate => InstanceStateName::Terminated,
         }

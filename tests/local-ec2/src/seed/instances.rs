@@ -23,6 +23,8 @@ pub struct InstanceSpec {
     machine: Machine,
     volumes: Vec<NewVolume>,
     tags: Tags,
+    stop_protection: bool,
+    ungranted_key: Option<String>,
 }
 
 impl Default for InstanceSpec {
@@ -34,6 +36,8 @@ impl Default for InstanceSpec {
             machine: Machine::default(),
             volumes: Vec::new(),
             tags: Tags::new(),
+            stop_protection: false,
+            ungranted_key: None,
         }
         .volume("/dev/xvda", 8, "gp3")
     }
@@ -90,6 +94,21 @@ impl InstanceSpec {
         self
     }
 
+    /// Protects it from being stopped.
+    #[must_use]
+    pub fn stop_protection(mut self) -> Self {
+        self.stop_protection = true;
+        self
+    }
+
+    /// Encrypts its volumes with a customer managed key that nobody may grant it the use of: each start is accepted,
+    /// and it stops again.
+    #[must_use]
+    pub fn ungranted_key(mut self, arn: impl Into<String>) -> Self {
+        self.ungranted_key = Some(arn.into());
+        self
+    }
+
     /// Puts a watermark, `<account>:<name>`, on the image that it was launched from.
     #[must_use]
     pub fn watermark(mut self, key: impl Into<String>) -> Self {
@@ -132,6 +151,8 @@ impl World {
             tags: spec.tags,
             address: self.next_address(),
             launch_index: 0,
+            stop_protection: spec.stop_protection,
+            ungranted_key: spec.ungranted_key,
         };
         self.instances.insert(id.clone(), instance);
         id

@@ -107,10 +107,17 @@ fn write_instance(xml: &mut Xml, instance: &Instance, now: SystemTime) {
         xml.text("reason", "");
     } else {
         let at = timestamp(instance.power.since(now)).replace('T', " ");
-        xml.text("reason", format_args!("User initiated ({} GMT)", at.split('.').next().unwrap_or_default()));
+        // Seen by users of instances whose key was not granted.
+        let (reason, code, message) = if instance.power.starts_in_vain(now) {
+            ("Client.InternalError", "Client.InternalError", "Client.InternalError: Client error on launch")
+        } else {
+            let message = "Client.UserInitiatedShutdown: User initiated shutdown";
+            ("User initiated", "Client.UserInitiatedShutdown", message)
+        };
+        xml.text("reason", format_args!("{reason} ({} GMT)", at.split('.').next().unwrap_or_default()));
         xml.element("stateReason", |xml| {
-            xml.text("code", "Client.UserInitiatedShutdown");
-            xml.text("message", "Client.UserInitiatedShutdown: User initiated shutdown");
+            xml.text("code", code);
+            xml.text("message", message);
         });
     }
     xml.text("amiLaunchIndex", instance.launch_index);

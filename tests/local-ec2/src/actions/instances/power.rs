@@ -31,6 +31,13 @@ pub(crate) fn stop_instances(world: &mut World, query: &mut Query) -> Result<Xml
         if !instance.machine.root_is_ebs {
             return Err(unsupported(instance, "stopped"));
         }
+        if instance.stop_protection {
+            let problem = format!(
+                "The instance '{}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again.",
+                instance.id
+            );
+            return Err(ApiError::new("OperationNotPermitted", problem));
+        }
         match state {
             InstanceStateName::Running => Ok(true),
             InstanceStateName::Stopping | InstanceStateName::Stopped => Ok(false),
@@ -82,7 +89,9 @@ fn change(
     }
     let mut xml = Xml::default();
     for (id, _, _) in changes.iter().filter(|(_, _, needed)| *needed) {
-        world.instance(id)?.power.make(now, power_move);
+        let instance = world.instance(id)?;
+        let in_vain = power_move == Move::Start && instance.ungranted_key.is_some();
+        instance.power.make(now, if in_vain { Move::StartInVain } else { power_move });
         if power_move == Move::Terminate {
             world.fail_images_in_the_making(id);
         }

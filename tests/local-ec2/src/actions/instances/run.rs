@@ -134,6 +134,8 @@ pub(crate) fn run_instances(world: &mut World, query: &mut Query) -> Result<Xml,
             tags: instance_tags.clone(),
             address: world.next_address(),
             launch_index,
+            stop_protection: false,
+            ungranted_key: None,
         };
         world.instances.insert(id, instance);
     }

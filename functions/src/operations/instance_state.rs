@@ -1,0 +1,88 @@
+//! Stopping an instance for its image, and starting it again.
+//!
+//! A tag on the instance says which run has stopped it, from before the stop until after the start. It is what
+//! lets the functions stop and start the instance at all, and how the sweep finds an instance to be started.
+
+pub mod start;
+pub mod stop;
+mod undo;
+
+use aws_sdk_ec2::types::{Instance, InstanceStateName};
+
+use crate::{
+    app::App,
+    aws::{
+        ec2,
+        error_codes::{self, INSTANCE_STATE},
+    },
+    error::Error,
+    model::run::Run,
+};
+
+/// The tag that an instance has while a run has stopped it; its value is the run.
+pub const STOPPED_BY_TAG: &str = "ami-from-instance:stopped-by";
+
+/// The run that has stopped an instance, or is about to.
+pub(crate) fn stopped_by(instance: &Instance) -> Option<Run> {
+    let tag = instance.tags().iter().find(|tag| tag.key() == Some(STOPPED_BY_TAG));
+    tag.and_then(|tag| tag.value()).map(Run::new)
+}
+
+fn state(instance: &Instance) -> Option<&InstanceStateName> {
+    instance.state().and_then(|state| state.name())
+}
+
+fn shown(instance: &Instance) -> &str {
+    state(instance).map_or("in no known state", InstanceStateName::as_str)
+}
+
+/// How far an instance is on its way to run.
+#[derive(Debug, PartialEq)]
+enum Start {
+    /// It runs.
+    Running,
+    /// It will run, if nothing goes wrong.
+    OnItsWay(&'static str),
+    /// EC2 has no place for it at the moment.
+    NotNow(String),
+    /// EC2 does not start it.
+    Refused(String),
+}
+
+/// Starts an instance, unless it runs or is on its way.
+async fn start(app: &App, instance: &Instance) -> Result<Start, Error> {
+    match state(instance) {
+        Some(InstanceStateName::Running) => return Ok(Start::Running),
+        Some(InstanceStateName::Pending) => return Ok(Start::OnItsWay("the instance is starting")),
+        Some(InstanceStateName::Stopping) => return Ok(Start::OnItsWay("the instance is still stopping")),
+        Some(InstanceStateName::Stopped) => {}
+        _ => return Ok(Start::Refused(format!("it is {}", shown(instance)))),
+    }
+    let id = instance.instance_id().unwrap_or_default();
+    match app.ec2.start_instances().instance_ids(id).send().await {
+        Ok(_) => {
+            tracing::info!(instanceId = id, "the instance is started");
+            Ok(Start::OnItsWay("EC2 has accepted to start the instance"))
+        }
+        Err(error) => match error_codes::code(&error) {
+            Some(INSTANCE_STATE) => Ok(Start::OnItsWay("the instance is changing its state")),
+            code => {
+                let lacks_capacity = code.is_some_and(error_codes::is_about_capacity);
+                match error_codes::unexpected("ec2:StartInstances", &error) {
+                    error if error.is_to_be_retried() => Err(error),
+                    error if lacks_capacity => Ok(Start::NotNow(error.to_string())),
+                    error => Ok(Start::Refused(error.to_string())),
+                }
+            }
+        },
+    }
+}
+
+/// Takes the tag off an instance that runs again.
+async fn release(app: &App, instance: &Instance, run: &Run) -> Result<(), Error> {
+    let id = instance.instance_id().unwrap_or_default();
+    // With its value, so that another run's tag stays.
+    let tag = ec2::tag(STOPPED_BY_TAG, run.arn());
+    let answer = app.ec2.delete_tags().resources(id).tags(tag).send().await;
+    answer.map_err(|error| error_codes::unexpected("ec2:DeleteTags", &error)).map(drop)
+}

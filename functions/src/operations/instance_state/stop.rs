@@ -1,0 +1,153 @@
+//! A stop: the instance is stopped by this run and no other, or was stopped before.
+
+use aws_sdk_ec2::types::InstanceStateName;
+use serde::{Deserialize, Serialize};
+
+use super::{STOPPED_BY_TAG, shown, state, stopped_by, undo};
+use crate::{
+    app::App,
+    aws::{
+        ec2,
+        error_codes::{self, INSTANCE_STATE},
+    },
+    error::Error,
+    machine::{answer, call},
+    model::ids::InstanceId,
+    operations::{EndedRun, Operation, Undone, create::source_instance::SourceInstance},
+};
+
+/// Stops an instance.
+#[derive(Debug)]
+pub struct Stop;
+
+/// Which instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arguments {
+    /// The instance.
+    pub source_instance_id: InstanceId,
+}
+
+/// What a stop knows between two calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Memory {
+    /// When StopInstances was called first, in RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_at: Option<String>,
+    /// What the machine had waited then, in seconds.
+    stopped_after: u64,
+}
+
+/// What a stop gives.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// The instance, if the run has stopped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_instance: Option<SourceInstance>,
+}
+
+type Call = call::Call<Arguments, Memory>;
+type Answer = answer::Answer<Memory, Output>;
+
+/// Seconds until another try, while the instance is not ready.
+const NOT_READY: u64 = 15;
+/// Seconds between the tag and the stop: of two runs that tag at once, the later one's tag stays.
+const TAG_SETTLES: u64 = 5;
+/// For how long EC2 may not show the tag yet, in seconds.
+const TAG_SHOWS_WITHIN: u64 = 120;
+
+impl Operation for Stop {
+    const NAME: &'static str = "stop";
+    const TIMEOUT: &'static str = "create";
+    type Arguments = Arguments;
+    type Memory = Memory;
+    type Output = Output;
+
+    /// Takes the instance for this run.
+    async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
+        let instance_id = &call.arguments.source_instance_id;
+        let Some(instance) = ec2::instance(&app.ec2, instance_id).await? else {
+            return Err(Error::SourceInstanceNotFound { instance_id: instance_id.to_string() });
+        };
+        match stopped_by(&instance) {
+            Some(run) if run == call.run => Ok(tagged(call)),
+            Some(run) => Ok(held(call, run.arn())),
+            None => match state(&instance) {
+                Some(InstanceStateName::Running) => {
+                    let tag = ec2::tag(STOPPED_BY_TAG, call.run.arn());
+                    let answer = app.ec2.create_tags().resources(instance_id.as_str()).tags(tag).send().await;
+                    answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error))?;
+                    Ok(tagged(call))
+                }
+                Some(InstanceStateName::Stopped) => {
+                    Ok(Answer::succeeded(Output { source_instance: None }, "the instance is stopped", call.memory))
+                }
+                Some(InstanceStateName::Pending | InstanceStateName::Stopping) => {
+                    let reason = format!("the instance is {}", shown(&instance));
+                    Ok(Answer::not_started(call.growing(NOT_READY), reason, call.memory))
+                }
+                _ => Err(not_stoppable(instance_id, format!("it is {}", shown(&instance)))),
+            },
+        }
+    }
+
+    async fn look(app: &App, mut call: Call) -> Result<Answer, Error> {
+        let instance_id = call.arguments.source_instance_id.clone();
+        let Some(instance) = ec2::instance(&app.ec2, &instance_id).await? else {
+            return Err(Error::SourceInstanceNotFound { instance_id: instance_id.to_string() });
+        };
+        match stopped_by(&instance) {
+            Some(run) if run != call.run => return Ok(held(call, run.arn())),
+            Some(_) => {}
+            None if call.waited() < TAG_SHOWS_WITHIN => {
+                return Ok(Answer::pending(TAG_SETTLES, "EC2 does not show the tag of the stop yet", call.memory));
+            }
+            None => {
+                let reason = format!("another client has removed its tag {STOPPED_BY_TAG}");
+                return Err(not_stoppable(&instance_id, reason));
+            }
+        }
+        match state(&instance) {
+            Some(InstanceStateName::Stopped) => {
+                let stopped_at = call.memory.stopped_at.clone().unwrap_or_else(|| ec2::shown(app.seconds()));
+                let waited = call.waited() - call.memory.stopped_after;
+                let source_instance = Some(SourceInstance::stopped(instance_id, stopped_at).down_for(waited));
+                return Ok(Answer::succeeded(Output { source_instance }, "the instance is stopped", call.memory));
+            }
+            Some(InstanceStateName::Running) => {
+                let answer = app.ec2.stop_instances().instance_ids(instance_id.as_str()).send().await;
+                match answer {
+                    Ok(_) => tracing::info!(instanceId = instance_id.as_str(), "the instance is stopped"),
+                    Err(error) if error_codes::code(&error) == Some(INSTANCE_STATE) => {}
+                    Err(error) => return Err(error_codes::unexpected("ec2:StopInstances", &error)),
+                }
+                if call.memory.stopped_at.is_none() {
+                    call.memory = Memory { stopped_at: Some(ec2::shown(app.seconds())), stopped_after: call.waited() };
+                }
+            }
+            Some(InstanceStateName::Pending | InstanceStateName::Stopping) => {}
+            _ => return Err(not_stoppable(&instance_id, format!("it is {}", shown(&instance)))),
+        }
+        let reason = format!("the instance is {}", shown(&instance));
+        Ok(Answer::pending(call.growing(TAG_SETTLES), reason, call.memory))
+    }
+
+    async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
+        undo::undo(app, run).await
+    }
+}
+
+fn tagged(call: Call) -> Answer {
+    Answer::pending(TAG_SETTLES, "the instance is tagged with the run that is to stop it", call.memory)
+}
+
+/// Its run starts it again, or the sweep does.
+fn held(call: Call, run: &str) -> Answer {
+    Answer::not_started(call.growing(NOT_READY), format!("another run has stopped the instance: {run}"), call.memory)
+}
+
+fn not_stoppable(instance_id: &InstanceId, reason: String) -> Error {
+    Error::SourceInstanceNotImageable { instance_id: instance_id.to_string(), reason }
+}

@@ -1,0 +1,219 @@
+//! Creates that stop their instance and start it again.
+
+use std::time::Duration;
+
+use ami_from_instance::{app::App, model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
+use aws_sdk_ec2::types::{InstanceStateName, Tag};
+use local_ec2::{Ec2, Fault, FaultKind, InstanceSpec};
+use serde_json::{Value, json};
+
+use super::{RUN, app, call, create_request, ec2, is_going_on, merged, plan_of, wait};
+
+const CAPACITY: &str = "InsufficientInstanceCapacity";
+const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/5e1f";
+
+fn stopping(instance: &str) -> Value {
+    let fields = json!({"sourceInstanceId": instance, "stopInstance": true, "timeouts": {"create": "30m"}});
+    merged(create_request(), fields)
+}
+
+fn with_a_data_volume(ec2: &Ec2) -> String {
+    ec2.add_instance(InstanceSpec::default().volume("/dev/sdf", 20, "gp3"))
+}
+
+fn state(ec2: &Ec2, instance: &str) -> InstanceStateName {
+    ec2.instance(instance).unwrap().state
+}
+
+fn is_tagged(ec2: &Ec2, instance: &str) -> bool {
+    ec2.instance(instance).unwrap().tags.contains_key(STOPPED_BY_TAG)
+}
+
+/// Goes through one operation of a plan.
+async fn perform(ec2: &Ec2, app: &App, planned: &Value, position: usize, results: &Value) -> Value {
+    let operation = format!("{RUN}-{position}").replace(":ami-lifecycle:", ":ami-operation:");
+    let mut document = merged(planned.clone(), json!({"run": RUN, "results": results, "execution": operation}));
+    document = call(app, "begin", document).await.unwrap();
+    while is_going_on(&document) {
+        wait(ec2, &document);
+        let step = if document["status"] == "Pending" { "look" } else { "begin" };
+        document = call(app, step, document).await.unwrap();
+    }
+    document
+}
+
+/// The whole plan, until an operation fails; gives what the operations gave together, and the error.
+async fn run(ec2: &Ec2, app: &App, request: Value) -> (Value, Value) {
+    let plan = plan_of(app, RUN, request).await.unwrap();
+    let mut results = json!({});
+    for (at, planned) in plan["operations"].as_array().unwrap().iter().enumerate() {
+        let document = perform(ec2, app, planned, at + 1, &results).await;
+        if document["status"] != "Succeeded" {
+            return (results, merged(document["error"].clone(), json!({"operation": planned["operation"]})));
+        }
+        results = merged(results, document["result"].clone());
+    }
+    (results, Value::Null)
+}
+
+fn changes(ec2: &Ec2) -> Vec<String> {
+    ec2.mutating_calls().into_iter().map(|call| call.action).collect()
+}
+
+#[tokio::test]
+async fn the_instance_is_stopped_imaged_and_started_as_soon_as_every_snapshot_exists() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let (results, error) = run(&ec2, &app(&ec2), stopping(&instance)).await;
+    assert_eq!(error, Value::Null);
+    assert_eq!(results["state"], "available", "{results}");
+    let source = &results["sourceInstance"];
+    assert_eq!((&source["stateBefore"], &source["stateAfter"]), (&json!("running"), &json!("running")));
+    assert_eq!(source["rebooted"], false);
+    // Twenty seconds to stop, five until the snapshots are seen, forty until the checks have passed.
+    let down = source["downSeconds"].as_u64().unwrap();
+    assert!(source["stoppedAt"].is_string() && (65..100).contains(&down), "{source}");
+    assert_eq!(changes(&ec2), ["CreateTags", "StopInstances", "CreateImage", "StartInstances", "DeleteTags"]);
+    assert_eq!(state(&ec2, &instance), InstanceStateName::Running);
+    assert!(!is_tagged(&ec2, &instance));
+    // It was up before the image was.
+    let calls = ec2.calls();
+    let created = calls.iter().position(|call| call.action == "CreateImage").unwrap();
+    let started = calls.iter().position(|call| call.action == "StartInstances").unwrap();
+    let took = calls[started].at.duration_since(calls[created].at).unwrap();
+    assert!(took <= Duration::from_secs(10), "{took:?}");
+    assert!(ec2.instance(&instance).unwrap().reboots.is_empty());
+}
+
+#[tokio::test]
+async fn an_instance_that_was_stopped_before_stays_stopped() {
+    let ec2 = ec2().await;
+    let instance = ec2.add_instance(InstanceSpec::default().state(InstanceStateName::Stopped));
+    let (results, error) = run(&ec2, &app(&ec2), stopping(&instance)).await;
+    assert_eq!(error, Value::Null);
+    assert_eq!(results["sourceInstance"]["stateAfter"], "stopped", "{results}");
+    assert_eq!(changes(&ec2), ["CreateImage"]);
+    assert_eq!(state(&ec2, &instance), InstanceStateName::Stopped);
+}
+
+#[tokio::test]
+async fn the_plan_keeps_the_image_only_while_the_instance_is_being_started() {
+    let ec2 = ec2().await;
+    let plan = plan_of(&app(&ec2), RUN, stopping(&with_a_data_volume(&ec2))).await.unwrap();
+    let operations = plan["operations"].as_array().unwrap();
+    let names: Vec<_> = operations.iter().map(|one| one["operation"].as_str().unwrap()).collect();
+    assert_eq!(names, ["stop", "create", "start", "complete"]);
+    let keeps: Vec<_> = operations.iter().map(|one| one["keepsImage"] == true).collect();
+    assert_eq!(keeps, [false, false, true, false]);
+}
+
+#[tokio::test]
+async fn a_replace_by_the_same_name_stops_the_instance_before_the_old_image_goes() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let old = ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+    let request = merged(stopping(&instance), json!({"action": "replace", "imageId": old}));
+    let plan = plan_of(&app(&ec2), RUN, request.clone()).await.unwrap();
+    let operations = plan["operations"].as_array().unwrap();
+    let names: Vec<_> = operations.iter().map(|one| one["operation"].as_str().unwrap()).collect();
+    assert_eq!(names, ["stop", "delete", "create", "start", "complete", "delete"]);
+    let (results, error) = run(&ec2, &app(&ec2), request).await;
+    assert_eq!(error, Value::Null);
+    assert_eq!((ec2.images().len(), &results["deletedImageId"]), (1, &json!(old)));
+}
+
+/// EC2 has no place for the instance for so many tries.
+fn without_capacity(ec2: &Ec2, tries: usize) {
+    let kind = FaultKind::Refused { code: CAPACITY.to_owned(), message: "no place".to_owned() };
+    ec2.inject(Fault::on("StartInstances", kind).times(tries));
+}
+
+#[tokio::test]
+async fn a_start_that_ec2_has_no_capacity_for_is_tried_again_within_the_timeout() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    without_capacity(&ec2, 8);
+    let (results, error) = run(&ec2, &app(&ec2), stopping(&instance)).await;
+    assert_eq!(error, Value::Null);
+    assert_eq!(results["state"], "available");
+    assert_eq!((ec2.calls_of("StartInstances").len(), state(&ec2, &instance)), (9, InstanceStateName::Running));
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_be_granted_is_named_with_what_allows_it() {
+    let ec2 = ec2().await;
+    let instance = ec2.add_instance(InstanceSpec::default().ungranted_key(KEY));
+    let (_, error) = run(&ec2, &app(&ec2), stopping(&instance)).await;
+    assert_eq!(error["name"], "InstanceNotRestarted");
+    let message = error["message"].as_str().unwrap();
+    for part in ["Client.InternalError", KEY, "kms:CreateGrant", "VolumeKmsKeyArns"] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_another_run_has_stopped_is_waited_for() {
+    let ec2 = ec2().await;
+    let other = format!("{RUN}-other");
+    let instance = ec2.add_instance(InstanceSpec::default().tag(STOPPED_BY_TAG, &other));
+    let app = app(&ec2);
+    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
+    let document = merged(plan["operations"][0].clone(), json!({"run": RUN, "results": {}, "execution": "arn"}));
+    let held = call(&app, "begin", document).await.unwrap();
+    assert_eq!((&held["status"], changes(&ec2).len()), (&json!("NotStarted"), 0));
+    assert!(held["reason"].as_str().unwrap().ends_with(&other), "{held}");
+    let tag = Tag::builder().key(STOPPED_BY_TAG).build();
+    ec2.client().delete_tags().resources(&instance).tags(tag).send().await.unwrap();
+    wait(&ec2, &held);
+    assert_eq!(call(&app, "begin", held).await.unwrap()["status"], "Pending");
+    assert_eq!(ec2.instance(&instance).unwrap().tags[STOPPED_BY_TAG], RUN);
+}
+
+/// Both have read that nobody has it, and both tag it: the later tag stays.
+#[tokio::test]
+async fn of_two_runs_that_take_an_instance_at_once_one_stops_it() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
+    let document = merged(plan["operations"][0].clone(), json!({"run": RUN, "results": {}, "execution": "arn"}));
+    let tagged = call(&app, "begin", document).await.unwrap();
+    let later = Tag::builder().key(STOPPED_BY_TAG).value(format!("{RUN}-later")).build();
+    ec2.client().create_tags().resources(&instance).tags(later).send().await.unwrap();
+    wait(&ec2, &tagged);
+    assert_eq!(call(&app, "look", tagged).await.unwrap()["status"], "NotStarted");
+    assert!(ec2.calls_of("StopInstances").is_empty());
+}
+
+#[tokio::test]
+async fn an_instance_that_somebody_starts_meanwhile_is_not_imaged() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
+    let stopped = perform(&ec2, &app, &plan["operations"][0], 1, &json!({})).await;
+    ec2.client().start_instances().instance_ids(&instance).send().await.unwrap();
+    ec2.advance(Duration::from_secs(60));
+    let document = perform(&ec2, &app, &plan["operations"][1], 2, &stopped["result"]).await;
+    assert_eq!(document["error"]["name"], "SourceInstanceNotImageable", "{document}");
+    assert!(ec2.images().is_empty());
+}
+
+#[tokio::test]
+async fn what_would_not_come_back_as_it_was_is_not_stopped() {
+    for (spec, why) in [
+        (InstanceSpec::default().tag("aws:autoscaling:groupName", "web"), "is in the Auto Scaling group web"),
+        (InstanceSpec::default().stop_protection(), "has stop protection"),
+        (InstanceSpec::default().instance_type("m6id.large"), "is a m6id.large, whose instance store volumes"),
+    ] {
+        let ec2 = ec2().await;
+        let instance = ec2.add_instance(spec);
+        let error = plan_of(&app(&ec2), RUN, stopping(&instance)).await.unwrap_err().to_string();
+        assert!(error.starts_with("stopInstance: must not be true: i-") && error.contains(why), "{error}");
+        assert!(ec2.mutating_calls().is_empty());
+        if why.contains("instance store") {
+            let accepted = merged(stopping(&instance), json!({"acceptInstanceStoreLoss": true}));
+            assert!(plan_of(&app(&ec2), RUN, accepted).await.is_ok());
+        }
+    }
+}
