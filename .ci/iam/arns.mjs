@@ -9,6 +9,7 @@ export function arns(stack, account = "000000000000", region = "us-east-1") {
     instance: `arn:aws:ec2:${region}:${account}:instance/i-0123456789abcdef0`,
     volume: `arn:aws:ec2:${region}:${account}:volume/vol-0123456789abcdef0`,
     lifecycle: `arn:aws:states:${region}:${account}:stateMachine:${stack}-lifecycle`,
+    create: `arn:aws:states:${region}:${account}:stateMachine:${stack}-create`,
     operation: `arn:aws:states:${region}:${account}:stateMachine:${stack}-operation`,
     run: execution("lifecycle", "nightly"),
     operationOfRun: execution("operation", "nightly-create"),

@@ -10,6 +10,7 @@ const topic = { NotificationEmail: true, NotificationTopicArn: false };
 const creating = (action) => ({ "ec2:CreateAction": action });
 const tagging = (run) => ({ "aws:RequestTag/ami-from-instance:run": run, "aws:TagKeys": ["ami-from-instance:run"] });
 const taking = (run) => ({ "aws:RequestTag/ami-from-instance:stopped-by": run, "aws:TagKeys": ["ami-from-instance:stopped-by"] });
+const source = "aws:ResourceTag/ami-from-instance:source";
 const volumeKey = own.key.replace("of-the-user", "of-a-volume");
 const keys = (...names) => ({ "aws:TagKeys": names });
 const tagsOf = (action) => (action.endsWith("Tags") ? keys("Team") : {});
@@ -105,6 +106,16 @@ export default [
   attack("puts an event of EC2 among its own", "OperationMachine", "events:PutEvents", own.bus, { "events:source": [STACK, "aws.ec2"] }),
   attack("puts an event of no source", "OperationMachine", "events:PutEvents", own.bus),
   attack("puts an event on another bus", "OperationMachine", "events:PutEvents", own.bus.replace("default", "orders"), { "events:source": [STACK] }),
+  attack("starts a run of any action", "ScheduleRole", "states:StartExecution", own.lifecycle, {}, { SchedulesOnlyCreate: true }),
+  attack("starts another deployment's create", "ScheduleRole", "states:StartExecution", other.create),
+  attack("starts an operation", "CreateMachine", "states:StartExecution", own.operation),
+  attack("starts itself", "CreateMachine", "states:StartExecution", own.create),
+  attack("starts another deployment's run", "CreateMachine", "states:StartExecution", other.lifecycle),
+  attack("stops an operation", "CreateMachine", "states:StopExecution", own.operationOfRun),
+  attack("changes a rule that is not Step Functions'", "CreateMachine", "events:PutTargets", own.ruleOf("WakeFunctionImageEnded")),
+  attack("images an instance without the tag", "StartCreateFunction", "ec2:CreateImage", own.instance, {}, { OnlyTaggedInstances: true }),
+  attack("images an instance that forbids it", "StartCreateFunction", "ec2:CreateImage", own.instance, { [source]: "forbidden" }, { OnlyTaggedInstances: true }),
+  attack("takes an instance without the tag", "InstanceStateFunction", "ec2:CreateTags", own.instance, taking(own.run), { OnlyTaggedInstances: true }),
   attack("starts an operation", "ScheduleRole", "states:StartExecution", own.operation),
   attack("starts another deployment's run", "ScheduleRole", "states:StartExecution", other.lifecycle),
   attack("sends to another queue", "ScheduleRole", "sqs:SendMessage", other.queue("ScheduleDeadLetterQueue")),

@@ -14,7 +14,7 @@ const FUNCTIONS = [
   "CleanupFunction",
   "StartRollbackFunction",
 ];
-const MACHINES = ["LifecycleMachine", "OperationMachine"];
+const MACHINES = ["LifecycleMachine", "OperationMachine", "CreateMachine"];
 const SCHEDULES = { ScheduleRole: "Schedule", StartRollbackFunctionSweepRole: "StartRollbackFunctionSweep" };
 const here = { "aws:SourceAccount": own.account };
 
@@ -85,7 +85,13 @@ export default [
   },
   {
     page: AWS + "step-functions/latest/dg/stepfunctions-iam.html",
-    principal: "LifecycleMachine",
+    principal: "CreateMachine",
+    action: ["states:DescribeExecution", "states:StopExecution"],
+    resources: [own.run],
+  },
+  {
+    page: AWS + "step-functions/latest/dg/stepfunctions-iam.html",
+    principal: ["LifecycleMachine", "CreateMachine"],
     action: ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
     resources: [own.rule("StepFunctionsGetEventsForStepFunctionsExecutionRule")],
   },
@@ -106,20 +112,15 @@ export default [
     context: { "kms:GrantIsForAWSResource": "true", "kms:ViaService": "ec2.us-east-1.amazonaws.com" },
     given: { VolumeKmsKeyArns: true },
   },
-  {
-    page: AWS + "scheduler/latest/UserGuide/setting-up.html",
-    principal: "Schedule",
-    action: "states:StartExecution",
-    resources: [own.lifecycle],
-    given: { ScheduleExpression: true },
-  },
-  {
-    // Schedules of the user's own.
-    page: AWS + "scheduler/latest/UserGuide/setting-up.html",
-    principal: "ScheduleRole",
-    action: "states:StartExecution",
-    resources: [own.lifecycle],
-  },
+  // The template's schedule, and schedules of the user's own.
+  ...[true, false].flatMap((only) => {
+    const resources = [only ? own.create : own.lifecycle];
+    const call = { page: AWS + "scheduler/latest/UserGuide/setting-up.html", action: "states:StartExecution", resources };
+    return [
+      { ...call, principal: "Schedule", given: { ScheduleExpression: true, SchedulesOnlyCreate: only } },
+      { ...call, principal: "ScheduleRole", given: { SchedulesOnlyCreate: only } },
+    ];
+  }),
   {
     page: AWS + "scheduler/latest/UserGuide/configuring-schedule-dlq.html",
     principal: "ScheduleRole",

@@ -30,11 +30,13 @@ CHOICES = {
     "PermissionsBoundaryArn": ["", "arn:aws:iam::aws:policy/AdministratorAccess", "arn:aws:iam::aws:policy/AWSDenyAll"],
     "NotificationEmail": ["", "somebody@example.com"],
     "NotificationTopicArn": ["", "arn:aws:sns:us-east-1:000000000000:of-the-user"],
+    "OnlyTaggedInstances": ["false", "true"],
     "ScheduleExpression": ["", "rate(1 day)"],
+    "SchedulesOnlyCreate": ["false", "true"],
     "VolumeKmsKeyArns": ["", "arn:aws:kms:us-east-1:000000000000:key/of-a-volume"],
 }
 # Conditions hang on them, but no policy does.
-NO_MATTER = {"CreateDashboard"}
+NO_MATTER = {"CreateDashboard", "Sweep"}
 POLICIES = {"AWS::IAM::Role", "AWS::Lambda::Permission", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"}
 
 UPLOADED = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::StateMachine": "DefinitionUri"}

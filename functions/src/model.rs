@@ -6,5 +6,6 @@ pub mod deprecation;
 pub mod ids;
 pub mod image_state;
 pub mod run;
+pub mod source_instance;
 pub mod tags;
 pub mod timeouts;

@@ -24,6 +24,12 @@ pub const LIFECYCLE_MACHINE_ARN: &str = "LIFECYCLE_MACHINE_ARN";
 pub const OPERATION_MACHINE_ARN: &str = "OPERATION_MACHINE_ARN";
 /// `true` where the roles may change and delete images that no run made.
 pub const ALLOW_UNMANAGED_IMAGES: &str = "ALLOW_UNMANAGED_IMAGES";
+/// `true` where only instances with a tag may be imaged; see [`SOURCE_TAG`].
+pub const ONLY_TAGGED_INSTANCES: &str = "ONLY_TAGGED_INSTANCES";
+/// `report` where the sweep has nothing removed, and only reports what it finds.
+pub const SWEEP: &str = "SWEEP";
+/// The tag, and its value, of instances that may be imaged where not all may.
+pub const SOURCE_TAG: (&str, &str) = ("ami-from-instance:source", "allowed");
 /// How long a create may take where the request does not say, as in the request's `timeouts`.
 pub const CREATE_TIMEOUT: &str = "CREATE_TIMEOUT";
 /// How long an update may take.
@@ -40,6 +46,10 @@ pub struct Settings {
     pub default_tags: Result<Tags, Error>,
     /// Whether images that no run made may be changed and deleted, when the request says so.
     pub allow_unmanaged_images: bool,
+    /// Whether only instances with [`SOURCE_TAG`] may be imaged. The roles are narrowed the same way.
+    pub only_tagged_instances: bool,
+    /// Whether the sweep only reports what it finds.
+    pub sweep_only_reports: bool,
     /// Timeouts where the request sets none.
     pub timeouts: Result<Timeouts, Error>,
 }
@@ -86,6 +96,8 @@ impl Settings {
             machines: machines(),
             default_tags: default_tags(),
             allow_unmanaged_images: variable(ALLOW_UNMANAGED_IMAGES).as_deref() == Some("true"),
+            only_tagged_instances: variable(ONLY_TAGGED_INSTANCES).as_deref() == Some("true"),
+            sweep_only_reports: variable(SWEEP).as_deref() == Some("report"),
             timeouts: timeouts(),
         }
     }

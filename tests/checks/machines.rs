@@ -13,7 +13,7 @@ use ami_from_instance::{
 use local_aws::prepare::root;
 use serde_json::{Map, Value};
 
-const MACHINES: [&str; 2] = ["lifecycle", "operation"];
+const MACHINES: [&str; 3] = ["create", "lifecycle", "operation"];
 
 /// Errors that the Lambda service reports and that go away by themselves.
 const LAMBDA_ERRORS: [&str; 5] = [
@@ -25,7 +25,7 @@ const LAMBDA_ERRORS: [&str; 5] = [
 ];
 
 /// Names that only the machines give, for what no function can say.
-const MACHINE_ERRORS: [&str; 1] = ["FunctionFailed"];
+const MACHINE_ERRORS: [&str; 3] = ["FunctionFailed", "RunEnded", "RunNotStarted"];
 
 fn text(machine: &str) -> String {
     fs::read_to_string(root().join(format!("state-machine/{machine}.asl.json"))).expect(machine)

@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use ami_from_instance::model::run::RUN_TAG;
+use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
+use aws_sdk_ec2::types::InstanceStateName;
 use local_aws::{
     campaign::{self, AT_ONCE, OPERATIONS, Operation, Plan, Report, SWEEP, Trouble, every_call, every_state},
     deployment::{Deployment, Options},
@@ -153,6 +154,31 @@ async fn protect_and_delete(aws: &Deployment) {
     }
 }
 
+/// Creates stop their instance: one succeeds, one cannot start it again, and one is aborted.
+async fn stop_and_start(aws: &Deployment) {
+    let start = async |instance: &str| {
+        let request = json!({"name": format!("roles-{instance}"), "sourceInstanceId": instance, "stopInstance": true});
+        let client = aws.step_functions();
+        Execution::start(&client, aws.lifecycle_machine_arn(), None, &request.to_string()).await.unwrap()
+    };
+    let key = "arn:aws:kms:us-east-1:000000000000:key/of-a-volume";
+    let specs = [InstanceSpec::default(), InstanceSpec::default().ungranted_key(key), InstanceSpec::default()];
+    let [good, lost, aborted] = specs.map(|spec| aws.ec2.add_instance(spec));
+    assert!(matches!(start(&good).await.wait().await.unwrap(), Outcome::Succeeded(_)));
+    let ended = start(&lost).await.wait().await.unwrap();
+    assert!(matches!(&ended, Outcome::Ended { error, .. } if error == "InstanceNotRestarted"), "{ended:?}");
+    aws.ec2.client().terminate_instances().instance_ids(lost).send().await.unwrap();
+    let is_up = || aws.ec2.instance(&aborted).unwrap().state == InstanceStateName::Running;
+    let run = start(&aborted).await;
+    while is_up() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    aws.step_functions().stop_execution().execution_arn(&run.arn).send().await.unwrap();
+    while !is_up() || aws.ec2.instance(&aborted).unwrap().tags.contains_key(STOPPED_BY_TAG) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[test]
 fn each_function_calls_exactly_the_actions_its_role_allows() {
     alone(async |aws| {
@@ -175,6 +201,7 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
             assert!(matches!(run.wait().await.unwrap(), Outcome::Succeeded(_)), "{file}");
         }
         protect_and_delete(aws).await;
+        stop_and_start(aws).await;
         // An operation goes on after its timeout until it is stopped.
         let instance = aws.ec2.add_instance(InstanceSpec::default());
         aws.ec2.next_image(&instance, Fate::Never);

@@ -11,6 +11,7 @@ mod exactly_one;
 mod functions;
 mod ministack;
 mod nets;
+mod only_creates;
 mod protection;
 mod replace;
 mod schedules;

@@ -20,7 +20,7 @@ pub(crate) const REQUEST: &str = r#"ScheduleInput={"name": "x{{date}}", "descrip
 /// own name, rate and request.
 fn schedule(aws: &Deployment, file: &str, name: &str, request: &Value) -> Value {
     let mut text = fs::read_to_string(root().join("events/schedules").join(file)).unwrap();
-    for output in ["ScheduleRoleArn", "LifecycleMachineArn", "ScheduleDeadLetterQueueArn"] {
+    for output in ["ScheduleRoleArn", "ScheduledMachineArn", "ScheduleDeadLetterQueueArn"] {
         assert!(text.contains(output), "{output}");
         text = text.replace(output, aws.output(output));
     }
@@ -80,7 +80,7 @@ fn the_templates_schedule_hands_the_request_on_unchanged_under_a_name_of_the_del
         let name = ours["Name"].as_str().unwrap();
         let found = cli(aws, &["scheduler", "get-schedule", "--name", name]);
         let input = parsed(found["Target"]["Input"].as_str().unwrap());
-        assert_eq!(input["StateMachineArn"], aws.lifecycle_machine_arn());
+        assert_eq!(input["StateMachineArn"], aws.output("CreateMachineArn"));
         assert_eq!(input["Name"], "scheduled-<aws.scheduler.execution-id>");
         assert_eq!(format!("ScheduleInput={}", input["Input"].as_str().unwrap()), REQUEST);
         assert_eq!(found["Target"]["DeadLetterConfig"]["Arn"], aws.output("ScheduleDeadLetterQueueArn"));

@@ -51,6 +51,8 @@ fn settings() -> Settings {
         }),
         default_tags: Ok(Tags::from([("Team".into(), "platform".into()), ("Stage".into(), "test".into())])),
         allow_unmanaged_images: false,
+        only_tagged_instances: false,
+        sweep_only_reports: false,
         timeouts: Ok(Timeouts::default()),
     }
 }
@@ -902,6 +904,17 @@ async fn a_rollback_that_a_rule_starts_keeps_what_the_runs_own_rollback_kept() {
         let keeps = answer["reason"] == "the run keeps its image with this operation";
         assert_eq!(keeps, keeps_image, "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_sweep_that_only_reports_starts_nothing() {
+    let ec2 = ec2().await;
+    ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+    let app = app_with(&ec2, Settings { sweep_only_reports: true, ..settings() });
+    let found =
+        events::start_rollback(&App { step_functions: aborted_replace(None, None).await, ..app }, sweep()).await;
+    let found = found.unwrap();
+    assert_eq!((&found["reported"], &found["rolledBack"]), (&json!([RUN]), &json!([])));
 }
 
 #[tokio::test]

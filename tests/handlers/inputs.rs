@@ -48,6 +48,8 @@ fn app(ec2: &Ec2, default_tags: Tags) -> App {
         }),
         default_tags: Ok(default_tags),
         allow_unmanaged_images: false,
+        only_tagged_instances: false,
+        sweep_only_reports: false,
         timeouts: Ok(Timeouts::default()),
     };
     App { ec2: ec2.client(), step_functions, settings, now: SystemTime::now, print: |_| {} }

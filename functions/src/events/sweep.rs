@@ -34,6 +34,9 @@ use crate::{
 pub struct Found {
     /// Runs that are rolled back now.
     rolled_back: Vec<Run>,
+    /// Runs that left something, where the sweep only reports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reported: Vec<Run>,
     /// Snapshots of no image, though their run has not ended badly or keeps its image: a delete that was cut off leaves
     /// them, or somebody who deregistered the image and may want them. Deleting that image again removes them.
     orphaned_snapshots: Vec<SnapshotId>,
@@ -47,7 +50,24 @@ impl Found {
     /// How many runs left something. Snapshots of a succeeded run are named in the log and not counted: a
     /// delete may have kept them because its request said so.
     fn count(&self) -> usize {
-        self.rolled_back.len() + self.stopped_instances.len() + self.failed.len()
+        self.rolled_back.len() + self.reported.len() + self.stopped_instances.len() + self.failed.len()
+    }
+
+    /// Whether the run is among those that left something.
+    fn knows(&self, run: &Run) -> bool {
+        self.rolled_back.contains(run) || self.reported.contains(run)
+    }
+
+    /// Has a run rolled back that left something, unless the sweep only reports.
+    async fn left_something(&mut self, app: &App, run: Run) {
+        if app.settings.sweep_only_reports {
+            self.reported.push(run);
+            return;
+        }
+        match roll_back(app, &run).await {
+            Ok(()) => self.rolled_back.push(run),
+            Err(error) => self.failed.push((run, error.to_string())),
+        }
     }
 }
 
@@ -71,21 +91,20 @@ pub async fn handle(app: &App) -> Result<Found, Error> {
     running.extend(runs(app, machines, &[ExecutionStatus::Running], since).await?);
     for (instance_id, run) in stopped_instances {
         if ended_badly.contains(&run) {
-            match roll_back(app, &run).await {
-                Ok(()) => found.rolled_back.push(run),
-                Err(error) => found.failed.push((run, error.to_string())),
-            }
+            found.left_something(app, run).await;
         } else if !running.contains(&run) {
             found.stopped_instances.push(instance_id);
         }
     }
     for (run, made) in made_by_runs {
-        if found.rolled_back.contains(&run) {
+        if found.knows(&run) {
             continue;
         }
-        let rolled_back = if ended_badly.contains(&run) { roll_back_unless_kept(app, &run).await } else { Ok(false) };
-        match rolled_back {
-            Ok(true) => found.rolled_back.push(run),
+        // A rollback would leave what the run keeps, and the next sweep would find it again.
+        let is_to_go =
+            if ended_badly.contains(&run) { rollback::is_kept(app, &run).await.map(|kept| !kept) } else { Ok(false) };
+        match is_to_go {
+            Ok(true) => found.left_something(app, run).await,
             Ok(false) if running.contains(&run) => {}
             Ok(false) => found.orphaned_snapshots.extend(made.snapshots_of_no_image()),
             Err(error) => found.failed.push((run, error.to_string())),
@@ -98,14 +117,6 @@ pub async fn handle(app: &App) -> Result<Found, Error> {
         tracing::info!("the sweep has found nothing");
     }
     Ok(found)
-}
-
-/// A rollback would leave what the run keeps, and the next sweep would find it again. Says whether one is started.
-async fn roll_back_unless_kept(app: &App, run: &Run) -> Result<bool, Error> {
-    if rollback::is_kept(app, run).await? {
-        return Ok(false);
-    }
-    roll_back(app, run).await.map(|()| true)
 }
 
 /// What one run has made.

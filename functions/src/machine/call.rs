@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    model::{ids::ImageId, run::Run},
-    operations::create::source_instance::SourceInstance,
-};
+use crate::model::{ids::ImageId, run::Run, source_instance::SourceInstance};
 
 /// A call of a function that does one operation, with the operation's own arguments `A` and memory `M`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

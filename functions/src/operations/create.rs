@@ -12,7 +12,7 @@ use aws_sdk_ec2::types::Image;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::look::look;
-use self::{pace::Look, source_instance::SourceInstance};
+use self::pace::Look;
 use super::{EndedRun, Operation, Undone, attributes::Attributes};
 use crate::{
     app::App,
@@ -23,6 +23,7 @@ use crate::{
         block_devices::BlockDeviceMapping,
         ids::{ImageId, InstanceId, SnapshotId},
         run::Run,
+        source_instance::SourceInstance,
         tags::{self, Tags},
     },
 };

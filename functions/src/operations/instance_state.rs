@@ -78,6 +78,17 @@ async fn start(app: &App, instance: &Instance) -> Result<Start, Error> {
     }
 }
 
+/// What EC2 says about an instance that it accepted to start and then stopped; none if a user stopped it.
+fn stopped_by_ec2(instance: &Instance) -> Option<&str> {
+    let reason = instance.state_reason().filter(|_| state(instance) == Some(&InstanceStateName::Stopped))?;
+    let is_a_users = reason.code() == Some("Client.UserInitiatedShutdown");
+    (!is_a_users).then(|| reason.message().unwrap_or("no reason"))
+}
+
+fn stops_again(reason: &str) -> String {
+    format!("EC2 accepts to start it, and it stops again: {reason}")
+}
+
 /// Takes the tag off an instance that runs again.
 async fn release(app: &App, instance: &Instance, run: &Run) -> Result<(), Error> {
     let id = instance.instance_id().unwrap_or_default();

@@ -97,7 +97,7 @@ impl Removal {
         self.leave(id, why, FOR_GOOD);
     }
 
-    /// Keeps what shows no tag that says whose it is. EC2 may show the tag later.
+    /// Keeps for a while what may still change: EC2 may show later whose it is, or start it.
     pub(crate) fn untagged(&mut self, id: &str, why: impl Into<String>) {
         self.found += 1;
         self.leave(id, why, REFUSED);

@@ -81,7 +81,7 @@ impl Planner<'_> {
     }
 
     pub(super) async fn create_arguments(&self, create: &Create) -> Result<create::Arguments, Error> {
-        let source = source::read(&self.app.ec2, create).await?;
+        let source = source::read(self.app, create).await?;
         Ok(create::Arguments {
             name: create.name.clone(),
             source_instance_id: create.source_instance_id.clone(),

@@ -143,14 +143,15 @@ impl Request {
 }
 
 fn read_create(fields: &mut Fields, now: i64) -> Result<Create, Error> {
-    let stop = fields.stop_instance()?;
+    let (name, source_instance_id) = (fields.name()?, fields.instance_id()?);
     let without_reboot = fields.flag("snapshotWithoutReboot")?;
+    let stop = fields.stop_instance()?;
     if stop.is_some() && without_reboot == Some(true) {
         return Err(Error::invalid("snapshotWithoutReboot", "must not be true beside \"stopInstance\": true"));
     }
     Ok(Create {
-        name: fields.name()?,
-        source_instance_id: fields.instance_id()?,
+        name,
+        source_instance_id,
         // A stopped instance is not rebooted, nor one that somebody starts meanwhile.
         snapshot_without_reboot: without_reboot.unwrap_or(stop.is_some()),
         stop,

@@ -11,12 +11,14 @@ use wildmatch::WildMatch;
 
 use super::{request::Create, stop};
 use crate::{
+    app::App,
     aws::{ec2, error_codes},
     error::Error,
     model::{
         block_devices::BlockDeviceMapping,
         tags::{self, Tags},
     },
+    settings::SOURCE_TAG,
 };
 
 /// Which of the instance's tags are copied.
@@ -63,14 +65,19 @@ pub(super) struct Source {
 }
 
 /// Reads the source instance, if the request asks for something of it.
-pub(super) async fn read(client: &Client, create: &Create) -> Result<Source, Error> {
-    if create.copy_tags.is_none() && create.volumes.is_everything() && create.stop.is_none() {
+pub(super) async fn read(app: &App, create: &Create) -> Result<Source, Error> {
+    let is_as_it_is = create.copy_tags.is_none() && create.volumes.is_everything() && create.stop.is_none();
+    if is_as_it_is && !app.settings.only_tagged_instances {
         return Ok(Source::default());
     }
+    let client = &app.ec2;
     let instance_id = &create.source_instance_id;
     let Some(instance) = ec2::instance(client, instance_id).await? else {
         return Err(Error::SourceInstanceNotFound { instance_id: instance_id.to_string() });
     };
+    if app.settings.only_tagged_instances {
+        check_tag(&instance)?;
+    }
     if let Some(stop) = create.stop {
         stop::check(client, &instance, stop).await?;
     }
@@ -82,6 +89,17 @@ pub(super) async fn read(client: &Client, create: &Create) -> Result<Source, Err
     let excluded = excluded_by_tags(client, create).await?;
     let (mappings, devices) = chosen(&create.volumes, &instance, &excluded)?;
     Ok(Source { tags, mappings, devices })
+}
+
+/// Refuses an instance without the tag, which the roles may not image either.
+fn check_tag(instance: &Instance) -> Result<(), Error> {
+    let (key, value) = SOURCE_TAG;
+    if tags::shown_by_ec2(instance.tags()).get(key).map(String::as_str) == Some(value) {
+        return Ok(());
+    }
+    let id = instance.instance_id().unwrap_or_default();
+    let problem = format!("must be an instance with the tag {key} = {value}, which {id} does not have");
+    Err(Error::invalid("sourceInstanceId", problem))
 }
 
 impl CopyTags {

@@ -82,7 +82,8 @@ def main():
     aws("s3", "mb", f"s3://{BUCKET}")
     aws("cloudformation", "package", "--template-file", path, "--s3-bucket", BUCKET, "--output-template-file", packaged)
     overrides = ["--parameter-overrides", *parameters] if parameters else []
-    aws("cloudformation", "deploy", "--template-file", packaged, "--stack-name", stack,
+    # CloudFormation takes at most 51,200 bytes of a template that is not in a bucket.
+    aws("cloudformation", "deploy", "--template-file", packaged, "--s3-bucket", BUCKET, "--stack-name", stack,
         "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", *overrides)
     described = aws("cloudformation", "describe-stacks", "--stack-name", stack, "--output", "json")
     outputs = json.loads(described)["Stacks"][0]["Outputs"]

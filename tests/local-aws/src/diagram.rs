@@ -48,10 +48,10 @@ struct Rule {
     next: String,
 }
 
-/// Both machines, each as a flowchart and a table of its states.
+/// The machines, each as a flowchart and a table of its states.
 pub fn draw() -> Result<String> {
     let mut page = HEAD.to_owned();
-    for name in ["lifecycle", "operation"] {
+    for name in ["lifecycle", "operation", "create"] {
         let file = root().join(format!("state-machine/{name}.asl.json"));
         let machine: Machine = serde_json::from_str(&fs::read_to_string(file)?).context(name)?;
         write!(page, "\n## {name}\n\n{}\n\n```mermaid\nflowchart TD\n", machine.comment)?;

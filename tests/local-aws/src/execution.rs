@@ -52,6 +52,11 @@ pub struct Execution {
 }
 
 impl Execution {
+    /// Another execution, of this ARN.
+    pub fn other(&self, arn: impl Into<String>) -> Self {
+        Self { client: self.client.clone(), arn: arn.into() }
+    }
+
     /// Starts the machine with an input; Step Functions makes up a name if there is none.
     pub async fn start(client: &Client, machine_arn: &str, name: Option<&str>, input: &str) -> Result<Self> {
         let request = client.start_execution().state_machine_arn(machine_arn).set_name(name.map(str::to_owned));

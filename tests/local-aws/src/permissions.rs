@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use ami_from_instance::model::run::RUN_TAG;
+use ami_from_instance::{model::run::RUN_TAG, settings::SOURCE_TAG};
 use anyhow::Result;
 use local_ec2::{ACCOUNT, Parameters, REGION, Tags};
 use serde::Serialize;
@@ -41,6 +41,14 @@ impl Line {
 
     fn with(mut self, context: Context) -> Self {
         self.context.extend(context);
+        self
+    }
+
+    /// The call is allowed only where the instance's tags need not say so, unless they do.
+    fn of_instance(mut self, tags: &Tags) -> Self {
+        if tags.get(SOURCE_TAG.0).map(String::as_str) != Some(SOURCE_TAG.1) {
+            self.given.insert("OnlyTaggedInstances".to_owned(), false);
+        }
         self
     }
 
@@ -146,15 +154,18 @@ fn of_ec2(principal: &str, call: &local_ec2::Call) -> Vec<(Line, Option<Tags>)> 
         alike.entry(tags).or_default().push(arn(id));
     }
     if call.action == "CreateImage" {
-        let instances = alike.into_iter().map(|(tags, arns)| Line::new(principal, &action, arns).with(tagged(tags)));
+        let line = |(tags, arns): (&Tags, _)| Line::new(principal, &action, arns).with(tagged(tags)).of_instance(tags);
+        let instances = alike.into_iter().map(line);
         return instances.chain(of_create_image(principal, call)).map(|line| (line, None)).collect();
     }
     let mut requested = requested(&tags_of(&call.parameters, "Tag"));
     if call.action == "DescribeInstanceAttribute" {
         requested.extend(call.parameters.get("Attribute").map(|name| ("ec2:Attribute".to_owned(), json!(name))));
     }
+    let takes = call.action == "CreateTags" && call.resources.keys().all(|id| id.starts_with("i-"));
     let line = |(tags, arns): (&Tags, _)| {
-        (Line::new(principal, &action, arns).with(tagged(tags)).with(requested.clone()), Some(tags.clone()))
+        let line = Line::new(principal, &action, arns).with(tagged(tags)).with(requested.clone());
+        (if takes { line.of_instance(tags) } else { line }, Some(tags.clone()))
     };
     alike.into_iter().map(line).collect()
 }
@@ -221,6 +232,7 @@ fn of_machine(call: &step_functions::MachineCall) -> Option<Line> {
     let principal = match call.machine.rsplit(':').next()? {
         "ami-from-instance-lifecycle" => "LifecycleMachine",
         "ami-from-instance-operation" => "OperationMachine",
+        "ami-from-instance-create" => "CreateMachine",
         _ => return None,
     };
     let text = |name: &str| call.arguments[name].as_str().unwrap_or_default().to_owned();

@@ -13,7 +13,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 
 use super::{
     Answer, Arguments, Call, Memory, pace,
-    source_instance::{self, Readiness, SourceInstance},
+    source_instance::{self, Readiness},
 };
 use crate::{
     app::App,
@@ -27,6 +27,7 @@ use crate::{
     model::{
         ids::ImageId,
         run::{RUN_TAG, Run},
+        source_instance::SourceInstance,
         tags::{self, SERIES_TAG},
     },
 };

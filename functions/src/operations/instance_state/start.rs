@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, SummaryStatus, Volume};
 use serde::{Deserialize, Serialize};
 
-use super::{Start as Standing, release, stopped_by};
+use super::{Start as Standing, release, stopped_by, stopped_by_ec2, stops_again};
 use crate::{
     app::App,
     aws::{ec2, error_codes},
     error::Error,
     machine::{answer, call},
-    model::ids::InstanceId,
-    operations::{Operation, create::source_instance::SourceInstance},
+    model::{ids::InstanceId, source_instance::SourceInstance},
+    operations::Operation,
 };
 
 /// Starts an instance again.
@@ -79,9 +79,10 @@ impl Operation for Start {
             let tag = super::STOPPED_BY_TAG;
             return Err(not_restarted(id, format!("another client has removed its tag {tag}, so nobody may start it")));
         }
-        let has_stopped_again = call.memory.starts >= MOST_STARTS && is_stopped_by_ec2(&instance);
-        if has_stopped_again {
-            return Err(not_restarted(id, why_it_stops(app, &instance).await?));
+        if call.memory.starts >= MOST_STARTS
+            && let Some(reason) = stopped_by_ec2(&instance)
+        {
+            return Err(not_restarted(id, why_it_stops(app, &instance, reason).await?));
         }
         let (wait, reason) = match super::start(app, &instance).await? {
             Standing::Running if is_up(app, &instance).await? => {
@@ -127,16 +128,8 @@ async fn is_up(app: &App, instance: &Instance) -> Result<bool, Error> {
     Ok(checks.iter().all(|check| check.and_then(|check| check.status()) == Some(&SummaryStatus::Ok)))
 }
 
-/// Whether EC2 has accepted to start the instance and then stopped it: its state says why, and not that a user did.
-fn is_stopped_by_ec2(instance: &Instance) -> bool {
-    let code = instance.state_reason().and_then(|reason| reason.code());
-    super::state(instance) == Some(&InstanceStateName::Stopped)
-        && code.is_some_and(|code| code != "Client.UserInitiatedShutdown")
-}
-
 /// What EC2 says about an instance that it stops again, with the keys of its volumes: mostly a role may not use one.
-async fn why_it_stops(app: &App, instance: &Instance) -> Result<String, Error> {
-    let reason = instance.state_reason().and_then(|reason| reason.message()).unwrap_or("no reason");
+async fn why_it_stops(app: &App, instance: &Instance, reason: &str) -> Result<String, Error> {
     let of_instance =
         Filter::builder().name("attachment.instance-id").values(instance.instance_id().unwrap_or_default()).build();
     let volumes = app.ec2.describe_volumes().filters(of_instance).into_paginator().items().send();
@@ -144,7 +137,7 @@ async fn why_it_stops(app: &App, instance: &Instance) -> Result<String, Error> {
     let volumes = volumes.map_err(|error| error_codes::unexpected("ec2:DescribeVolumes", &error));
     let volumes = error_codes::optional(volumes)?.unwrap_or_default();
     let keys: BTreeSet<_> = volumes.iter().filter_map(Volume::kms_key_id).collect();
-    let stops = format!("EC2 accepts to start it, and it stops again: {reason}");
+    let stops = stops_again(reason);
     if keys.is_empty() {
         return Ok(stops);
     }

@@ -12,8 +12,8 @@ use crate::{
     },
     error::Error,
     machine::{answer, call},
-    model::ids::InstanceId,
-    operations::{EndedRun, Operation, Undone, create::source_instance::SourceInstance},
+    model::{ids::InstanceId, source_instance::SourceInstance},
+    operations::{EndedRun, Operation, Undone},
 };
 
 /// Stops an instance.

@@ -2,7 +2,7 @@
 
 use aws_sdk_sfn::types::ExecutionStatus;
 
-use super::{Start, release, start, start::Start as Restart, stop::Stop, stopped_by};
+use super::{Start, release, start, start::Start as Restart, stop::Stop, stopped_by, stopped_by_ec2, stops_again};
 use crate::{
     app::App,
     aws::ec2,
@@ -36,15 +36,24 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
         let ended_for = stop.ended.map(|ended| u64::try_from(app.seconds() - ended.secs()).unwrap_or_default());
         let settled = is_over || run.waited.max(ended_for.unwrap_or_default()) >= SETTLES;
         let id = arguments.source_instance_id.as_str();
+        // Once in each rollback, for a reason that may have passed.
+        if let Some(reason) = stopped_by_ec2(&instance).filter(|_| run.waited > 0) {
+            removal.untagged(&stopped(id), stops_again(reason));
+            continue;
+        }
         match start(app, &instance).await? {
             Start::Running if settled => {
                 release(app, &instance, &run.run).await?;
                 removal.done(1);
             }
             Start::Running | Start::OnItsWay(_) => removal.found(1),
-            Start::NotNow(why) => removal.keep_trying(&format!("{id}, which the run stopped,"), why),
-            Start::Refused(why) => removal.untagged(&format!("{id}, which the run stopped,"), why),
+            Start::NotNow(why) => removal.keep_trying(&stopped(id), why),
+            Start::Refused(why) => removal.untagged(&stopped(id), why),
         }
     }
     Ok(Undone { removal, settles_seconds: 0 })
+}
+
+fn stopped(id: &str) -> String {
+    format!("{id}, which the run stopped,")
 }
