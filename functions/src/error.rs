@@ -6,6 +6,9 @@
 use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
 
+/// What a run is called that could not start the instance it has stopped; its image stays.
+pub(crate) const NOT_RESTARTED: &str = "InstanceNotRestarted";
+
 /// Why a function could not do its work. The variant's name is the error's name in Amazon States
 /// Language and in the execution's `Error`; the text is its `Cause`.
 #[derive(Clone, Debug, PartialEq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
@@ -52,7 +55,9 @@ pub enum Error {
         reason: String,
     },
     /// The run has stopped the instance, and cannot start it again; the image stays.
-    #[error("{instance_id}, which the run stopped, does not run again: {reason}; the sweep tries again every hour")]
+    #[error(
+        "{instance_id}, which the run stopped, does not run again: {reason}; start it yourself, or wait for the sweep"
+    )]
     InstanceNotRestarted {
         /// The instance.
         instance_id: String,
@@ -270,6 +275,11 @@ mod tests {
         assert!(leftovers.starts_with(&failure.message));
         // A rollback's cause has the cause of the run in it.
         const { assert!(LONGEST_MESSAGE + 8_000 < 32_768) };
+    }
+
+    #[test]
+    fn the_error_whose_run_keeps_its_image_is_one() {
+        assert!(Error::NAMES.contains(&NOT_RESTARTED));
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub trait Operation {
     const NAME: &'static str;
     /// The field of the request's `timeouts` that limits it.
     const TIMEOUT: &'static str = Self::NAME;
+    /// Whether what it does is done to the image, and stays where a run keeps its image.
+    const IS_OF_THE_IMAGE: bool = true;
     /// What the plan says about it.
     type Arguments: Serialize + DeserializeOwned;
     /// What one of its calls hands to the next.
@@ -97,6 +99,8 @@ pub struct Undone {
     pub(crate) removal: Removal,
     /// For how long, in seconds, nothing must be found before nothing will come any more.
     pub(crate) settles_seconds: u64,
+    /// Whether no other operation is undone until this one is.
+    pub(crate) keeps_the_rest: bool,
 }
 
 type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;
@@ -105,6 +109,7 @@ type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;
 pub(crate) struct Room {
     name: &'static str,
     timeout: &'static str,
+    pub(crate) is_of_the_image: bool,
     perform: for<'a> fn(&'a App, Value) -> Answering<'a, Value>,
     timed_out: fn(&Value, &str) -> Option<Error>,
     pub(crate) undo: for<'a> fn(&'a App, &'a EndedRun) -> Answering<'a, Undone>,
@@ -115,6 +120,7 @@ impl Room {
         Self {
             name: O::NAME,
             timeout: O::TIMEOUT,
+            is_of_the_image: O::IS_OF_THE_IMAGE,
             perform: |app, call| Box::pin(perform::<O>(app, call)),
             timed_out: |arguments, reason| O::timed_out(&O::Arguments::deserialize(arguments).ok()?, reason),
             undo: |app, run| Box::pin(O::undo(app, run)),

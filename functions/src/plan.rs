@@ -43,7 +43,7 @@ pub struct Plan {
 pub struct Planned {
     operation: &'static str,
     timeout_seconds: u64,
-    /// Whether the run keeps its image while this is its latest operation, whatever happens.
+    /// Whether the run keeps its image from here on, whatever happens.
     keeps_image: bool,
     /// What the run's error is to say besides, should the operation fail.
     note: String,

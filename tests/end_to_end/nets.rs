@@ -91,7 +91,7 @@ fn an_instance_that_cannot_be_started_keeps_its_image_and_the_sweep_starts_it_la
         let capacity =
             FaultKind::Refused { code: "InsufficientInstanceCapacity".to_owned(), message: "no place".to_owned() };
         let (instance, run) = stopping(aws).await;
-        aws.ec2.inject(Fault::on("StartInstances", capacity).mentioning(&instance).times(20));
+        aws.ec2.inject(Fault::on("StartInstances", capacity).mentioning(&instance).times(60));
         let outcome = run.wait().await.unwrap();
         let (error, cause) = failed(&outcome);
         let image = &aws.ec2.images_tagged(RUN_TAG, &run.arn)[0].id;

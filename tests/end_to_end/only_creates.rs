@@ -91,8 +91,8 @@ fn a_run_that_is_aborted_is_named_and_one_that_never_started_too() {
         let machine = aws.output("CreateMachineArn");
         let second = Execution::start(&client, machine, Some(&name), &request.to_string()).await.unwrap();
         let outcome = second.wait().await.unwrap();
-        // It cannot tell that run from its own, and says how that one ended.
-        assert_eq!(failed(&outcome).0, "InvalidRequest");
+        let (error, cause) = failed(&outcome);
+        assert!(error == "RunNotStarted" && cause.contains(&name), "{error}: {cause}");
     });
 }
 

@@ -901,7 +901,7 @@ async fn a_rollback_that_a_rule_starts_keeps_what_the_runs_own_rollback_kept() {
         let document = json!({"operation": "rollback", "run": RUN, "execution": "arn", "timeoutSeconds": 5_400,
             "arguments": {}});
         let answer = call(&app, "begin", document).await.unwrap();
-        let keeps = answer["reason"] == "the run keeps its image with this operation";
+        let keeps = answer["reason"] == "the run keeps its image";
         assert_eq!(keeps, keeps_image, "{answer}");
     }
 }

@@ -97,17 +97,6 @@ async fn an_instance_that_was_stopped_before_stays_stopped() {
 }
 
 #[tokio::test]
-async fn the_plan_keeps_the_image_only_while_the_instance_is_being_started() {
-    let ec2 = ec2().await;
-    let plan = plan_of(&app(&ec2), RUN, stopping(&with_a_data_volume(&ec2))).await.unwrap();
-    let operations = plan["operations"].as_array().unwrap();
-    let names: Vec<_> = operations.iter().map(|one| one["operation"].as_str().unwrap()).collect();
-    assert_eq!(names, ["stop", "create", "start", "complete"]);
-    let keeps: Vec<_> = operations.iter().map(|one| one["keepsImage"] == true).collect();
-    assert_eq!(keeps, [false, false, true, false]);
-}
-
-#[tokio::test]
 async fn a_replace_by_the_same_name_stops_the_instance_before_the_old_image_goes() {
     let ec2 = ec2().await;
     let instance = with_a_data_volume(&ec2);
@@ -197,6 +186,67 @@ async fn an_instance_that_somebody_starts_meanwhile_is_not_imaged() {
     let document = perform(&ec2, &app, &plan["operations"][1], 2, &stopped["result"]).await;
     assert_eq!(document["error"]["name"], "SourceInstanceNotImageable", "{document}");
     assert!(ec2.images().is_empty());
+}
+
+#[tokio::test]
+async fn no_instance_is_stopped_for_a_name_that_is_taken() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let holder = ec2.add_foreign_image("web", &[]);
+    let error = plan_of(&app(&ec2), RUN, stopping(&instance)).await.unwrap_err();
+    assert!(error.name() == "NameTaken" && error.to_string().contains(&holder), "{error}");
+}
+
+#[tokio::test]
+async fn an_instance_that_somebody_stops_before_the_run_does_stays_stopped() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
+    let document = merged(plan["operations"][0].clone(), json!({"run": RUN, "results": {}, "execution": "arn"}));
+    let tagged = call(&app, "begin", document).await.unwrap();
+    ec2.client().stop_instances().instance_ids(&instance).send().await.unwrap();
+    ec2.advance(Duration::from_secs(60));
+    let stopped = call(&app, "look", tagged).await.unwrap();
+    assert_eq!((&stopped["status"], &stopped["result"]), (&json!("Succeeded"), &json!({})), "{stopped}");
+    assert!(!is_tagged(&ec2, &instance));
+}
+
+#[tokio::test]
+async fn an_instance_that_somebody_stops_again_while_it_starts_is_left_alone() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
+    let stopped = perform(&ec2, &app, &plan["operations"][0], 1, &json!({})).await;
+    let start =
+        merged(plan["operations"][2].clone(), json!({"run": RUN, "results": stopped["result"], "execution": "arn"}));
+    let starting = call(&app, "begin", start).await.unwrap();
+    ec2.advance(Duration::from_secs(15));
+    ec2.client().stop_instances().instance_ids(&instance).send().await.unwrap();
+    ec2.advance(Duration::from_secs(60));
+    let given_up = call(&app, "look", starting).await.unwrap();
+    assert_eq!(given_up["error"]["name"], "InstanceNotRestarted", "{given_up}");
+    assert!(!is_tagged(&ec2, &instance));
+    assert_eq!(ec2.calls_of("StartInstances").len(), 1);
+}
+
+#[tokio::test]
+async fn an_instance_that_ran_when_a_lost_image_was_found_is_not_forgotten() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
+    let stopped = perform(&ec2, &app, &plan["operations"][0], 1, &json!({})).await;
+    let create =
+        merged(plan["operations"][1].clone(), json!({"run": RUN, "results": stopped["result"], "execution": "arn"}));
+    ec2.inject(Fault::on("CreateImage", FaultKind::LostResponseAs(500)).for_ever());
+    assert!(call(&app, "begin", create.clone()).await.is_err());
+    ec2.clear_faults();
+    ec2.client().start_instances().instance_ids(&instance).send().await.unwrap();
+    ec2.advance(Duration::from_secs(60));
+    let adopted = call(&app, "begin", create).await.unwrap();
+    assert_eq!(adopted["memory"]["sourceInstance"]["stateBefore"], "running", "{adopted}");
 }
 
 #[tokio::test]

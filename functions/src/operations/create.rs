@@ -112,6 +112,7 @@ pub struct Begun {
     /// The image.
     pub id: ImageId,
     /// The source instance's part.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source_instance: Option<SourceInstance>,
 }
 

@@ -21,7 +21,9 @@ pub struct EndedRun {
     pub waited: u64,
     /// Whether the run itself asks for its rollback, and so knows which operations it started.
     pub rolls_itself_back: bool,
-    /// Whether its plan says that its image stays: only what is not the image is undone.
+    /// Whether it ends because it could not start its instance again: the rule for ended runs and the sweep go on.
+    pub has_given_up: bool,
+    /// Whether its image stays: only what is not the image is undone.
     pub keeps_image: bool,
     /// Its operations, in the order in which they began.
     pub children: Vec<Child>,
@@ -44,7 +46,7 @@ pub struct Child {
     pub error: Option<String>,
     /// Its error's cause.
     pub cause: Option<String>,
-    /// Whether the run keeps its image while this is its latest operation.
+    /// Whether the run keeps its image from the operation's beginning on.
     pub keeps_image: bool,
     /// What it was waiting for.
     pub reason: Option<String>,

@@ -7,7 +7,10 @@ pub mod start;
 pub mod stop;
 mod undo;
 
-use aws_sdk_ec2::types::{Instance, InstanceStateName};
+use aws_sdk_ec2::{
+    error::ProvideErrorMetadata,
+    types::{Instance, InstanceStateName},
+};
 
 use crate::{
     app::App,
@@ -66,14 +69,15 @@ async fn start(app: &App, instance: &Instance) -> Result<Start, Error> {
         }
         Err(error) => match error_codes::code(&error) {
             Some(INSTANCE_STATE) => Ok(Start::OnItsWay("the instance is changing its state")),
-            code => {
-                let lacks_capacity = code.is_some_and(error_codes::is_about_capacity);
-                match error_codes::unexpected("ec2:StartInstances", &error) {
-                    error if error.is_to_be_retried() => Err(error),
-                    error if lacks_capacity => Ok(Start::NotNow(error.to_string())),
-                    error => Ok(Start::Refused(error.to_string())),
-                }
+            // EC2 answers it as an error of its own (HTTP 500).
+            Some(code) if error_codes::is_about_capacity(code) => {
+                let words = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
+                Ok(Start::NotNow(format!("ec2:StartInstances was refused: {code}: {words}")))
             }
+            _ => match error_codes::unexpected("ec2:StartInstances", &error) {
+                error if error.is_to_be_retried() => Err(error),
+                error => Ok(Start::Refused(error.to_string())),
+            },
         },
     }
 }
@@ -81,8 +85,15 @@ async fn start(app: &App, instance: &Instance) -> Result<Start, Error> {
 /// What EC2 says about an instance that it accepted to start and then stopped; none if a user stopped it.
 fn stopped_by_ec2(instance: &Instance) -> Option<&str> {
     let reason = instance.state_reason().filter(|_| state(instance) == Some(&InstanceStateName::Stopped))?;
-    let is_a_users = reason.code() == Some("Client.UserInitiatedShutdown");
-    (!is_a_users).then(|| reason.message().unwrap_or("no reason"))
+    let code = reason.code().unwrap_or_default();
+    // For want of a place, EC2 may also stop it after it has accepted the start.
+    let may_pass = code == "Client.UserInitiatedShutdown" || code.ends_with("Capacity");
+    (!may_pass).then(|| reason.message().unwrap_or("no reason"))
+}
+
+/// Whether the instance was started after it was last seen with this launch time.
+fn has_started_since(instance: &Instance, launched_at: Option<i64>) -> bool {
+    instance.launch_time().zip(launched_at).is_some_and(|(launched, before)| launched.secs() > before)
 }
 
 fn stops_again(reason: &str) -> String {

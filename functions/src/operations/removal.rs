@@ -11,12 +11,10 @@ use crate::{
 };
 
 /// For how long, in seconds, what EC2 calls in use may stay before it is a leftover. A snapshot stays in
-/// use for a while after its image was deregistered.
+/// use for a while after its image was deregistered. An instance that starts, or that EC2 has no place for, has as long.
 const IN_USE: u64 = 15 * 60;
 /// The same for what EC2 refuses for a reason of its own, which may pass.
 const REFUSED: u64 = 60;
-/// The same for an instance that EC2 has no place for.
-const NO_PLACE: u64 = 60 * 60;
 /// The same for what nothing but a person can change.
 const FOR_GOOD: u64 = 0;
 /// Seconds until the next look.
@@ -30,8 +28,8 @@ const LONGEST_REASON: usize = 300;
 /// Something that could not be removed, and why.
 #[derive(Debug)]
 struct Leftover {
-    id: String,
-    why: String,
+    /// Its id, and why it stays.
+    text: String,
     /// For how long it may stay before it is given up, in seconds.
     patience: u64,
 }
@@ -85,10 +83,10 @@ impl Removal {
         self.left.extend(other.left);
     }
 
-    /// Keeps what EC2 has no place for at the moment.
-    pub(crate) fn keep_trying(&mut self, id: &str, why: impl Into<String>) {
+    /// Counts an instance that does not run yet; `may_come` is whether it may without anybody's doing.
+    pub(crate) fn stopped(&mut self, id: &str, why: impl Into<String>, may_come: bool) {
         self.found += 1;
-        self.leave(id, why, NO_PLACE);
+        self.push(format!("{id} does not run again"), why, if may_come { IN_USE } else { REFUSED });
     }
 
     /// Keeps what may not be removed.
@@ -97,15 +95,19 @@ impl Removal {
         self.leave(id, why, FOR_GOOD);
     }
 
-    /// Keeps for a while what may still change: EC2 may show later whose it is, or start it.
+    /// Keeps what shows no tag that says whose it is. EC2 may show the tag later.
     pub(crate) fn untagged(&mut self, id: &str, why: impl Into<String>) {
         self.found += 1;
         self.leave(id, why, REFUSED);
     }
 
     fn leave(&mut self, id: &str, why: impl Into<String>, patience: u64) {
-        let why = why.into().chars().take(LONGEST_REASON).collect();
-        self.left.push(Leftover { id: id.to_owned(), why, patience });
+        self.push(format!("{id} stays"), why, patience);
+    }
+
+    fn push(&mut self, what: String, why: impl Into<String>, patience: u64) {
+        let why: String = why.into().chars().take(LONGEST_REASON).collect();
+        self.left.push(Leftover { text: format!("{what}: {why}"), patience });
     }
 
     /// Deregisters an image; says whether it is gone.
@@ -196,7 +198,7 @@ impl Removal {
         let is_less = progress.found.is_none_or(|before| self.found < before);
         let stuck_seconds = if is_less { 0 } else { progress.stuck_seconds + waited };
         *progress = Progress { found: Some(self.found), stuck_seconds };
-        let leftovers: Vec<_> = self.left.iter().map(|one| format!("{} stays: {}", one.id, one.why)).collect();
+        let leftovers: Vec<_> = self.left.iter().map(|one| one.text.as_str()).collect();
         let leftovers = leftovers.join("; ");
         if self.removed == 0 && !self.left.is_empty() && self.left.iter().all(|one| one.patience <= stuck_seconds) {
             return Standing::Stuck(leftovers);
@@ -228,6 +230,26 @@ mod tests {
             (waited, looks) = (wait, looks + 1);
         }
         assert!((REFUSED..2 * REFUSED).contains(&progress.stuck_seconds) && looks > 2, "{progress:?}");
+    }
+
+    #[test]
+    fn what_shows_no_tag_is_found_and_named_after_a_while() {
+        let mut removal = Removal::default();
+        removal.untagged("snap-1", "it has no tag");
+        let mut progress = Progress { found: Some(1), stuck_seconds: REFUSED };
+        assert_eq!(removal.standing(&mut progress, 1), Standing::Stuck("snap-1 stays: it has no tag".to_owned()));
+    }
+
+    #[test]
+    fn what_is_found_elsewhere_counts_with_the_rest() {
+        let mut all = left("snap-1", FOR_GOOD);
+        all.extend(left("snap-2", REFUSED));
+        let mut done = Removal::default();
+        done.done(1);
+        all.extend(done);
+        assert_eq!((all.found, all.removed, all.left.len()), (3, 1, 2));
+        // What is undone brings another look.
+        assert!(matches!(all.standing(&mut Progress::default(), 0), Standing::LookAgain(SHORTLY, _)));
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub struct Planned {
     pub operation: String,
     /// Its timeout, in seconds.
     pub timeout_seconds: u64,
-    /// Whether the run keeps its image while this is its latest operation.
+    /// Whether the run keeps its image from the operation's beginning on.
     pub keeps_image: bool,
     /// What the error is to say besides.
     pub note: String,
@@ -133,19 +133,23 @@ async fn look(app: &App, call: &mut Call) -> Result<Answer, Error> {
         return Ok(Answer::pending(wait, "a call that was cut off may still make an image", call.memory.clone()));
     }
     if run.keeps_image {
-        return Ok(kept(call, "the run keeps its image with this operation"));
+        return Ok(kept(call, "the run keeps its image"));
     }
     Ok(done(call, "nothing of the run is left"))
 }
 
-/// Undoes the operations, the last one first. What one of them cannot undo keeps no other from being undone. Gives
-/// the answer, or, where nothing is found, for how many seconds that must stay so.
+/// Undoes the operations, the last one first. Gives the answer, or, where nothing is found, for how many seconds that
+/// must stay so.
 async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<Answer, u64>, Error> {
     let mut all = Undone::default();
-    for room in OPERATIONS.iter().rev() {
+    for room in OPERATIONS.iter().rev().filter(|room| !run.keeps_image || !room.is_of_the_image) {
         let undone = (room.undo)(app, run).await?;
         all.settles_seconds = all.settles_seconds.max(undone.settles_seconds);
         all.removal.extend(undone.removal);
+        if undone.keeps_the_rest {
+            all.keeps_the_rest = true;
+            break;
+        }
     }
     match all.removal.standing(&mut call.memory.progress, call.wait_seconds) {
         Standing::NothingLeft => Ok(ControlFlow::Continue(all.settles_seconds)),
@@ -153,6 +157,11 @@ async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<
             // What has just been found says that more may come.
             call.memory.quiet_seconds = 0;
             Ok(ControlFlow::Break(Answer::pending(wait, reason, call.memory.clone())))
+        }
+        Standing::Stuck(leftovers) if all.keeps_the_rest && !run.keeps_image => {
+            let images = tagged(app, &run.run).await.into_iter().map(|id| format!("{id} stays until then"));
+            let leftovers = [leftovers].into_iter().chain(images).collect::<Vec<_>>().join("; ");
+            Ok(ControlFlow::Break(left_behind(call.clone(), leftovers)))
         }
         Standing::Stuck(leftovers) => Ok(ControlFlow::Break(left_behind(call.clone(), leftovers))),
     }

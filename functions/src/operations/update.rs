@@ -135,7 +135,7 @@ impl Operation for Update {
                 removal.protection(&app.ec2, &image, now).await?;
             }
         }
-        Ok(Undone { removal, settles_seconds: 0 })
+        Ok(Undone { removal, ..Undone::default() })
     }
 }
 

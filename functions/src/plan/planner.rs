@@ -37,12 +37,29 @@ impl Planner<'_> {
     /// The operations of an action.
     pub(super) async fn operations(&self, action: &Action) -> Result<Vec<Planned>, Error> {
         match action {
-            Action::Create(create) => self.create(create, self.create_arguments(create).await?),
+            Action::Create(create) => {
+                self.check_name(create).await?;
+                self.create(create, self.create_arguments(create).await?)
+            }
             Action::Update(update) => Ok(vec![self.update(update)?]),
             Action::Disable(image_id) => Ok(vec![self.availability::<availability::Disable>(image_id)?]),
             Action::Enable(image_id) => Ok(vec![self.availability::<availability::Enable>(image_id)?]),
             Action::Delete(delete) => Ok(vec![self.delete(delete)?]),
             Action::Replace(create, delete) => self.replace(create, delete).await,
+        }
+    }
+
+    /// No instance is stopped for an image whose name is taken.
+    pub(super) async fn check_name(&self, create: &Create) -> Result<(), Error> {
+        if create.stop.is_none() {
+            return Ok(());
+        }
+        match ec2::image_named(&self.app.ec2, &create.name).await? {
+            Some(image) => {
+                let holder = image.image_id().unwrap_or_default().to_owned();
+                Err(Error::NameTaken { name: create.name.clone(), holder })
+            }
+            None => Ok(()),
         }
     }
 
@@ -62,7 +79,7 @@ impl Planner<'_> {
     }
 
     /// An instance that is stopped for its image is started as soon as every snapshot exists, and not when the image
-    /// is available. If it cannot be started, the image may be the only way to bring it back.
+    /// is available.
     fn made(&self, create: &Create, arguments: &create::Arguments) -> Result<Vec<Planned>, Error> {
         let limit = self.timeouts.create;
         let create_image = Planned::new::<create::Create>(limit, arguments)?;
@@ -75,7 +92,7 @@ impl Planner<'_> {
         Ok(vec![
             Planned::new::<stop::Stop>(limit, &stop::Arguments { source_instance_id })?,
             create_image,
-            Planned::new::<start::Start>(limit, &start)?.keeping_the_image(),
+            Planned::new::<start::Start>(limit, &start)?,
             Planned::new::<complete::Complete>(limit, &complete)?,
         ])
     }

@@ -41,6 +41,7 @@ impl Planner<'_> {
             let arguments = create::Arguments { replaced_image_id: Some(delete.image_id.clone()), ..arguments };
             return self.of_the_same_name(delete, &old, self.create(create, arguments)?);
         }
+        self.check_name(create).await?;
         let made = self.create(create, arguments)?;
         let still_there = format!("{} still exists", delete.image_id);
         let made = made.into_iter().map(|planned| planned.note(&still_there));

@@ -45,7 +45,11 @@ impl ApiError {
     /// The HTTP status of the answer.
     pub(crate) fn status(&self) -> u16 {
         match &*self.code {
-            "InternalError" => 500,
+            // EC2 calls a want of capacity an error of its own (EC2 API Reference, server error codes).
+            "InternalError"
+            | "InsufficientInstanceCapacity"
+            | "InsufficientHostCapacity"
+            | "InsufficientReservedInstanceCapacity" => 500,
             "RequestLimitExceeded" | "Unavailable" => 503,
             "UnauthorizedOperation" | "AuthFailure" => 403,
             "DryRunOperation" => 412,

@@ -109,16 +109,17 @@ fn named_by_last_sweep(world: &World) -> BTreeSet<String> {
     named.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect()
 }
 
-/// Whether the latest of the run's operations is one with which its image stays, or the run has told its rollback that
+/// Whether one of the run's operations has begun with which its image stays, or the run has told its rollback that
 /// it should have.
 fn keeps_image(engine: &Engine, run: &str) -> bool {
     let operations = DEPLOYED.operation_arn.replacen(":stateMachine:", ":execution:", 1);
-    let input = |suffix: String| -> Option<Value> {
-        let execution = engine.describe_execution(&format!("{operations}:{run}-{suffix}")).ok()?;
-        serde_json::from_str(&execution.input).ok()
-    };
+    let execution = |suffix: &str| engine.describe_execution(&format!("{operations}:{run}-{suffix}")).ok();
+    let input = |suffix: String| -> Option<Value> { serde_json::from_str(&execution(&suffix)?.input).ok() };
     let keeps = |planned: &Value| planned["keepsImage"] == true;
-    (1..).map_while(|position: u8| input(position.to_string())).last().is_some_and(|operation| keeps(&operation))
+    // Its image may be the only way to bring the instance back.
+    let gave = execution("undo").and_then(|rollback| rollback.output).unwrap_or_default();
+    gave.contains("InstanceNotRestarted")
+        || (1..).map_while(|position: u8| input(position.to_string())).any(|operation| keeps(&operation))
         || input("undo".to_owned()).is_some_and(|rollback| keeps(&rollback["arguments"]["failed"]["planned"]))
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
         Readiness::Never(refusal) => {
             let images = ec2::images_of_run(&app.ec2, &call.run).await?;
             return match images.iter().find(|image| create.is_of(&call.run, image)) {
-                Some(image) => Ok(adopted(&call, image, None)),
+                Some(image) => Ok(adopted(&call, image, call.results.source_instance.clone())),
                 None => Err(refusal),
             };
         }

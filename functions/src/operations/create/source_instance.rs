@@ -56,7 +56,7 @@ pub(crate) fn readiness(create: &Arguments, instance: Option<&Instance>) -> Read
 pub(crate) fn readiness_of_stopped(create: &Arguments, instance: Option<&Instance>) -> Readiness {
     match readiness(create, instance) {
         Readiness::Ready(source) if source.state_before != InstanceStateName::Stopped.as_str() => {
-            let reason = "another client has started it while the run had it stopped".to_owned();
+            let reason = "another client has started it before its image was begun".to_owned();
             Readiness::Never(Error::SourceInstanceNotImageable { instance_id: source.id.to_string(), reason })
         }
         readiness => readiness,

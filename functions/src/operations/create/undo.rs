@@ -42,9 +42,6 @@ const MADE_NOTHING: &[&str] = &[
 /// Removes what carries the run's tag, and names what the create's documents know and nothing shows to be
 /// the run's any more.
 pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
-    if run.keeps_image {
-        return Ok(Undone::default());
-    }
     let documents = run.documents::<Create>();
     let (images, snapshots) = made(app, run).await?;
     let mut removal = Removal::default();
@@ -62,7 +59,7 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
         }
     }
     name_the_untagged(app, run, &documents, &mut removal).await?;
-    Ok(Undone { removal, settles_seconds: settles(run, &documents) })
+    Ok(Undone { removal, settles_seconds: settles(run, &documents), ..Undone::default() })
 }
 
 /// The images and snapshots with the run's tag, made since the run started.

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::types::{Filter, Instance, InstanceStateName, SummaryStatus, Volume};
+use aws_sdk_ec2::{
+    primitives::DateTime,
+    types::{Filter, Instance, InstanceStateName, SummaryStatus, Volume},
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Start as Standing, release, stopped_by, stopped_by_ec2, stops_again};
+use super::{Start as Standing, has_started_since, release, stopped_by, stopped_by_ec2, stops_again};
 use crate::{
     app::App,
     aws::{ec2, error_codes},
@@ -33,6 +36,9 @@ pub struct Arguments {
 pub struct Memory {
     /// How often EC2 has accepted to start it.
     starts: u32,
+    /// When EC2 had launched it before that, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    launched_at: Option<i64>,
 }
 
 /// What a start gives.
@@ -58,6 +64,7 @@ const MOST_STARTS: u32 = 3;
 impl Operation for Start {
     const NAME: &'static str = "start";
     const TIMEOUT: &'static str = "create";
+    const IS_OF_THE_IMAGE: bool = false;
     type Arguments = Arguments;
     type Memory = Memory;
     type Output = Output;
@@ -84,6 +91,14 @@ impl Operation for Start {
         {
             return Err(not_restarted(id, why_it_stops(app, &instance, reason).await?));
         }
+        let is_stopped = super::state(&instance) == Some(&InstanceStateName::Stopped);
+        if is_stopped && call.memory.starts == 0 {
+            call.memory.launched_at = instance.launch_time().map(DateTime::secs);
+        }
+        if is_stopped && stopped_by_ec2(&instance).is_none() && has_started_since(&instance, call.memory.launched_at) {
+            release(app, &instance, &call.run).await?;
+            return Err(not_restarted(id, "it ran, and another client has stopped it since"));
+        }
         let (wait, reason) = match super::start(app, &instance).await? {
             Standing::Running if is_up(app, &instance).await? => {
                 release(app, &instance, &call.run).await?;
@@ -91,9 +106,7 @@ impl Operation for Start {
             }
             Standing::Running => (SHORTLY, "its status checks have not passed yet".to_owned()),
             Standing::OnItsWay(reason) => {
-                if super::state(&instance) == Some(&InstanceStateName::Stopped) {
-                    call.memory.starts += 1;
-                }
+                call.memory.starts += u32::from(is_stopped);
                 (SHORTLY, reason.to_owned())
             }
             Standing::NotNow(why) => (NO_PLACE, why),

@@ -1,9 +1,9 @@
 //! A stop: the instance is stopped by this run and no other, or was stopped before.
 
-use aws_sdk_ec2::types::InstanceStateName;
+use aws_sdk_ec2::{primitives::DateTime, types::InstanceStateName};
 use serde::{Deserialize, Serialize};
 
-use super::{STOPPED_BY_TAG, shown, state, stopped_by, undo};
+use super::{STOPPED_BY_TAG, release, shown, state, stopped_by, undo};
 use crate::{
     app::App,
     aws::{
@@ -32,9 +32,14 @@ pub struct Arguments {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Memory {
-    /// When StopInstances was called first, in RFC 3339.
+    /// When the run was about to stop it, in RFC 3339; it is noted before StopInstances is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped_at: Option<String>,
+    /// When EC2 had launched it by then, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) launched_at: Option<i64>,
+    /// What the machine had waited when the tag was set, in seconds.
+    tagged_after: u64,
     /// What the machine had waited then, in seconds.
     stopped_after: u64,
 }
@@ -61,6 +66,7 @@ const TAG_SHOWS_WITHIN: u64 = 120;
 impl Operation for Stop {
     const NAME: &'static str = "stop";
     const TIMEOUT: &'static str = "create";
+    const IS_OF_THE_IMAGE: bool = false;
     type Arguments = Arguments;
     type Memory = Memory;
     type Output = Output;
@@ -78,8 +84,18 @@ impl Operation for Stop {
                 Some(InstanceStateName::Running) => {
                     let tag = ec2::tag(STOPPED_BY_TAG, call.run.arn());
                     let answer = app.ec2.create_tags().resources(instance_id.as_str()).tags(tag).send().await;
-                    answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error))?;
-                    Ok(tagged(call))
+                    match answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error)) {
+                        Ok(_) => Ok(tagged(call)),
+                        // The role may set the tag only where there is none. A lost answer or another run may have.
+                        Err(error @ Error::NotAuthorized { .. }) => {
+                            match ec2::instance(&app.ec2, instance_id).await?.as_ref().and_then(stopped_by) {
+                                Some(run) if run == call.run => Ok(tagged(call)),
+                                Some(run) => Ok(held(call, run.arn())),
+                                None => Err(error),
+                            }
+                        }
+                        Err(error) => Err(error),
+                    }
                 }
                 Some(InstanceStateName::Stopped) => {
                     Ok(Answer::succeeded(Output { source_instance: None }, "the instance is stopped", call.memory))
@@ -101,7 +117,7 @@ impl Operation for Stop {
         match stopped_by(&instance) {
             Some(run) if run != call.run => return Ok(held(call, run.arn())),
             Some(_) => {}
-            None if call.waited() < TAG_SHOWS_WITHIN => {
+            None if call.waited() - call.memory.tagged_after < TAG_SHOWS_WITHIN => {
                 return Ok(Answer::pending(TAG_SETTLES, "EC2 does not show the tag of the stop yet", call.memory));
             }
             None => {
@@ -111,10 +127,21 @@ impl Operation for Stop {
         }
         match state(&instance) {
             Some(InstanceStateName::Stopped) => {
-                let stopped_at = call.memory.stopped_at.clone().unwrap_or_else(|| ec2::shown(app.seconds()));
+                // Somebody else has stopped it before this run did.
+                let Some(stopped_at) = call.memory.stopped_at.clone() else {
+                    release(app, &instance, &call.run).await?;
+                    let reason = "another client has stopped the instance";
+                    return Ok(Answer::succeeded(Output { source_instance: None }, reason, call.memory));
+                };
                 let waited = call.waited() - call.memory.stopped_after;
                 let source_instance = Some(SourceInstance::stopped(instance_id, stopped_at).down_for(waited));
                 return Ok(Answer::succeeded(Output { source_instance }, "the instance is stopped", call.memory));
+            }
+            Some(InstanceStateName::Running) if call.memory.stopped_at.is_none() => {
+                call.memory.stopped_at = Some(ec2::shown(app.seconds()));
+                call.memory.launched_at = instance.launch_time().map(DateTime::secs);
+                call.memory.stopped_after = call.waited();
+                return Ok(Answer::pending(1, "the instance is about to be stopped", call.memory));
             }
             Some(InstanceStateName::Running) => {
                 let answer = app.ec2.stop_instances().instance_ids(instance_id.as_str()).send().await;
@@ -122,9 +149,6 @@ impl Operation for Stop {
                     Ok(_) => tracing::info!(instanceId = instance_id.as_str(), "the instance is stopped"),
                     Err(error) if error_codes::code(&error) == Some(INSTANCE_STATE) => {}
                     Err(error) => return Err(error_codes::unexpected("ec2:StopInstances", &error)),
-                }
-                if call.memory.stopped_at.is_none() {
-                    call.memory = Memory { stopped_at: Some(ec2::shown(app.seconds())), stopped_after: call.waited() };
                 }
             }
             Some(InstanceStateName::Pending | InstanceStateName::Stopping) => {}
@@ -139,7 +163,8 @@ impl Operation for Stop {
     }
 }
 
-fn tagged(call: Call) -> Answer {
+fn tagged(mut call: Call) -> Answer {
+    call.memory.tagged_after = call.waited();
     Answer::pending(TAG_SETTLES, "the instance is tagged with the run that is to stop it", call.memory)
 }
 

@@ -1,59 +1,93 @@
 //! Undoes a stop: the instance runs again, whatever became of the run.
 
+use aws_sdk_ec2::types::{Instance, InstanceStateName};
 use aws_sdk_sfn::types::ExecutionStatus;
 
-use super::{Start, release, start, start::Start as Restart, stop::Stop, stopped_by, stopped_by_ec2, stops_again};
+use super::{
+    Start, has_started_since, release, start, state,
+    stop::{Memory, Stop},
+    stopped_by, stopped_by_ec2, stops_again,
+};
 use crate::{
     app::App,
     aws::ec2,
     error::Error,
-    operations::{EndedRun, Operation, Undone, removal::Removal},
+    operations::{EndedRun, Undone, ended_run::Document},
 };
 
 /// For how long, in seconds, a stop that was cut off may still stop the instance: its function lives for up to a
 /// minute after its machine was stopped.
 const SETTLES: u64 = 90;
 
-/// Whether the run itself has tried for as long as its timeout says: it ends with that error, and the rule for ended
-/// runs and the sweep go on.
-fn has_given_up(run: &EndedRun) -> bool {
-    run.rolls_itself_back && run.children.last().is_some_and(|child| child.operation == Restart::NAME)
-}
-
-/// Starts what the run has stopped, and then takes its tag off.
+/// Starts what the run has stopped, and then takes its tag off. Until the instance runs, the image stays: it may be
+/// the only way to bring the instance back.
 pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
-    let mut removal = Removal::default();
-    if has_given_up(run) {
-        return Ok(Undone::default());
+    let mut undone = Undone::default();
+    if run.has_given_up {
+        return Ok(undone);
     }
     for stop in run.documents::<Stop>() {
         let Some(arguments) = &stop.arguments else { continue };
         let Some(instance) = ec2::instance(&app.ec2, &arguments.source_instance_id).await? else { continue };
-        if stopped_by(&instance).as_ref() != Some(&run.run) {
+        if stopped_by(&instance).as_ref() != Some(&run.run) || is_gone(&instance) {
             continue;
         }
-        let is_over = matches!(stop.status, ExecutionStatus::Succeeded | ExecutionStatus::Failed);
-        let ended_for = stop.ended.map(|ended| u64::try_from(app.seconds() - ended.secs()).unwrap_or_default());
-        let settled = is_over || run.waited.max(ended_for.unwrap_or_default()) >= SETTLES;
+        let settled = settled(app, run, &stop);
         let id = arguments.source_instance_id.as_str();
-        // Once in each rollback, for a reason that may have passed.
-        if let Some(reason) = stopped_by_ec2(&instance).filter(|_| run.waited > 0) {
-            removal.untagged(&stopped(id), stops_again(reason));
-            continue;
-        }
-        match start(app, &instance).await? {
-            Start::Running if settled => {
-                release(app, &instance, &run.run).await?;
-                removal.done(1);
+        if let Err(error) = step(app, run, &instance, &stop.memory, settled, &mut undone).await {
+            if error.is_to_be_retried() {
+                return Err(error);
             }
-            Start::Running | Start::OnItsWay(_) => removal.found(1),
-            Start::NotNow(why) => removal.keep_trying(&stopped(id), why),
-            Start::Refused(why) => removal.untagged(&stopped(id), why),
+            undone.removal.stopped(id, error.to_string(), false);
         }
     }
-    Ok(Undone { removal, settles_seconds: 0 })
+    Ok(undone)
 }
 
-fn stopped(id: &str) -> String {
-    format!("{id}, which the run stopped,")
+async fn step(
+    app: &App,
+    run: &EndedRun,
+    instance: &Instance,
+    memory: &Memory,
+    settled: bool,
+    undone: &mut Undone,
+) -> Result<(), Error> {
+    let Undone { removal, keeps_the_rest, .. } = undone;
+    let id = instance.instance_id().unwrap_or_default();
+    let vain = stopped_by_ec2(instance).map(stops_again);
+    // Somebody has stopped it again since it ran.
+    let is_someone_elses = vain.is_none() && is_stopped(instance) && has_started_since(instance, memory.launched_at);
+    if is_someone_elses {
+        release(app, instance, &run.run).await?;
+        removal.done(1);
+        return Ok(());
+    }
+    *keeps_the_rest = state(instance) != Some(&InstanceStateName::Running);
+    match (start(app, instance).await?, vain) {
+        (Start::Running, _) if settled => {
+            release(app, instance, &run.run).await?;
+            removal.done(1);
+        }
+        (Start::Running, _) => removal.found(1),
+        (Start::OnItsWay(_), Some(why)) => removal.stopped(id, why, false),
+        (Start::OnItsWay(why), None) => removal.stopped(id, why, true),
+        (Start::NotNow(why), _) => removal.stopped(id, why, true),
+        (Start::Refused(why), _) => removal.stopped(id, why, false),
+    }
+    Ok(())
+}
+
+fn is_stopped(instance: &Instance) -> bool {
+    state(instance) == Some(&InstanceStateName::Stopped)
+}
+
+fn is_gone(instance: &Instance) -> bool {
+    matches!(state(instance), Some(InstanceStateName::ShuttingDown | InstanceStateName::Terminated))
+}
+
+/// Whether no function of the stop can still stop the instance.
+fn settled(app: &App, run: &EndedRun, stop: &Document<'_, Stop>) -> bool {
+    let is_over = matches!(stop.status, ExecutionStatus::Succeeded | ExecutionStatus::Failed);
+    let ended_for = stop.ended.map(|ended| u64::try_from(app.seconds() - ended.secs()).unwrap_or_default());
+    is_over || run.waited.max(ended_for.unwrap_or_default()) >= SETTLES
 }

@@ -5,13 +5,17 @@ use std::time::SystemTime;
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
 
-use super::{Call, FailedOperation, children, failure};
+use super::{
+    Call,
+    children::{self, OwnRollback},
+    failure,
+};
 use crate::{
     app::App,
     aws::step_functions,
-    error::Error,
+    error::{Error, NOT_RESTARTED},
     model::run::Run,
-    operations::ended_run::{Child, EndedRun},
+    operations::ended_run::EndedRun,
 };
 
 /// For how long, in seconds, Step Functions may say that a run still runs that has ended.
@@ -64,13 +68,18 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
     }
     children::stop(&app.step_functions, &children).await?;
     // The run itself knows more than its operations' executions: the one that failed may not have started.
-    let failed = match &call.arguments.failed {
-        None => children::failed(&app.step_functions, &machines.operation, run).await?,
-        failed => failed.clone(),
+    let own = match &call.arguments.failed {
+        None => children::own_rollback(&app.step_functions, &machines.operation, run).await?,
+        failed => OwnRollback {
+            failed: failed.clone(),
+            error: call.memory.failure.as_ref().map(|failure| failure.name.clone()),
+        },
     };
-    let keeps_image = keeps_its_image(failed.as_ref(), &children);
-    let (started, waited) = (execution.start_date, call.waited());
-    Ok(Verdict::Undo(EndedRun { run: run.clone(), started, waited, rolls_itself_back, keeps_image, children }))
+    let keeps_image = own.keeps_image() || children.iter().any(|child| child.keeps_image);
+    let has_given_up = rolls_itself_back && own.error.as_deref() == Some(NOT_RESTARTED);
+    let (run, started, waited) = (run.clone(), execution.start_date, call.waited());
+    let ended = EndedRun { run, started, waited, rolls_itself_back, has_given_up, keeps_image, children };
+    Ok(Verdict::Undo(ended))
 }
 
 /// Whether a run that ended badly keeps its image, so that its rollback would change nothing.
@@ -85,9 +94,4 @@ pub(crate) async fn is_kept(app: &App, run: &Run) -> Result<bool, Error> {
 fn is_over_for_long(execution: &DescribeExecutionOutput, now: SystemTime) -> bool {
     let now = DateTime::from(now).secs();
     execution.stop_date.is_some_and(|end| end.secs() < now - REMEMBERED)
-}
-
-/// Whether the run keeps its image with the operation that has begun last, or should have, as its plan says.
-fn keeps_its_image(failed: Option<&FailedOperation>, children: &[Child]) -> bool {
-    failed.is_some_and(|failed| failed.planned.keeps_image) || children.last().is_some_and(|child| child.keeps_image)
 }

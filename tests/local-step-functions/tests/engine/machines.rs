@@ -20,14 +20,15 @@ fn value(placeholder: &str) -> String {
     match placeholder {
         "Partition" => "aws".to_owned(),
         "OperationMachineArn" => OPERATION.to_owned(),
+        "LifecycleMachineArn" => LIFECYCLE.to_owned(),
         function => format!("arn:aws:lambda:us-east-1:000000000000:function:{function}"),
     }
 }
 
 #[test]
-fn both_machines_are_loaded_with_every_state_field_and_expression() {
-    for file in ["lifecycle.asl.json", "operation.asl.json"] {
-        assert!(load(file).state_names().count() > 5, "{file}");
+fn the_machines_are_loaded_with_every_state_field_and_expression() {
+    for file in ["lifecycle.asl.json", "operation.asl.json", "create.asl.json"] {
+        assert!(load(file).state_names().count() >= 5, "{file}");
     }
 }
 
@@ -123,4 +124,73 @@ async fn a_rollback_that_cannot_be_started_leaves_the_runs_tag_to_search_for() {
         cause.starts_with("the rollback did not start: ") && cause.ends_with("ami-from-instance:run = the-run"),
         "{cause}"
     );
+}
+
+const CREATE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:ami-create";
+
+/// An engine with the machine that only creates, and the one that it starts.
+fn with_create(outside: Outside) -> Engine {
+    let engine = Engine::new(settings(1), Arc::new(outside));
+    engine.create_state_machine(CREATE, load("create.asl.json")).unwrap();
+    engine.create_state_machine(LIFECYCLE, load("lifecycle.asl.json")).unwrap();
+    engine
+}
+
+/// A plan without an operation.
+fn nothing_to_do() -> Value {
+    json!({"run": "the-run", "done": 0, "results": {"id": "ami-1"}, "rollbackTimeoutSeconds": 900, "operations": []})
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_machine_that_only_creates_sends_a_create_whatever_it_is_sent() {
+    for (input, sends) in [
+        (json!({"name": "web"}), true),
+        (json!({"name": "web", "action": "create"}), true),
+        (json!({"name": "web", "action": null}), true),
+        (json!({"name": "web", "action": ""}), true),
+        (json!({"name": "web", "action": "delete"}), false),
+        (json!({"name": "web", "action": ["delete"]}), false),
+    ] {
+        let engine = with_create(Outside::answering(|_| Ok(nothing_to_do())));
+        let run = engine.start_execution(CREATE, Some("run"), &input.to_string()).unwrap();
+        let ended = engine.wait_for_end(&run.arn).await.unwrap();
+        let started = engine.describe_execution(&run.arn.replace("ami-create", "ami-lifecycle"));
+        assert_eq!(started.is_ok(), sends, "{input}");
+        let Ok(started) = started else {
+            assert_eq!(failure(&ended).0, "InvalidRequest");
+            continue;
+        };
+        let sent: Value = serde_json::from_str(&started.input).unwrap();
+        assert_eq!((&sent["action"], &sent["name"]), (&json!("create"), &json!("web")));
+        assert_eq!(ended.output.as_deref(), Some(r#"{"id":"ami-1"}"#));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_machine_that_only_creates_fails_as_its_run_fails() {
+    let engine = with_create(Outside::answering(|_| Err(TaskError::of_function("Throttled", "why"))));
+    let run = engine.start_execution(CREATE, Some("run"), "{}").unwrap();
+    let ended = engine.wait_for_end(&run.arn).await.unwrap();
+    assert_eq!(failure(&ended), ("Throttled", "why"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_machine_that_only_creates_says_that_no_run_has_started() {
+    let refused = |call: &Call| match call.state.as_str() {
+        "Create the image" => Fault::Refused(TaskError::new("StepFunctions.AccessDeniedException", "no")),
+        _ => Fault::None,
+    };
+    let engine = with_create(Outside::answering(|_| Ok(nothing_to_do())).with_fault(refused));
+    let run = engine.start_execution(CREATE, Some("run"), "{}").unwrap();
+    let ended = engine.wait_for_end(&run.arn).await.unwrap();
+    let (error, cause) = failure(&ended);
+    assert!(error == "RunNotStarted" && cause.contains("StepFunctions.AccessDeniedException: no"), "{cause}");
+
+    let engine = with_create(Outside::answering(|_| Ok(nothing_to_do())));
+    let taken = engine.start_execution(LIFECYCLE, Some("run"), "{}").unwrap();
+    engine.wait_for_end(&taken.arn).await.unwrap();
+    let run = engine.start_execution(CREATE, Some("run"), "{}").unwrap();
+    let ended = engine.wait_for_end(&run.arn).await.unwrap();
+    let (error, cause) = failure(&ended);
+    assert!(error == "RunNotStarted" && cause.starts_with("there is a run of the name run already"), "{cause}");
 }
