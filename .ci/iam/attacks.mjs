@@ -48,6 +48,7 @@ export default [
     attack("uses a volume's key of its own accord", name, "kms:CreateGrant", volumeKey, { "kms:GrantIsForAWSResource": "true" }),
     attack("grants a volume's key to somebody", name, "kms:CreateGrant", volumeKey, { "kms:GrantIsForAWSResource": "false", ...via("ec2") }),
     attack("grants another key", name, "kms:CreateGrant", own.key, { "kms:GrantIsForAWSResource": "true", ...via("ec2") }),
+    attack("revokes a grant of a volume's key", name, "kms:RevokeGrant", volumeKey, { "kms:GrantIsForAWSResource": "true", ...via("ec2") }),
     attack("decrypts with a volume's key", name, "kms:Decrypt", volumeKey, via("ec2")),
   ]),
   attack("stops an instance that no run has taken", "InstanceStateFunction", "ec2:StopInstances", own.instance),
@@ -59,6 +60,7 @@ export default [
   attack("sets a user's tag besides", "InstanceStateFunction", "ec2:CreateTags", own.instance, { ...taking(own.run), ...keys("Team", "ami-from-instance:stopped-by") }),
   attack("sets tags without a name", "InstanceStateFunction", "ec2:CreateTags", own.instance, { "aws:RequestTag/ami-from-instance:stopped-by": own.run }),
   attack("takes an image", "InstanceStateFunction", "ec2:CreateTags", own.image, taking(own.run)),
+  attack("takes an instance", "CleanupFunction", "ec2:CreateTags", own.instance, taking(own.run)),
   attack("stops an instance that a run has taken", "CleanupFunction", "ec2:StopInstances", own.instance, stoppedBy(own.run)),
   attack("tags an image that is there", "StartCreateFunction", "ec2:CreateTags", own.image, tagging(own.run)),
   attack("tags an image of its own that is there", "StartCreateFunction", "ec2:CreateTags", own.image, { ...madeBy(own.run), ...tagging(own.run) }),
@@ -154,6 +156,7 @@ export default [
     (name) => attack("disables an image", name, "ec2:DisableImage", own.image, madeBy(own.run)),
   ),
   attack("reads an attribute that it does not name", everyone, "ec2:DescribeInstanceAttribute", own.instance),
+  attack("takes away stop protection", everyone, "ec2:ModifyInstanceAttribute", own.instance, { "ec2:Attribute": "disableApiStop" }),
   attack("reads user data", everyone, "ec2:DescribeInstanceAttribute", own.instance, { "ec2:Attribute": "userData" }),
   attack("invokes another stack's function", everyone, "lambda:InvokeFunction", other.function("CleanupFunction")),
   ...["ReadRequestFunction", "StartCreateFunction", "CheckStatusFunction", "StartUpdateFunction", "CleanupFunction", "StartRollbackFunction"].map(

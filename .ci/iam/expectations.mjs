@@ -49,8 +49,9 @@ function strays(call) {
   const context = JSON.stringify(call.context ?? {}, (key, value) =>
     typeof value === "string" && !key.startsWith("aws:RequestTag/") ? value.replace(FIRST_NAME, "$1other-") : value,
   );
-  // Reading is not narrowed to what runs made.
-  const about = context !== JSON.stringify(call.context ?? {}) && !/:(Describe|Get|List)/.test(call.action);
+  // Reading is not narrowed to what runs made, nor imaging to the instances that they have stopped.
+  const isNarrow = !/:(Describe|Get|List)/.test(call.action) && !(call.action === "ec2:CreateImage" && call.resource.includes(":instance/"));
+  const about = context !== JSON.stringify(call.context ?? {}) && isNarrow;
   const given = { ...call.given, AllowUnmanagedImages: false };
   return [
     ...(call.resource.startsWith("arn:aws:iam:") ? [] : moved("in another Region", ":us-east-1:", ":eu-west-1:")),

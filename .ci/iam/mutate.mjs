@@ -13,6 +13,7 @@ import { applies, describe, expectations, isMet } from "./expectations.mjs";
 const EXPLAINED = {
   "StartCreateFunctionRole TagOnlyWhileMaking: any action of ec2": "only CreateTags knows ec2:CreateAction",
   "StartUpdateFunctionRole KeepTheRunTag: any action of ec2": "only what tags knows aws:TagKeys",
+  "InstanceStateFunctionRole TakeTheInstance: any action of ec2": "only what tags knows aws:TagKeys, and it may remove that tag",
   "OperationMachineRole SayWhatItWaitsFor: any action of events": "only PutEvents knows both a bus and events:source",
 };
 
