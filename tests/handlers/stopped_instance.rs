@@ -232,6 +232,25 @@ async fn an_instance_that_somebody_stops_again_while_it_starts_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_stop_that_comes_late_does_not_stop_what_has_been_started_again() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
+    let document = merged(plan["operations"][0].clone(), json!({"run": RUN, "results": {}, "execution": "arn"}));
+    let tagged = call(&app, "begin", document).await.unwrap();
+    wait(&ec2, &tagged);
+    let late = call(&app, "look", tagged).await.unwrap();
+    wait(&ec2, &late);
+    call(&app, "look", late.clone()).await.unwrap();
+    ec2.advance(Duration::from_secs(60));
+    ec2.client().start_instances().instance_ids(&instance).send().await.unwrap();
+    ec2.advance(Duration::from_secs(60));
+    assert_eq!(call(&app, "look", late).await.unwrap()["status"], "Failed");
+    assert_eq!((ec2.calls_of("StopInstances").len(), state(&ec2, &instance)), (1, InstanceStateName::Running));
+}
+
+#[tokio::test]
 async fn an_instance_that_ran_when_a_lost_image_was_found_is_not_forgotten() {
     let ec2 = ec2().await;
     let instance = with_a_data_volume(&ec2);

@@ -3,7 +3,7 @@
 use aws_sdk_ec2::{primitives::DateTime, types::InstanceStateName};
 use serde::{Deserialize, Serialize};
 
-use super::{STOPPED_BY_TAG, release, shown, state, stopped_by, undo};
+use super::{STOPPED_BY_TAG, has_started_since, release, shown, state, stopped_by, undo};
 use crate::{
     app::App,
     aws::{
@@ -142,6 +142,10 @@ impl Operation for Stop {
                 call.memory.launched_at = instance.launch_time().map(DateTime::secs);
                 call.memory.stopped_after = call.waited();
                 return Ok(Answer::pending(1, "the instance is about to be stopped", call.memory));
+            }
+            // A call that comes late must not stop what the run has started again.
+            Some(InstanceStateName::Running) if has_started_since(&instance, call.memory.launched_at) => {
+                return Err(not_stoppable(&instance_id, "it has been started since the run was to stop it".to_owned()));
             }
             Some(InstanceStateName::Running) => {
                 let answer = app.ec2.stop_instances().instance_ids(instance_id.as_str()).send().await;
