@@ -6,9 +6,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use ami_from_instance::{app::App, model::run::RUN_TAG};
-use aws_sdk_ec2::types::Tag;
-use local_ec2::{Ec2, Lags};
+use ami_from_instance::{app::App, model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
+use aws_sdk_ec2::types::{InstanceStateName, Tag};
+use local_ec2::{Ec2, Fault, FaultKind, InstanceSpec, Lags};
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,21 +26,33 @@ async fn ec2_that_is_late() -> Ec2 {
 /// Rolls back the run, which was aborted just now while its create knew what the document says; gives the rollback's
 /// document.
 async fn roll_back(ec2: &Ec2, create: &Value) -> Value {
+    roll_back_all(ec2, std::slice::from_ref(create)).await
+}
+
+/// The same for a run of several operations.
+async fn roll_back_all(ec2: &Ec2, documents: &[Value]) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let aborted = |input: &Value| {
         json!({"executionArn": "arn", "stateMachineArn": "arn", "startDate": now - 600, "stopDate": now,
             "status": "ABORTED", "input": input.to_string()})
     };
     let operation = |end: &str| format!("{RUN}-{end}").replace(":ami-lifecycle:", ":ami-operation:");
-    let executions = BTreeMap::from([(RUN.to_owned(), aborted(&json!({}))), (operation("1"), aborted(create))]);
-    let entered = json!({"name": "Wait", "input": create.to_string()});
-    let entered = json!({"id": 1, "timestamp": now, "type": "WaitStateEntered", "stateEnteredEventDetails": entered});
-    let client = step_functions::that_answers(move |action, input| match action {
-        "GetExecutionHistory" => (200, json!({"events": [entered]})),
-        _ => match executions.get(input["executionArn"].as_str().unwrap()) {
-            Some(execution) => (200, execution.clone()),
-            None => (400, json!({"__type": "ExecutionDoesNotExist", "message": "none"})),
-        },
+    let mut executions = BTreeMap::from([(RUN.to_owned(), aborted(&json!({})))]);
+    for (at, document) in documents.iter().enumerate() {
+        let arn = operation(&(at + 1).to_string());
+        executions.insert(arn.clone(), merged(aborted(document), json!({"executionArn": arn})));
+    }
+    let client = step_functions::that_answers(move |action, input| {
+        match (action, executions.get(input["executionArn"].as_str().unwrap())) {
+            ("GetExecutionHistory", Some(execution)) => {
+                let entered = json!({"name": "Wait", "input": execution["input"]});
+                let entered =
+                    json!({"id": 1, "timestamp": now, "type": "WaitStateEntered", "stateEnteredEventDetails": entered});
+                (200, json!({"events": [entered]}))
+            }
+            (_, Some(execution)) => (200, execution.clone()),
+            (_, None) => (400, json!({"__type": "ExecutionDoesNotExist", "message": "none"})),
+        }
     });
     let app = App { step_functions: client.await, ..app(ec2) };
     let document = json!({"operation": "rollback", "run": RUN, "execution": operation("by-hand"),
@@ -110,4 +122,44 @@ async fn what_carries_the_run_tag_no_longer_is_named_by_its_id_and_not_touched()
     let message = left["error"]["message"].as_str().unwrap();
     assert!(message.contains(image_id(&known)) && message.contains(&snapshot), "{message}");
     assert!(ec2.image(image_id(&known)).is_some() && ec2.snapshot(&snapshot).is_some());
+}
+
+#[tokio::test]
+async fn a_rollback_takes_the_protection_off_an_image_that_goes_and_not_off_one_that_stays() {
+    for stays in [true, false] {
+        let ec2 = ec2().await;
+        let created = begin(&ec2, create_request()).await;
+        ec2.advance(Duration::from_secs(3_600));
+        let id = image_id(&created);
+        ec2.client().enable_image_deregistration_protection().image_id(id).send().await.unwrap();
+        let update = json!({"operation": "update", "arguments": {}, "memory": {"protects": id}});
+        let delete = json!({"operation": "delete", "arguments": {}, "memory": {}, "keepsImage": stays});
+        ec2.forget_calls();
+        let document = roll_back_all(&ec2, &[created.clone(), update, delete]).await;
+        assert_eq!(document["status"], "Succeeded", "{document}");
+        assert_eq!(ec2.calls_of("DisableImageDeregistrationProtection").is_empty(), stays);
+        ec2.advance(Duration::from_secs(600));
+        assert_eq!(ec2.image(id).is_some(), stays);
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_starts_the_instance_before_it_removes_the_image() {
+    let ec2 = ec2().await;
+    let instance = ec2.add_instance(InstanceSpec::default().tag(STOPPED_BY_TAG, RUN).state(InstanceStateName::Stopped));
+    let created = begin(&ec2, merged(create_request(), json!({"sourceInstanceId": instance}))).await;
+    ec2.advance(Duration::from_secs(3_600));
+    let stop = json!({"operation": "stop", "arguments": {"sourceInstanceId": instance}, "memory": {}});
+    let refused =
+        FaultKind::Refused { code: "InsufficientInstanceCapacity".to_owned(), message: "no place".to_owned() };
+    ec2.inject(Fault::on("StartInstances", refused).times(12));
+    ec2.forget_calls();
+    let document = roll_back_all(&ec2, &[stop, created]).await;
+    assert_eq!(document["status"], "Succeeded", "{document}");
+    let changes: Vec<_> = ec2.mutating_calls().into_iter().map(|call| call.action).collect();
+    let first = |action: &str| changes.iter().position(|one| one == action).unwrap();
+    assert!(first("DeregisterImage") > 12, "{changes:?}");
+    let after = ec2.instance(&instance).unwrap();
+    assert_eq!((after.state, after.tags.contains_key(STOPPED_BY_TAG)), (InstanceStateName::Running, false));
+    assert!(ec2.images_tagged(RUN_TAG, RUN).is_empty());
 }

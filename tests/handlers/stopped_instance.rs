@@ -29,6 +29,12 @@ fn is_tagged(ec2: &Ec2, instance: &str) -> bool {
     ec2.instance(instance).unwrap().tags.contains_key(STOPPED_BY_TAG)
 }
 
+/// An operation of the plan, as the machine begins it.
+async fn operation(app: &App, instance: &str, position: usize, results: &Value) -> Value {
+    let plan = plan_of(app, RUN, stopping(instance)).await.unwrap();
+    merged(plan["operations"][position].clone(), json!({"run": RUN, "results": results, "execution": "arn"}))
+}
+
 /// Goes through one operation of a plan.
 async fn perform(ec2: &Ec2, app: &App, planned: &Value, position: usize, results: &Value) -> Value {
     let operation = format!("{RUN}-{position}").replace(":ami-lifecycle:", ":ami-operation:");
@@ -146,8 +152,7 @@ async fn an_instance_that_another_run_has_stopped_is_waited_for() {
     let other = format!("{RUN}-other");
     let instance = ec2.add_instance(InstanceSpec::default().tag(STOPPED_BY_TAG, &other));
     let app = app(&ec2);
-    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
-    let document = merged(plan["operations"][0].clone(), json!({"run": RUN, "results": {}, "execution": "arn"}));
+    let document = operation(&app, &instance, 0, &json!({})).await;
     let held = call(&app, "begin", document).await.unwrap();
     assert_eq!((&held["status"], changes(&ec2).len()), (&json!("NotStarted"), 0));
     assert!(held["reason"].as_str().unwrap().ends_with(&other), "{held}");
@@ -164,8 +169,7 @@ async fn of_two_runs_that_take_an_instance_at_once_one_stops_it() {
     let ec2 = ec2().await;
     let instance = with_a_data_volume(&ec2);
     let app = app(&ec2);
-    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
-    let document = merged(plan["operations"][0].clone(), json!({"run": RUN, "results": {}, "execution": "arn"}));
+    let document = operation(&app, &instance, 0, &json!({})).await;
     let tagged = call(&app, "begin", document).await.unwrap();
     let later = Tag::builder().key(STOPPED_BY_TAG).value(format!("{RUN}-later")).build();
     ec2.client().create_tags().resources(&instance).tags(later).send().await.unwrap();
@@ -202,8 +206,7 @@ async fn an_instance_that_somebody_stops_before_the_run_does_stays_stopped() {
     let ec2 = ec2().await;
     let instance = with_a_data_volume(&ec2);
     let app = app(&ec2);
-    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
-    let document = merged(plan["operations"][0].clone(), json!({"run": RUN, "results": {}, "execution": "arn"}));
+    let document = operation(&app, &instance, 0, &json!({})).await;
     let tagged = call(&app, "begin", document).await.unwrap();
     ec2.client().stop_instances().instance_ids(&instance).send().await.unwrap();
     ec2.advance(Duration::from_secs(60));
@@ -236,8 +239,7 @@ async fn a_stop_that_comes_late_does_not_stop_what_has_been_started_again() {
     let ec2 = ec2().await;
     let instance = with_a_data_volume(&ec2);
     let app = app(&ec2);
-    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
-    let document = merged(plan["operations"][0].clone(), json!({"run": RUN, "results": {}, "execution": "arn"}));
+    let document = operation(&app, &instance, 0, &json!({})).await;
     let tagged = call(&app, "begin", document).await.unwrap();
     wait(&ec2, &tagged);
     let late = call(&app, "look", tagged).await.unwrap();

@@ -12,6 +12,8 @@ use aws_sdk_ec2::{
     types::{Instance, InstanceStateName},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     app::App,
     aws::{
@@ -19,11 +21,28 @@ use crate::{
         error_codes::{self, INSTANCE_STATE},
     },
     error::Error,
-    model::run::Run,
+    model::{ids::InstanceId, run::Run, source_instance::SourceInstance},
 };
 
 /// The tag that an instance has while a run has stopped it; its value is the run.
 pub const STOPPED_BY_TAG: &str = "ami-from-instance:stopped-by";
+
+/// Which instance is stopped, or started again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arguments {
+    /// The instance.
+    pub source_instance_id: InstanceId,
+}
+
+/// What a stop and a start give.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// The instance, if it is the run that has stopped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_instance: Option<SourceInstance>,
+}
 
 /// The run that has stopped an instance, or is about to.
 pub(crate) fn stopped_by(instance: &Instance) -> Option<Run> {

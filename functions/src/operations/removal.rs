@@ -70,10 +70,10 @@ impl Removal {
         self.found += count;
     }
 
-    /// Counts what this look found and has undone.
-    pub(crate) fn done(&mut self, count: usize) {
-        self.found += count;
-        self.removed += count;
+    /// Counts something that this look found and has undone.
+    pub(crate) fn done(&mut self) {
+        self.found += 1;
+        self.removed += 1;
     }
 
     /// Adds what the same look found elsewhere.
@@ -245,7 +245,7 @@ mod tests {
         let mut all = left("snap-1", FOR_GOOD);
         all.extend(left("snap-2", REFUSED));
         let mut done = Removal::default();
-        done.done(1);
+        done.done();
         all.extend(done);
         assert_eq!((all.found, all.removed, all.left.len()), (3, 1, 2));
         // What is undone brings another look.

@@ -17,7 +17,7 @@ use crate::{
     },
     operations::{
         Operation, availability, complete, create, delete,
-        instance_state::{start, stop},
+        instance_state::{self, start, stop},
         protection::Protection,
         update,
     },
@@ -87,12 +87,12 @@ impl Planner<'_> {
             return Ok(vec![create_image]);
         }
         let source_instance_id = create.source_instance_id.clone();
-        let start = start::Arguments { source_instance_id: source_instance_id.clone() };
+        let instance = instance_state::Arguments { source_instance_id };
         let complete = create::Arguments { of_stopped_instance: false, ..arguments.clone() };
         Ok(vec![
-            Planned::new::<stop::Stop>(limit, &stop::Arguments { source_instance_id })?,
+            Planned::new::<stop::Stop>(limit, &instance)?,
             create_image,
-            Planned::new::<start::Start>(limit, &start)?,
+            Planned::new::<start::Start>(limit, &instance)?,
             Planned::new::<complete::Complete>(limit, &complete)?,
         ])
     }

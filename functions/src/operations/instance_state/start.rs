@@ -8,7 +8,9 @@ use aws_sdk_ec2::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Start as Standing, has_started_since, release, stopped_by, stopped_by_ec2, stops_again};
+use super::{
+    Arguments, Output, Start as Standing, has_started_since, release, stopped_by, stopped_by_ec2, stops_again,
+};
 use crate::{
     app::App,
     aws::{ec2, error_codes},
@@ -22,14 +24,6 @@ use crate::{
 #[derive(Debug)]
 pub struct Start;
 
-/// Which instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Arguments {
-    /// The instance.
-    pub source_instance_id: InstanceId,
-}
-
 /// What a start knows between two calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -39,15 +33,6 @@ pub struct Memory {
     /// When EC2 had launched it before that, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     launched_at: Option<i64>,
-}
-
-/// What a start gives.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Output {
-    /// The instance, if the run had stopped it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_instance: Option<SourceInstance>,
 }
 
 type Call = call::Call<Arguments, Memory>;

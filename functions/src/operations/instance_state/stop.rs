@@ -3,7 +3,7 @@
 use aws_sdk_ec2::{primitives::DateTime, types::InstanceStateName};
 use serde::{Deserialize, Serialize};
 
-use super::{STOPPED_BY_TAG, has_started_since, release, shown, state, stopped_by, undo};
+use super::{Arguments, Output, STOPPED_BY_TAG, has_started_since, release, shown, state, stopped_by, undo};
 use crate::{
     app::App,
     aws::{
@@ -20,14 +20,6 @@ use crate::{
 #[derive(Debug)]
 pub struct Stop;
 
-/// Which instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Arguments {
-    /// The instance.
-    pub source_instance_id: InstanceId,
-}
-
 /// What a stop knows between two calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -38,19 +30,10 @@ pub struct Memory {
     /// When EC2 had launched it by then, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) launched_at: Option<i64>,
-    /// What the machine had waited when the tag was set, in seconds.
-    tagged_after: u64,
-    /// What the machine had waited then, in seconds.
+    /// What the machine had waited by then, in seconds.
     stopped_after: u64,
-}
-
-/// What a stop gives.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Output {
-    /// The instance, if the run has stopped it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_instance: Option<SourceInstance>,
+    /// What it had waited when the tag was set, in seconds.
+    tagged_after: u64,
 }
 
 type Call = call::Call<Arguments, Memory>;
@@ -81,22 +64,7 @@ impl Operation for Stop {
             Some(run) if run == call.run => Ok(tagged(call)),
             Some(run) => Ok(held(call, run.arn())),
             None => match state(&instance) {
-                Some(InstanceStateName::Running) => {
-                    let tag = ec2::tag(STOPPED_BY_TAG, call.run.arn());
-                    let answer = app.ec2.create_tags().resources(instance_id.as_str()).tags(tag).send().await;
-                    match answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error)) {
-                        Ok(_) => Ok(tagged(call)),
-                        // The role may set the tag only where there is none. A lost answer or another run may have.
-                        Err(error @ Error::NotAuthorized { .. }) => {
-                            match ec2::instance(&app.ec2, instance_id).await?.as_ref().and_then(stopped_by) {
-                                Some(run) if run == call.run => Ok(tagged(call)),
-                                Some(run) => Ok(held(call, run.arn())),
-                                None => Err(error),
-                            }
-                        }
-                        Err(error) => Err(error),
-                    }
-                }
+                Some(InstanceStateName::Running) => take(app, call).await,
                 Some(InstanceStateName::Stopped) => {
                     Ok(Answer::succeeded(Output { source_instance: None }, "the instance is stopped", call.memory))
                 }
@@ -164,6 +132,24 @@ impl Operation for Stop {
 
     async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
         undo::undo(app, run).await
+    }
+}
+
+/// Tags the instance. The role may do that only where no run's tag is: an earlier attempt's answer may be lost, or
+/// another run may be first.
+async fn take(app: &App, call: Call) -> Result<Answer, Error> {
+    let instance_id = &call.arguments.source_instance_id;
+    let tag = ec2::tag(STOPPED_BY_TAG, call.run.arn());
+    let answer = app.ec2.create_tags().resources(instance_id.as_str()).tags(tag).send().await;
+    let error = match answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error)) {
+        Ok(_) => return Ok(tagged(call)),
+        Err(error @ Error::NotAuthorized { .. }) => error,
+        Err(error) => return Err(error),
+    };
+    match ec2::instance(&app.ec2, instance_id).await?.as_ref().and_then(stopped_by) {
+        Some(run) if run == call.run => Ok(tagged(call)),
+        Some(run) => Ok(held(call, run.arn())),
+        None => Err(error),
     }
 }
 

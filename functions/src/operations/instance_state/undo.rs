@@ -4,7 +4,7 @@ use aws_sdk_ec2::types::{Instance, InstanceStateName};
 use aws_sdk_sfn::types::ExecutionStatus;
 
 use super::{
-    Start, has_started_since, release, start, state,
+    STOPPED_BY_TAG, Start, has_started_since, release, start, state,
     stop::{Memory, Stop},
     stopped_by, stopped_by_ec2, stops_again,
 };
@@ -38,7 +38,8 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
             if error.is_to_be_retried() {
                 return Err(error);
             }
-            undone.removal.stopped(id, error.to_string(), false);
+            // A start that is refused is no error.
+            undone.removal.untagged(&format!("the tag {STOPPED_BY_TAG} of {id}"), error.to_string());
         }
     }
     Ok(undone)
@@ -59,14 +60,14 @@ async fn step(
     let is_someone_elses = vain.is_none() && is_stopped(instance) && has_started_since(instance, memory.launched_at);
     if is_someone_elses {
         release(app, instance, &run.run).await?;
-        removal.done(1);
+        removal.done();
         return Ok(());
     }
     *keeps_the_rest = state(instance) != Some(&InstanceStateName::Running);
     match (start(app, instance).await?, vain) {
         (Start::Running, _) if settled => {
             release(app, instance, &run.run).await?;
-            removal.done(1);
+            removal.done();
         }
         (Start::Running, _) => removal.found(1),
         (Start::OnItsWay(_), Some(why)) => removal.stopped(id, why, false),
