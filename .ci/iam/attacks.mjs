@@ -1,5 +1,6 @@
 // What nobody may do. The calls that were seen give more of them, see expectations.mjs.
 
+import { LOOKED_FOR } from "./implied.mjs";
 import { STACK, arns, madeBy, own, stoppedBy } from "./arns.mjs";
 
 const other = arns("other");
@@ -19,6 +20,9 @@ const attack = (what, principal, action, resource, context = {}, given = {}) => 
   what, principal, action, resources: [resource], context, given,
 });
 const everyone = "*";
+// What EC2 looks for what names an image with; all roles that do may describe instances anyway.
+const read = LOOKED_FOR.filter((action) => action !== "ec2:DescribeInstances");
+const calledVia = (...services) => ({ "aws:CalledVia": services.map((service) => `${service}.amazonaws.com`) });
 
 export default [
   attack("an image of another deployment", "CleanupFunction", "ec2:DeregisterImage", own.image, madeBy(other.run), managed),
@@ -35,6 +39,12 @@ export default [
     attack("sets a tag without a name", "CleanupFunction", "ec2:CreateTags", own.image, image),
     attack("removes its own note", "CleanupFunction", "ec2:DeleteTags", own.image, { ...image, ...keys("ami-from-instance:deletable-from") }),
   ]),
+  ...["ReadRequestFunction", "CleanupFunction"].flatMap((name) =>
+    read.flatMap((action) => [
+      attack("looks by itself", name, action, "*"),
+      attack("looks through another service", name, action, "*", calledVia("cloudformation")),
+    ]),
+  ),
   attack("stops a run", "CleanupFunction", "states:StopExecution", own.run),
   attack("stops another deployment's operation", "CleanupFunction", "states:StopExecution", other.operationOfRun),
   attack("asks about another deployment's run", "CleanupFunction", "states:DescribeExecution", other.run),

@@ -14,6 +14,16 @@ const FUNCTIONS = [
   "CleanupFunction",
   "StartRollbackFunction",
 ];
+export const LOOKED_FOR = [
+  "ec2:DescribeInstances",
+  "ec2:DescribeLaunchTemplates",
+  "ec2:DescribeLaunchTemplateVersions",
+  "ssm:DescribeParameters",
+  "ssm:GetParameters",
+  "imagebuilder:ListImageRecipes",
+  "imagebuilder:ListContainerRecipes",
+  "imagebuilder:GetContainerRecipe",
+];
 const MACHINES = ["LifecycleMachine", "OperationMachine", "CreateMachine"];
 const SCHEDULES = { ScheduleRole: "Schedule", StartRollbackFunctionSweepRole: "StartRollbackFunctionSweep" };
 const here = { "aws:SourceAccount": own.account };
@@ -111,6 +121,14 @@ export default [
     resources: [own.key.replace("of-the-user", "of-a-volume")],
     context: { "kms:GrantIsForAWSResource": "true", "kms:ViaService": "ec2.us-east-1.amazonaws.com" },
     given: { VolumeKmsKeyArns: true },
+  },
+  {
+    // EC2 looks for what names an image in the name of whoever asks.
+    page: AWS + "AWSEC2/latest/UserGuide/ec2-ami-references.html",
+    principal: ["ReadRequestFunction", "CleanupFunction"],
+    action: LOOKED_FOR,
+    resources: ["*"],
+    context: { "aws:CalledVia": ["ec2-images.amazonaws.com"] },
   },
   // The template's schedule, and schedules of the user's own.
   ...[true, false].flatMap((only) => {

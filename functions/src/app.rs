@@ -13,6 +13,8 @@ pub struct App {
     pub ec2: aws_sdk_ec2::Client,
     /// Step Functions.
     pub step_functions: aws_sdk_sfn::Client,
+    /// Auto Scaling.
+    pub auto_scaling: aws_sdk_autoscaling::Client,
     /// What the deployment decides.
     pub settings: Settings,
     /// Tells the time.
@@ -32,6 +34,7 @@ impl App {
         Self {
             ec2: clients::ec2(function),
             step_functions: clients::step_functions(function),
+            auto_scaling: clients::auto_scaling(function),
             settings: Settings::from_env(),
             now: SystemTime::now,
             print: |line| println!("{line}"),

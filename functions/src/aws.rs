@@ -3,4 +3,5 @@
 pub mod clients;
 pub(crate) mod ec2;
 pub mod error_codes;
+pub(crate) mod references;
 pub(crate) mod step_functions;

@@ -96,6 +96,14 @@ pub enum Error {
         /// What EC2 says of the protection.
         reason: String,
     },
+    /// Something names the image, or may.
+    #[error("{image_id} stays: {reason}; a request with unlessInUse: false removes it all the same")]
+    ImageInUse {
+        /// The image.
+        image_id: String,
+        /// The ARNs of what names it, or why nobody knows.
+        reason: String,
+    },
     /// The image is not one that this deployment may change or delete.
     #[error("this stack did not create {image_id}: {remedy}")]
     ImageNotManaged {

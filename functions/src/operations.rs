@@ -11,6 +11,7 @@ pub mod create;
 pub mod delete;
 pub mod describe;
 mod ended_run;
+pub(crate) mod in_use;
 pub mod instance_state;
 pub(crate) mod ownership;
 pub mod protection;

@@ -54,6 +54,23 @@ fn snapshots_of_an_image_that_is_already_gone_are_found() {
 }
 
 #[test]
+fn an_image_in_use_stays_unless_the_request_says_otherwise() {
+    on_aws(async |aws| {
+        let (image, snapshots) = made_image(aws).await;
+        let arn = aws.ec2.add_reference("autoscaling:LaunchConfiguration", unique("configuration"), &image);
+        let (_, outcome) = execute(aws, &delete(&image)).await;
+        let (error, cause) = failed(&outcome);
+        assert_eq!(error, "ImageInUse");
+        assert!(cause.contains(&arn), "{cause}");
+        assert_eq!(left(aws, &snapshots).len(), 2);
+
+        let (_, outcome) = execute(aws, &event("delete-in-use.json", json!({"imageId": image}))).await;
+        assert_eq!(succeeded(&outcome)["deletedImageId"], image);
+        assert!(left(aws, &snapshots).is_empty());
+    });
+}
+
+#[test]
 fn an_image_that_no_run_made_stays() {
     on_aws(async |aws| {
         let before = aws.ec2.image(UNMANAGED_IMAGE);

@@ -49,6 +49,29 @@ fn an_image_of_the_same_name_goes_first() {
 }
 
 #[test]
+fn an_old_image_in_use_is_refused_or_kept_as_the_request_says() {
+    on_aws(async |aws| {
+        let (old, _, input) = replace(aws, "replace.json", false);
+        let arn = aws.ec2.add_launch_template(unique("template"), &[&old]);
+        let (run, outcome) = execute(aws, &input).await;
+        let (error, cause) = failed(&outcome);
+        assert_eq!(error, "ImageInUse");
+        assert!(cause.contains(&arn), "{cause}");
+        assert!(aws.ec2.image(&old).is_some());
+        assert_nothing_is_left(aws, &run).await;
+
+        let (_, instance, _) = replace(aws, "replace.json", false);
+        let changes = json!({"imageId": old, "sourceInstanceId": instance, "name": unique("fresh")});
+        let (run, outcome) = execute(aws, &event("replace-keep-previous.json", changes)).await;
+        let output = succeeded(&outcome);
+        assert_eq!(output["keptImageId"], old);
+        assert!(output["keptBecause"].as_str().unwrap().contains(&arn), "{output}");
+        assert!(aws.ec2.image(&old).is_some());
+        assert_eq!(aws.ec2.images_tagged(RUN_TAG, &run.arn).len(), 1);
+    });
+}
+
+#[test]
 fn the_old_image_stays_if_the_fresh_one_fails() {
     on_aws(async |aws| {
         let (old, instance, input) = replace(aws, "replace.json", false);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
 mod availability;
+mod in_use;
 mod large_account;
 mod protection;
 mod releases;
@@ -63,6 +64,7 @@ fn app_with(ec2: &Ec2, settings: Settings) -> App {
     let config = config.http_client(http_client()).endpoint_url("http://127.0.0.1:9").build();
     App {
         ec2: ec2.client(),
+        auto_scaling: ec2.auto_scaling(),
         step_functions: aws_sdk_sfn::Client::from_conf(config),
         settings,
         now: SystemTime::now,
@@ -560,10 +562,10 @@ async fn a_delete_calls_each_removal_once_unless_ec2_still_uses_the_snapshot() {
     ec2.advance(Duration::from_secs(600));
     ec2.forget_calls();
     whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image_id(&created)})).await;
-    assert_eq!(
-        actions(&ec2)[..5],
-        ["DescribeImages", "DescribeSnapshots", "DeregisterImage", "DeleteSnapshot", "DeleteSnapshot"]
-    );
+    let asked = ["DescribeImages", "DescribeSnapshots", "DescribeImageReferences", "DescribeLaunchConfigurations"];
+    let actions = actions(&ec2);
+    assert_eq!(actions[..4], asked);
+    assert_eq!(actions[4..7], ["DeregisterImage", "DeleteSnapshot", "DeleteSnapshot"]);
     let removed = |call: &ec2::Call| call.mutating && call.outcome.is_ok();
     assert_eq!(ec2.calls().iter().filter(|call| removed(call)).count(), 3);
 }
@@ -583,7 +585,8 @@ async fn reading_a_request_calls_nothing_but_for_a_replace_that_could_be_in_vain
     let mut replace = create_request();
     replace["action"] = json!("replace");
     replace["imageId"] = json!(image);
-    assert_eq!(read(replace).await, ["DescribeImages", "DescribeInstances"]);
+    let asked = ["DescribeImages", "DescribeInstances", "DescribeImageReferences", "DescribeLaunchConfigurations"];
+    assert_eq!(read(replace).await, asked);
 }
 
 /// The operations of a plan with what each is to keep, and the timeouts.
@@ -741,7 +744,7 @@ async fn a_deleted_image_whose_id_ec2_goes_on_answering_with_an_empty_list_is_go
     ec2.advance(Duration::from_secs(600));
     let id = image_id(&created);
     ec2.client().run_instances().image_id(id).min_count(1).max_count(1).send().await.unwrap();
-    let request = json!({"action": "delete", "imageId": id});
+    let request = json!({"action": "delete", "imageId": id, "unlessInUse": false});
     let deleted = whole(&ec2, &app(&ec2), request.clone()).await;
     assert_eq!(deleted["result"], json!({"deletedImageId": id, "wasThere": true}));
     assert!(deleted["waitedSeconds"].as_u64().unwrap() < 120, "{deleted}");

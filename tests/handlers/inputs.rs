@@ -52,7 +52,14 @@ fn app(ec2: &Ec2, default_tags: Tags) -> App {
         sweep_only_reports: false,
         timeouts: Ok(Timeouts::default()),
     };
-    App { ec2: ec2.client(), step_functions, settings, now: SystemTime::now, print: |_| {} }
+    App {
+        ec2: ec2.client(),
+        auto_scaling: ec2.auto_scaling(),
+        step_functions,
+        settings,
+        now: SystemTime::now,
+        print: |_| {},
+    }
 }
 
 /// The local EC2 of all tests, with what runs its calls.

@@ -25,7 +25,7 @@ async fn ec2_that_is_late() -> Ec2 {
 
 /// Rolls back the run, which was aborted just now while its create knew what the document says; gives the rollback's
 /// document.
-async fn roll_back(ec2: &Ec2, create: &Value) -> Value {
+pub(crate) async fn roll_back(ec2: &Ec2, create: &Value) -> Value {
     roll_back_all(ec2, std::slice::from_ref(create)).await
 }
 

@@ -217,6 +217,8 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         of("imageId", id("ami", MANAGED_IMAGE)),
         of("manageEbsSnapshots", flag()),
         of("disableProtection", flag()),
+        of("unlessInUse", flag()),
+        of("keepPrevious", flag()),
         of(
             "deregistrationProtection",
             prop_oneof![

@@ -35,6 +35,11 @@ pub fn step_functions(function: &str) -> aws_sdk_sfn::Client {
     aws_sdk_sfn::Client::new(&config(function, "AWS_ENDPOINT_URL_SFN"))
 }
 
+/// A client of Auto Scaling for the function of a name.
+pub fn auto_scaling(function: &str) -> aws_sdk_autoscaling::Client {
+    aws_sdk_autoscaling::Client::new(&config(function, "AWS_ENDPOINT_URL_AUTO_SCALING"))
+}
+
 /// What the clients call with, encrypted by *ring*, which is smaller than the SDK's default.
 pub fn http_client() -> SharedHttpClient {
     Builder::new().tls_provider(Provider::rustls(CryptoMode::Ring)).build_https()

@@ -6,7 +6,7 @@ use aws_sdk_ec2::types::{Image, ImageState};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Operation, ownership, protection,
+    Operation, in_use, ownership, protection,
     removal::{Progress, Removal, Standing},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         answer,
         call::{self, Step},
     },
-    model::ids::{ImageId, SnapshotId},
+    model::ids::{ImageId, InstanceId, SnapshotId},
     settings::Machines,
 };
 
@@ -43,8 +43,27 @@ pub struct Arguments {
     /// Whether the image's deregistration protection is disabled for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disable_protection: bool,
+    /// What becomes of an image that something names.
+    #[serde(default)]
+    pub if_in_use: IfInUse,
+    /// The instance that the image was replaced for: it may have been launched from it, and does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_instance_id: Option<InstanceId>,
     /// Which snapshots go.
     pub snapshots: Snapshots,
+}
+
+/// What a delete does where something names the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum IfInUse {
+    /// It fails.
+    #[default]
+    Fail,
+    /// It keeps the image, and says why.
+    Keep,
+    /// It does not ask.
+    Delete,
 }
 
 /// What a delete does with the image's snapshots.
@@ -66,6 +85,9 @@ pub enum Snapshots {
 pub struct Memory {
     /// Whether EC2 has shown the image.
     was_there: bool,
+    /// Whether EC2 has deregistered it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deregistered: bool,
     /// The snapshots that are still to go.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     snapshot_ids: BTreeSet<SnapshotId>,
@@ -77,8 +99,15 @@ pub struct Memory {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// The image.
-    pub deleted_image_id: ImageId,
+    /// The image, if it was deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted_image_id: Option<ImageId>,
+    /// The image, if it was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_image_id: Option<ImageId>,
+    /// Why it was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_because: Option<String>,
     /// Whether EC2 knew the image when the delete began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub was_there: Option<bool>,
@@ -119,6 +148,11 @@ impl Operation for Delete {
                 return Ok(Answer::pending(1, "the image's snapshots are noted", call.memory));
             }
         }
+        if image.is_some()
+            && let Some(reason) = used(app, &call).await?
+        {
+            return kept(call, reason);
+        }
         if let Some(image) = &image
             && let Some((wait, reason)) = protected(app, &call, image).await?
         {
@@ -131,7 +165,17 @@ impl Operation for Delete {
             return Ok(Answer::pending(call.growing(SNAPSHOTS_BEGIN), reason, call.memory));
         }
         let mut removal = Removal::default();
-        call.memory.snapshot_ids = remove(app, &mut removal, image.as_ref(), snapshots).await?;
+        let image_is_gone = match &image {
+            Some(image) => removal.image(&app.ec2, image).await?,
+            None => true,
+        };
+        call.memory.deregistered |= image_is_gone;
+        call.memory.snapshot_ids = if image_is_gone {
+            remove(app, &mut removal, snapshots).await?
+        } else {
+            removal.found(snapshots.len());
+            snapshots
+        };
         Ok(standing(call, removal))
     }
 }
@@ -152,19 +196,32 @@ async fn protected(app: &App, call: &Call, image: &Image) -> Result<Option<(u64,
     }
 }
 
-/// Removes the image and then its snapshots; gives those that are still to go.
+/// Why the image must not go; none if it may. EC2 goes on showing what it has deregistered for a while.
+async fn used(app: &App, call: &Call) -> Result<Option<String>, Error> {
+    let delete = &call.arguments;
+    let is_gone = call.memory.deregistered || matches!(delete.snapshots, Snapshots::DeleteAfterwards(_));
+    if delete.if_in_use == IfInUse::Delete || is_gone {
+        return Ok(None);
+    }
+    in_use::why(app, &delete.image_id, delete.source_instance_id.as_ref()).await
+}
+
+fn kept(call: Call, reason: String) -> Result<Answer, Error> {
+    let image_id = call.arguments.image_id.clone();
+    if call.arguments.if_in_use == IfInUse::Fail {
+        return Err(Error::ImageInUse { image_id: image_id.to_string(), reason });
+    }
+    let (kept_image_id, kept_because) = (Some(image_id), Some(reason));
+    let output = Output { deleted_image_id: None, kept_image_id, kept_because, was_there: None, leftovers: None };
+    Ok(Answer::succeeded(output, "the image is in use and stays", call.memory))
+}
+
+/// Removes the snapshots; gives those that are still to go.
 async fn remove(
     app: &App,
     removal: &mut Removal,
-    image: Option<&Image>,
     snapshots: BTreeSet<SnapshotId>,
 ) -> Result<BTreeSet<SnapshotId>, Error> {
-    if let Some(image) = image
-        && !removal.image(&app.ec2, image).await?
-    {
-        removal.found(snapshots.len());
-        return Ok(snapshots);
-    }
     let mut left = BTreeSet::new();
     for id in snapshots {
         if !removal.snapshot(&app.ec2, id.as_str()).await? {
@@ -181,7 +238,9 @@ fn is_pending(image: &Image) -> bool {
 fn standing(mut call: Call, removal: Removal) -> Answer {
     let afterwards = matches!(call.arguments.snapshots, Snapshots::DeleteAfterwards(_));
     let output = |call: &Call, leftovers| Output {
-        deleted_image_id: call.arguments.image_id.clone(),
+        deleted_image_id: Some(call.arguments.image_id.clone()),
+        kept_image_id: None,
+        kept_because: None,
         was_there: (!afterwards).then_some(call.memory.was_there),
         leftovers,
     };

@@ -16,7 +16,8 @@ use crate::{
         timeouts::Timeouts,
     },
     operations::{
-        Operation, availability, complete, create, delete,
+        Operation, availability, complete, create,
+        delete::{self, IfInUse},
         instance_state::{self, start, stop},
         protection::Protection,
         update,
@@ -172,6 +173,8 @@ impl Planner<'_> {
             manage_ebs_snapshots: delete.manage_ebs_snapshots,
             allow_unmanaged_images: self.app.settings.allow_unmanaged_images,
             disable_protection: delete.disable_protection,
+            if_in_use: if delete.unless_in_use { IfInUse::Fail } else { IfInUse::Delete },
+            source_instance_id: None,
             snapshots: if keeps { delete::Snapshots::Keep } else { delete::Snapshots::Delete },
         }
     }

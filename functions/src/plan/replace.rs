@@ -16,7 +16,8 @@ use crate::{
     operations::{
         Operation,
         create::{self, source_instance},
-        delete::{self, Snapshots},
+        delete::{self, IfInUse, Snapshots},
+        in_use,
         instance_state::stop::Stop,
         ownership, protection,
     },
@@ -35,30 +36,60 @@ impl Planner<'_> {
         let disables = delete.disable_protection && !protection::has_cooldown(&old);
         ownership::check_delete(&old, &self.delete_arguments(delete), disables, settings.machines()?)?;
         let instance = ec2::instance(ec2, &create.source_instance_id).await?;
+        let is_of_the_same_name = old.name() == Some(create.name.as_str());
+        self.check_use(create, delete, is_of_the_same_name).await?;
         let arguments = self.create_arguments(create).await?;
         source_instance::check(&arguments, instance.as_ref())?;
-        if old.name() == Some(create.name.as_str()) {
+        if is_of_the_same_name {
             let arguments = create::Arguments { replaced_image_id: Some(delete.image_id.clone()), ..arguments };
-            return self.of_the_same_name(delete, &old, self.create(create, arguments)?);
+            let replaced = self.replaced(create, delete);
+            return self.of_the_same_name(replaced, &old, self.create(create, arguments)?);
         }
         self.check_name(create).await?;
         let made = self.create(create, arguments)?;
         let still_there = format!("{} still exists", delete.image_id);
         let made = made.into_iter().map(|planned| planned.note(&still_there));
         let new_one_exists = format!("the delete of {} is not done, and the new image stays", delete.image_id);
-        let delete = self.delete(delete)?.keeping_the_image().note(&new_one_exists);
-        Ok(made.chain([delete]).collect())
+        // What begins to use the old image meanwhile keeps it, and not the new one from being the run's result.
+        let mut replaced = self.replaced(create, delete);
+        if replaced.if_in_use == IfInUse::Fail {
+            replaced.if_in_use = IfInUse::Keep;
+        }
+        let delete = Planned::new::<delete::Delete>(self.timeouts.delete, &replaced)?;
+        Ok(made.chain([delete.keeping_the_image().note(&new_one_exists)]).collect())
     }
 
-    fn of_the_same_name(&self, delete: &Delete, old: &Image, made: Vec<Planned>) -> Result<Vec<Planned>, Error> {
-        let id = &delete.image_id;
+    fn replaced(&self, create: &Create, delete: &Delete) -> delete::Arguments {
+        let source_instance_id = Some(create.source_instance_id.clone());
+        delete::Arguments { source_instance_id, ..self.delete_arguments(delete) }
+    }
+
+    /// Refuses to replace an image that something uses, unless the request keeps it then. Two images cannot have one
+    /// name.
+    async fn check_use(&self, create: &Create, delete: &Delete, is_of_the_same_name: bool) -> Result<(), Error> {
+        if !delete.unless_in_use || delete.keep_previous && !is_of_the_same_name {
+            return Ok(());
+        }
+        let image_id = &delete.image_id;
+        match in_use::why(self.app, image_id, Some(&create.source_instance_id)).await? {
+            Some(reason) => Err(Error::ImageInUse { image_id: image_id.to_string(), reason }),
+            None => Ok(()),
+        }
+    }
+
+    fn of_the_same_name(
+        &self,
+        arguments: delete::Arguments,
+        old: &Image,
+        made: Vec<Planned>,
+    ) -> Result<Vec<Planned>, Error> {
+        let id = arguments.image_id.clone();
         let snapshot_ids: BTreeSet<_> = ec2::snapshot_ids(old).map(SnapshotId::from).collect();
         let kept = snapshot_ids.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ");
         let note = format!(
             "{id} was deregistered before, its snapshots are kept: {kept}; aws ec2 register-image makes an image of them \
              again"
         );
-        let arguments = self.delete_arguments(delete);
         let deregister = delete::Arguments { snapshots: Snapshots::Keep, ..arguments.clone() };
         let first = Planned::new::<delete::Delete>(self.timeouts.delete, &deregister)?
             .note(&format!("{id} may still exist; its snapshots are kept: {kept}"));

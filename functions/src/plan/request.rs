@@ -113,6 +113,10 @@ pub struct Delete {
     pub manage_ebs_snapshots: Option<bool>,
     /// Whether its deregistration protection is disabled for it.
     pub disable_protection: bool,
+    /// Whether it stays where something names it.
+    pub unless_in_use: bool,
+    /// Whether a replace makes its image all the same then.
+    pub keep_previous: bool,
 }
 
 impl Request {
@@ -131,7 +135,7 @@ impl Request {
             "enable" => Action::Enable(fields.image_id()?),
             "delete" => Action::Delete(read_delete(&mut fields)?),
             "replace" => {
-                let delete = read_delete(&mut fields)?;
+                let delete = read_replaced(&mut fields)?;
                 Action::Replace(read_create(&mut fields, now)?, delete)
             }
             _ => return Err(Error::invalid("action", "must be create, update, disable, enable, delete or replace")),
@@ -194,7 +198,18 @@ fn read_update(fields: &mut Fields, now: i64) -> Result<Update, Error> {
 fn read_delete(fields: &mut Fields) -> Result<Delete, Error> {
     let manage_ebs_snapshots = fields.flag("manageEbsSnapshots")?;
     let disable_protection = fields.flag("disableProtection")?.unwrap_or_default();
-    Ok(Delete { image_id: fields.image_id()?, manage_ebs_snapshots, disable_protection })
+    let unless_in_use = fields.flag("unlessInUse")?.unwrap_or(true);
+    let image_id = fields.image_id()?;
+    Ok(Delete { image_id, manage_ebs_snapshots, disable_protection, unless_in_use, keep_previous: false })
+}
+
+fn read_replaced(fields: &mut Fields) -> Result<Delete, Error> {
+    let keep_previous = fields.flag("keepPrevious")?.unwrap_or_default();
+    let delete = read_delete(fields)?;
+    if keep_previous && !delete.unless_in_use {
+        return Err(Error::invalid("keepPrevious", "must not be true beside \"unlessInUse\": false"));
+    }
+    Ok(Delete { keep_previous, ..delete })
 }
 
 #[cfg(test)]

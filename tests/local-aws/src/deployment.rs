@@ -244,6 +244,7 @@ impl Deployment {
         let mut variables = vec![
             ("AWS_ENDPOINT_URL", self.ministack.endpoint()),
             ("AWS_ENDPOINT_URL_EC2", self.ec2.endpoint()),
+            ("AWS_ENDPOINT_URL_AUTO_SCALING", self.ec2.endpoint()),
             ("LIFECYCLE_MACHINE_ARN", self.lifecycle_machine_arn().to_owned()),
         ];
         variables.extend(ministack::credentials().map(|(name, value)| (name, value.to_owned())));

@@ -68,6 +68,7 @@ impl MiniStack {
             .envs(credentials())
             .env("AWS_ENDPOINT_URL", &endpoint)
             .env("AWS_ENDPOINT_URL_EC2", ec2_endpoint)
+            .env("AWS_ENDPOINT_URL_AUTO_SCALING", ec2_endpoint)
             .env("BIND_HOST", Ipv4Addr::LOCALHOST.to_string())
             .env("GATEWAY_PORT", port.to_string())
             .env("SFN_WAIT_SCALE", (1.0 / speed).to_string())

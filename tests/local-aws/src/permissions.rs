@@ -144,7 +144,7 @@ fn function(caller: &str) -> Option<String> {
 
 /// A call of EC2, in a line for all resources with the same tags; those of a resource that was there before.
 fn of_ec2(principal: &str, call: &local_ec2::Call) -> Vec<(Line, Option<Tags>)> {
-    let action = format!("ec2:{}", call.action);
+    let action = call.permission();
     let is_of_a_resource = ["DescribeImageAttribute", "DescribeInstanceAttribute"].contains(&call.action.as_str());
     if call.action.starts_with("Describe") && !is_of_a_resource {
         return vec![(Line::new(principal, action, vec!["*".to_owned()]), None)];

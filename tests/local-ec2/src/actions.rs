@@ -2,6 +2,8 @@
 
 mod images;
 mod instances;
+mod launch_configurations;
+mod launch_templates;
 mod network;
 mod regions;
 mod snapshots;
@@ -26,6 +28,8 @@ use self::{
         power::{reboot_instances, start_instances, stop_instances, terminate_instances},
         run::run_instances,
     },
+    launch_configurations::describe_launch_configurations,
+    launch_templates::{create_launch_template, create_launch_template_version, delete_launch_template},
     network::{
         key_pairs::{create_key_pair, delete_key_pair},
         security_groups::{
@@ -89,9 +93,12 @@ static ACTIONS: &[Action] = &[
     change("AuthorizeSecurityGroupIngress", CHANGES, authorize_security_group_ingress),
     change("CreateImage", CHANGES, create_image),
     change("CreateKeyPair", CHANGES, create_key_pair),
+    change("CreateLaunchTemplate", CHANGES, create_launch_template),
+    change("CreateLaunchTemplateVersion", CHANGES, create_launch_template_version),
     change("CreateSecurityGroup", CHANGES, create_security_group),
     change("CreateTags", TAGGING, create_tags),
     change("DeleteKeyPair", CHANGES, delete_key_pair),
+    change("DeleteLaunchTemplate", CHANGES, delete_launch_template),
     change("DeleteSecurityGroup", CHANGES, delete_security_group),
     change("DeleteSnapshot", REMOVALS, delete_snapshot),
     change("DeleteTags", TAGGING, delete_tags),
@@ -104,6 +111,7 @@ static ACTIONS: &[Action] = &[
     look("DescribeInstanceTypes", LOOKS, describe_instance_types),
     look("DescribeInstanceStatus", LOOKS, describe_instance_status),
     look("DescribeInstances", LOOKS_WIDE, describe_instances),
+    look("DescribeLaunchConfigurations", LOOKS, describe_launch_configurations),
     look("DescribeRegions", LOOKS, describe_regions),
     look("DescribeSecurityGroups", LOOKS, describe_security_groups),
     look("DescribeSnapshotAttribute", LOOKS, describe_snapshot_attribute),

@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::{faults::FaultKind, query::Parameters, tags::Tags};
+use crate::{faults::FaultKind, query::Parameters, tags::Tags, xml::OF_AUTO_SCALING};
 
 /// A call and how it went.
 #[derive(Clone, Debug)]
@@ -35,6 +35,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// What IAM calls the action, such as `ec2:CreateImage`.
+    pub fn permission(&self) -> String {
+        let service = if self.action == OF_AUTO_SCALING { "autoscaling" } else { "ec2" };
+        format!("{service}:{}", self.action)
+    }
+
     /// Whether a parameter's value, or a tag's value of a resource it names, contains `text`.
     pub fn mentions(&self, text: &str) -> bool {
         self.parameters.values().chain(&self.concerns).any(|value| value.contains(text))

@@ -23,7 +23,12 @@ use crate::{
     events::Event,
     faults::Fault,
     inspect::{ImageInfo, InstanceInfo, SnapshotInfo},
-    resources::{fate::Fate, lock::Lock, snapshot::Progress},
+    resources::{
+        fate::Fate,
+        lock::Lock,
+        referrer::{LaunchTemplate, Referrer, Referrers},
+        snapshot::Progress,
+    },
     seed::InstanceSpec,
     server::Server,
     service::{Reply, Request, SharedService},
@@ -87,6 +92,18 @@ impl Ec2 {
             .endpoint_url(self.endpoint())
             .build();
         Client::from_conf(config)
+    }
+
+    /// A client of Auto Scaling for it.
+    pub fn auto_scaling(&self) -> aws_sdk_autoscaling::Client {
+        let config = aws_sdk_autoscaling::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(Builder::new().tls_provider(Provider::rustls(CryptoMode::Ring)).build_https())
+            .credentials_provider(Credentials::new("local", "local", None, None, "local EC2"))
+            .region(Region::from_static(REGION))
+            .endpoint_url(self.endpoint())
+            .build();
+        aws_sdk_autoscaling::Client::from_conf(config)
     }
 
     /// The simulated time.
@@ -226,6 +243,31 @@ impl Ec2 {
         for _ in 0..count {
             world.add_foreign_snapshot(Tags::new());
         }
+    }
+
+    /// Adds a launch template whose versions name these images, and gives its ARN.
+    pub fn add_launch_template(&self, name: impl Into<String>, image_ids: &[&str]) -> String {
+        let world = &mut self.service.lock().world;
+        let images = image_ids.iter().map(|id| Some((*id).to_owned())).collect();
+        let template = LaunchTemplate { id: world.ids.resource("lt"), name: name.into(), images };
+        let arn = template.arn();
+        world.referrers.templates.insert(template.id.clone(), template);
+        arn
+    }
+
+    /// Adds a resource that names an image, such as an `ssm:Parameter`, an `imagebuilder:ImageRecipe` or an
+    /// `autoscaling:LaunchConfiguration`, and gives its ARN.
+    pub fn add_reference(&self, resource_type: impl Into<String>, name: impl Into<String>, image_id: &str) -> String {
+        let referrer =
+            Referrer { resource_type: resource_type.into(), name: name.into(), image_id: image_id.to_owned() };
+        let arn = referrer.arn();
+        self.service.lock().world.referrers.others.insert(arn.clone(), referrer);
+        arn
+    }
+
+    /// Lets nothing name any image any more, but the instances that were launched from it.
+    pub fn remove_references(&self) {
+        self.service.lock().world.referrers = Referrers::default();
     }
 
     /// Lets the Recycle Bin keep every image that is deregistered from now on for so long, in simulated time.

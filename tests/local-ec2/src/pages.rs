@@ -17,7 +17,12 @@ pub(crate) struct Page {
 impl Page {
     /// Takes `MaxResults` (at least `smallest`) and `NextToken`.
     pub(crate) fn take(query: &mut Query, smallest: usize) -> Result<Self, ApiError> {
-        let size = query.number::<usize>("MaxResults")?;
+        Self::take_named(query, "MaxResults", smallest)
+    }
+
+    /// The same where a service calls the page's size otherwise.
+    pub(crate) fn take_named(query: &mut Query, name: &str, smallest: usize) -> Result<Self, ApiError> {
+        let size = query.number::<usize>(name)?;
         if let Some(size) = size.filter(|size| *size < smallest) {
             let problem = format!(
                 "Value ( {size} ) for parameter maxResults is invalid. Expecting a value greater than or equal to {smallest}."

@@ -9,4 +9,5 @@ pub(crate) mod machine;
 pub(crate) mod network;
 pub(crate) mod power;
 pub(crate) mod protection;
+pub(crate) mod referrer;
 pub(crate) mod snapshot;

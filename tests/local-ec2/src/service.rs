@@ -162,7 +162,7 @@ impl Service {
         let request_id = self.request_ids.request();
         let (status, body) = match answer {
             Ok(answer) => (200, answer.answer(&request.action, &request_id)),
-            Err(error) => (error.status(), xml::error(&error, &request_id)),
+            Err(error) => (error.status(), xml::error(&request.action, &error, &request_id)),
         };
         Reply::Answer { status, body, request_id, delay }
     }

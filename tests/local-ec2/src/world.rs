@@ -20,6 +20,7 @@ use crate::{
         image::Image,
         instance::Instance,
         network::Network,
+        referrer::Referrers,
         snapshot::{Progress, Snapshot},
     },
     settings::Settings,
@@ -36,6 +37,7 @@ pub(crate) struct World {
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) snapshots: BTreeMap<String, Snapshot>,
     pub(crate) network: Network,
+    pub(crate) referrers: Referrers,
     /// The reservation that RunInstances made for each client token.
     pub(crate) launch_tokens: HashMap<String, String>,
     /// How many snapshots have lost their image.
@@ -65,6 +67,7 @@ impl World {
             images: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             network: Network::default(),
+            referrers: Referrers::default(),
             launch_tokens: HashMap::new(),
             snapshots_released: settings.seed,
             tagged: HashMap::new(),

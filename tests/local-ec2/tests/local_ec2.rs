@@ -19,7 +19,8 @@ use aws_sdk_ec2::{
     types::{
         BlockDeviceMapping, EbsBlockDevice, Filter, Image, ImageAttributeName, ImageState, InstanceStateName,
         InstanceType, LaunchPermission, LaunchPermissionModifications, LockMode, PermissionGroup,
-        ResetImageAttributeName, ResourceType, Snapshot, SnapshotState, SummaryStatus, Tag, TagSpecification,
+        ResetImageAttributeName, ResourceType, ResourceTypeOption, ResourceTypeRequest, Snapshot, SnapshotState,
+        SummaryStatus, Tag, TagSpecification,
     },
 };
 use local_ec2::{
@@ -823,16 +824,51 @@ async fn the_snapshots_of_a_rebooting_instance_may_begin_minutes_after_the_image
 
 #[tokio::test]
 async fn an_image_in_use_names_its_instances() {
-    let (_ec2, client) = still().await;
-    let references = client
-        .describe_image_references()
-        .image_ids(local_ec2::BASE_IMAGE)
-        .include_all_resource_types(true)
-        .send()
-        .await
-        .unwrap();
+    let (ec2, client) = still().await;
+    let references = || client.describe_image_references().image_ids(local_ec2::BASE_IMAGE);
+    let all = references().include_all_resource_types(true).send().await.unwrap();
     let arn = format!("arn:aws:ec2:us-east-1:000000000000:instance/{SEED_INSTANCE}");
-    assert_eq!(references.image_references()[0].arn(), Some(arn.as_str()));
+    assert_eq!(all.image_references()[0].arn(), Some(arn.as_str()));
+    client.terminate_instances().instance_ids(SEED_INSTANCE).send().await.unwrap();
+    pass(&ec2, 3600);
+    let all = references().include_all_resource_types(true).send().await.unwrap();
+    assert_eq!(all.image_references().len(), 1, "a terminated instance counts");
+    let of_instances = |states: &[&str]| {
+        let values = Some(states.iter().map(|state| (*state).to_owned()).collect());
+        let option = ResourceTypeOption::builder().option_name("state-name".into()).set_option_values(values).build();
+        ResourceTypeRequest::builder().resource_type("ec2:Instance".into()).resource_type_options(option).build()
+    };
+    let running = references().resource_types(of_instances(&["running", "stopped"])).send().await.unwrap();
+    assert!(running.image_references().is_empty(), "unless the request says otherwise");
+}
+
+#[tokio::test]
+async fn references_have_a_depth_pages_and_at_most_ten_images() {
+    let (ec2, client) = still().await;
+    let image = ec2.add_foreign_image("golden", &[]);
+    let versions: Vec<_> = [image.as_str()].into_iter().chain(["ami-0other"; 10]).collect();
+    let template = ec2.add_launch_template("web", &versions);
+    let references = || client.describe_image_references().image_ids(&image).include_all_resource_types(true);
+    assert!(references().send().await.unwrap().image_references().is_empty(), "only the ten newest versions");
+    let option = ResourceTypeOption::builder().option_name("version-depth".into()).option_values("11").build();
+    let deep = ResourceTypeRequest::builder().resource_type("ec2:LaunchTemplate".into()).resource_type_options(option);
+    let found = references().resource_types(deep.build()).send().await.unwrap();
+    assert_eq!(found.image_references()[0].arn(), Some(template.as_str()));
+
+    for number in 0..7 {
+        ec2.add_reference("ssm:Parameter", format!("/golden/{number}"), &image);
+    }
+    ec2.add_reference("autoscaling:LaunchConfiguration", "old", &image);
+    let first = references().max_results(5).send().await.unwrap();
+    let second = references().max_results(5).set_next_token(first.next_token).send().await.unwrap();
+    assert_eq!((first.image_references.unwrap().len(), second.image_references().len()), (5, 2));
+    assert_eq!(references().max_results(4).send().await.unwrap_err().code(), Some("InvalidParameterValue"));
+    let eleven = references().set_image_ids(Some(vec![image.clone(); 11])).send().await;
+    assert_eq!(eleven.unwrap_err().code(), Some("InvalidParameterValue"));
+    assert_eq!(
+        client.describe_image_references().image_ids(&image).send().await.unwrap_err().code(),
+        Some("MissingParameter")
+    );
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The invariants, by name.
-pub const INVARIANTS: [&str; 11] = [
+pub const INVARIANTS: [&str; 12] = [
     "SUCCEEDED: exactly what was asked for, and the output says what EC2 shows",
     "any other end: nothing of the run is left in the end, unless its plan says that it stays",
     "nothing of anybody else's was changed",
@@ -30,6 +30,7 @@ pub const INVARIANTS: [&str; 11] = [
     "nothing is called that the caller's role does not allow",
     "the error of a failed run names what it has left, by its id or by the tag that finds it",
     "a replace leaves the old image, or all its snapshots, or the new image",
+    "what is known to be in use stays, and nothing stays for a use that there is not",
 ];
 
 const RIGHT: usize = 0;
@@ -43,6 +44,7 @@ pub(crate) const ONE_NAME: usize = 7;
 pub(crate) const NOT_ALLOWED: usize = 8;
 const NAMED: usize = 9;
 const NOTHING_LOST: usize = 10;
+pub(crate) const IN_USE: usize = 11;
 
 /// How long after its beginning everybody sees a snapshot, with its tags, and a look at it has come to an end.
 const SHOWS_WITHIN: Duration = Duration::from_secs(10);
@@ -159,6 +161,9 @@ impl Ended {
         } else if ec2.images_tagged(RUN_TAG, &self.execution.arn).is_empty() && !self.has(&[Deed::DeregisterImage]) {
             violate(NOTHING_LEFT, format!("the image that stays is gone after {status} {error:?} {cause:?}"));
         }
+        if error.as_deref() == Some("ImageInUse") && !self.may_be_in_use(self.cause()) {
+            violate(IN_USE, format!("{cause:?}"));
+        }
         if self.operation.replaces() && self.has_lost_both(ec2) {
             violate(NOTHING_LOST, format!("neither {:?} nor a new image after {status} {error:?} {cause:?}", self.old));
         }
@@ -177,6 +182,11 @@ impl Ended {
             violate(POWER, format!("{} is {state:?}, and was {power:?}", self.instance));
         }
         violations
+    }
+
+    /// Whether something names the image that was to go, or nobody knows.
+    fn may_be_in_use(&self, because: &str) -> bool {
+        self.has(&[Deed::UseOldImage]) || because.contains("is not known")
     }
 
     /// Whether a replace has left neither image, nor what the old one can be made of again.
@@ -225,7 +235,12 @@ impl Ended {
             let right = image.state == state && output["state"] == state.as_str();
             return (!right).then(|| format!("{image:?} for {output}"));
         }
-        if self.old.is_some() && (old.is_some() || snapshots_left) {
+        if output["keptImageId"].as_str() == self.old.as_deref() && self.operation == Operation::Replace {
+            let because = output["keptBecause"].as_str().unwrap_or_default();
+            if !self.may_be_in_use(because) || old.is_none() && !self.has(&[Deed::DeregisterOldImage]) {
+                return Some(format!("{:?} is kept because {because:?}, and is {old:?}", self.old));
+            }
+        } else if self.old.is_some() && (old.is_some() || snapshots_left) {
             return Some(format!("{:?} is not gone", self.old));
         }
         if self.operation == Operation::Delete {

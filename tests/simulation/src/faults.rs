@@ -143,6 +143,10 @@ pub enum Deed {
     DeregisterImage,
     /// Deregisters the image that the run was to change, delete or replace.
     DeregisterOldImage,
+    /// Lets a launch template name the run's image.
+    UseImage,
+    /// Lets a launch template name the image that the run was to change, delete or replace.
+    UseOldImage,
     /// Puts a tag on the run's image, or on the one that it changes, and on its snapshots.
     Tag,
     /// Takes a tag off them.

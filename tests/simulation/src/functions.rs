@@ -194,9 +194,11 @@ fn app_of(world: &Arc<World>, name: &'static str) -> App {
     // The buckets of tokens for retries that clients share by default would outlive the run.
     let partition = |service| RetryPartition::custom(service).token_bucket(TokenBucket::default()).build();
     let ec2 = aws_sdk_ec2::config::Builder::from(&config).retry_partition(partition("ec2"));
+    let auto_scaling = aws_sdk_autoscaling::config::Builder::from(&config).retry_partition(partition("autoscaling"));
     let step_functions = aws_sdk_sfn::config::Builder::from(&config).retry_partition(partition("sfn"));
     App {
         ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
+        auto_scaling: aws_sdk_autoscaling::Client::from_conf(auto_scaling.build()),
         step_functions: aws_sdk_sfn::Client::from_conf(step_functions.build()),
         settings: SETTINGS.clone(),
         now: time::of_functions,

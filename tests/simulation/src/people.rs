@@ -45,6 +45,8 @@ pub(crate) fn act(world: &World, deed: Deed) {
         Deed::ProtectOldImage => with_image(world, subject.old, protect),
         Deed::DeregisterImage => with_image(world, image(world, &subject), "DeregisterImage"),
         Deed::DeregisterOldImage => with_image(world, subject.old, "DeregisterImage"),
+        Deed::UseImage => name(world, image(world, &subject)),
+        Deed::UseOldImage => name(world, subject.old),
         Deed::Tag => tag(world, &subject, &format!("CreateTags&Tag.1.Key={TAG}&Tag.1.Value=yes")),
         Deed::Untag => tag(world, &subject, "DeleteTags&Tag.1.Key=Team"),
     };
@@ -63,6 +65,8 @@ fn deploy(world: &World) -> bool {
 /// People take back what keeps anything from being removed.
 pub(crate) fn give_way(world: &World) {
     let subject = lock(&world.subject).clone();
+    world.ec2.remove_references();
+    lock(&world.in_use).clear();
     snapshots(world, &subject).iter().for_each(|id| world.ec2.unlock_snapshot(id));
     for image in [image(world, &subject), subject.old] {
         with_image(world, image, "DisableImageDeregistrationProtection");
@@ -129,6 +133,14 @@ fn tag(world: &World, subject: &Subject, action: &str) -> bool {
     let resources = image.into_iter().chain(snapshots(world, subject)).enumerate();
     let resources: String = resources.map(|(at, id)| format!("&ResourceId.{}={id}", at + 1)).collect();
     call(world, &format!("{action}{resources}"))
+}
+
+/// Lets a launch template name an image.
+fn name(world: &World, image: Option<String>) -> bool {
+    let Some(id) = image.filter(|id| world.ec2.image(id).is_some()) else { return false };
+    world.ec2.add_launch_template(format!("of-{id}"), &[&id]);
+    lock(&world.in_use).named.insert(id);
+    true
 }
 
 fn with_image(world: &World, image: Option<String>, action: &str) -> bool {

@@ -41,10 +41,17 @@ pub(crate) fn allow_machine(machine: &str, action: &str, on: &str) -> bool {
 }
 
 /// The statements of a resource's policies that allow something. A permission to tag while making something is
-/// none to call CreateTags.
+/// none to call CreateTags, and one for what EC2 calls in the caller's name none to call it.
 fn statements(name: &'static str, kind: &str) -> impl Iterator<Item = &'static str> {
-    let statements = template::resource(&format!("{name}{kind}")).split("- Sid: ").skip(1);
-    statements.filter(|one| one.contains("Effect: Allow") && !one.contains("ec2:CreateAction"))
+    let policies = template::resource(&format!("{name}{kind}"));
+    let shared = policies.split("- *").skip(1).filter_map(|rest| rest.split('\n').next()).map(template::shared);
+    let own = policies.split("Sid: ").skip(1);
+    own.chain(shared).filter(|one| is_a_call(one))
+}
+
+fn is_a_call(statement: &str) -> bool {
+    statement.contains("Effect: Allow")
+        && !["ec2:CreateAction", "aws:CalledVia"].iter().any(|key| statement.contains(key))
 }
 
 /// The actions of a statement, without their service.
@@ -63,6 +70,9 @@ mod tests {
     fn what_the_template_allows_is_allowed_and_nothing_else() {
         assert!(allow("Cleanup", "DeregisterImage") && allow("Cleanup", "StopExecution"));
         assert!(allow("StartUpdate", "DisableImageDeprecation"));
+        for function in ["ReadRequest", "Cleanup"] {
+            assert!(allow(function, "DescribeImageReferences") && !allow(function, "DescribeLaunchTemplates"));
+        }
         assert!(allow("StartCreate", "CreateImage") && !allow("StartCreate", "CreateTags"));
         assert!(!allow("CheckStatus", "DeregisterImage") && !allow("StartRollback", "DescribeSnapshotAttribute"));
         assert!(FUNCTIONS.iter().all(|function| calls().iter().any(|(name, _)| name == function)));

@@ -79,6 +79,17 @@ pub(crate) fn resource(name: &str) -> &'static str {
     &rest[..end.map_or(rest.len(), |(at, _)| at)]
 }
 
+/// What the template says once, under an anchor, and uses again elsewhere.
+pub(crate) fn shared(anchor: &str) -> &'static str {
+    let found = TEMPLATE.split_once(&format!("- &{anchor}\n")).map(|(_, rest)| rest);
+    let rest = found.unwrap_or_else(|| panic!("the template has no &{anchor}"));
+    // The next item of the list, or whatever stands less to the right.
+    let indent = rest.len() - rest.trim_start_matches(' ').len();
+    let is_of_it = |line: &&str| line.len() - line.trim_start_matches(' ').len() >= indent;
+    let length: usize = rest.split_inclusive('\n').take_while(is_of_it).map(str::len).sum();
+    &rest[..length]
+}
+
 /// The value of a key, where it stands next after a heading.
 fn after<'a>(key: &str, heading: &str) -> &'a str {
     let found = TEMPLATE.split_once(heading).and_then(|(_, rest)| rest.split_once(key));

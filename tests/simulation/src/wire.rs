@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::http::{
 use local_ec2::{Fault, FaultKind, Request};
 
 use crate::{
-    check::NOT_ALLOWED,
+    check::{IN_USE, NOT_ALLOWED},
     coverage,
     faults::CallFault,
     people,
@@ -77,6 +77,9 @@ impl Wire {
         if let Some(fault) = fault {
             lock(&world.coverage).note(coverage::call(self.function, &action), fault.name());
         }
+        if let Some(image) = parameter(&body, "ImageId").or_else(|| parameter(&body, "ImageId.1")) {
+            self.watch_use(&action, image, fault.is_none());
+        }
         let sent = match request {
             Some(request) => self.ec2(request, fault),
             None => step_functions::answer(&world.engine(), &action, &body, fault),
@@ -91,6 +94,18 @@ impl Wire {
         }
         world.pause(BACK).await;
         sent
+    }
+
+    /// No function deregisters an image of which it has just heard that something names it.
+    fn watch_use(&self, action: &str, image: &str, is_answered: bool) {
+        let mut in_use = lock(&self.world.in_use);
+        match action {
+            "DescribeImageReferences" => in_use.asked(image, is_answered),
+            "DeregisterImage" if in_use.is_known(image) => {
+                self.world.violation(IN_USE, format!("{} deregisters {image}", self.function));
+            }
+            _ => {}
+        }
     }
 
     fn ec2(&self, request: Request, fault: Option<CallFault>) -> Sent {
@@ -116,6 +131,11 @@ impl Wire {
         self.world.ec2_changed.notify_one();
         reply.into()
     }
+}
+
+/// The value of a parameter in a request's body.
+fn parameter<'a>(body: &'a str, name: &str) -> Option<&'a str> {
+    body.split('&').find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// What of an EC2 request a reader of the trace wants to see.

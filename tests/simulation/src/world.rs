@@ -55,6 +55,32 @@ pub(crate) struct Subject {
     pub(crate) done: BTreeSet<Deed>,
 }
 
+/// Which images are in use, and of which of them a function knows.
+#[derive(Debug, Default)]
+pub(crate) struct InUse {
+    pub(crate) named: BTreeSet<String>,
+    known: BTreeSet<String>,
+}
+
+impl InUse {
+    /// A function has asked what names an image; whether it has got the answer.
+    pub(crate) fn asked(&mut self, image: &str, is_answered: bool) {
+        self.known.remove(image);
+        if is_answered && self.named.contains(image) {
+            self.known.insert(image.to_owned());
+        }
+    }
+
+    /// Whether the last answer said that something names the image.
+    pub(crate) fn is_known(&self, image: &str) -> bool {
+        self.known.contains(image)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// What the parts share.
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -79,6 +105,7 @@ pub(crate) struct World {
     pub(crate) others: Mutex<Vec<Ended>>,
     /// How often everything was deployed again.
     pub(crate) deployments: Mutex<u32>,
+    pub(crate) in_use: Mutex<InUse>,
 }
 
 impl std::fmt::Debug for World {
@@ -119,6 +146,7 @@ impl World {
             violations: Mutex::default(),
             others: Mutex::default(),
             deployments: Mutex::new(0),
+            in_use: Mutex::default(),
         })
     }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::types::{Image, Snapshot};
+use aws_sdk_ec2::types::{Image, ImageState, Snapshot};
 use aws_sdk_sfn::types::ExecutionStatus;
 
 use super::Create;
 use crate::{
     app::App,
-    aws::ec2,
+    aws::{ec2, references},
     error::Error,
     model::{
         ids::{ImageId, SnapshotId},
@@ -18,6 +18,7 @@ use crate::{
     operations::{
         Undone,
         ended_run::{Document, EndedRun},
+        in_use,
         removal::Removal,
     },
 };
@@ -47,7 +48,10 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
     let mut removal = Removal::default();
     let mut held = BTreeSet::new();
     for image in &images {
-        if !removal.image(&app.ec2, image).await? {
+        if let Some(why) = used(app, image).await? {
+            removal.keep(image.image_id().unwrap_or_default(), why);
+            held.extend(ec2::snapshot_ids(image).map(str::to_owned));
+        } else if !removal.image(&app.ec2, image).await? {
             held.extend(ec2::snapshot_ids(image).map(str::to_owned));
         }
     }
@@ -60,6 +64,23 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
     }
     name_the_untagged(app, run, &documents, &mut removal).await?;
     Ok(Undone { removal, settles_seconds: settles(run, &documents), ..Undone::default() })
+}
+
+/// Why the image must not go: something uses it already. Only one that has been available can be in use, and what
+/// cannot be found out does not keep a rollback from removing it.
+async fn used(app: &App, image: &Image) -> Result<Option<String>, Error> {
+    let (Some(id), Some(ImageState::Available | ImageState::Disabled)) = (image.image_id(), image.state()) else {
+        return Ok(None);
+    };
+    match references::of(app, &ImageId::from(id), None).await {
+        Ok(arns) if arns.is_empty() => Ok(None),
+        Ok(arns) => Ok(Some(format!("it is in use by {}", in_use::named(&arns)))),
+        Err(error) if error.is_to_be_retried() => Err(error),
+        Err(error) => {
+            tracing::warn!(imageId = id, %error, "whether the image is in use is not known");
+            Ok(None)
+        }
+    }
 }
 
 /// The images and snapshots with the run's tag, made since the run started.

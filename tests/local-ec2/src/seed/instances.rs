@@ -18,6 +18,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct InstanceSpec {
     id: Option<String>,
+    image_id: String,
     state: InstanceStateName,
     instance_type: String,
     machine: Machine,
@@ -31,6 +32,7 @@ impl Default for InstanceSpec {
     fn default() -> Self {
         Self {
             id: None,
+            image_id: BASE_IMAGE.to_owned(),
             state: InstanceStateName::Running,
             instance_type: "t3.micro".to_owned(),
             machine: Machine::default(),
@@ -48,6 +50,13 @@ impl InstanceSpec {
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
+        self
+    }
+
+    /// Launches it from an image.
+    #[must_use]
+    pub fn image(mut self, image_id: impl Into<String>) -> Self {
+        self.image_id = image_id.into();
         self
     }
 
@@ -142,7 +151,7 @@ impl World {
         let instance = Instance {
             id: id.clone(),
             reservation_id: self.ids.resource("r"),
-            image_id: BASE_IMAGE.to_owned(),
+            image_id: spec.image_id,
             instance_type: spec.instance_type,
             machine: spec.machine,
             power,

@@ -64,6 +64,7 @@ impl Fault {
             Deed::Deploy,
             Deed::ProtectOldImage,
             Deed::DeregisterOldImage,
+            Deed::UseOldImage,
             Deed::Tag,
             Deed::Untag,
         ];
@@ -73,6 +74,7 @@ impl Fault {
             Deed::LockSnapshot,
             Deed::ProtectImage,
             Deed::DeregisterImage,
+            Deed::UseImage,
             Deed::Tag,
             Deed::Untag,
         ];
