@@ -16,6 +16,8 @@ export function arns(stack, account = "000000000000", region = "us-east-1") {
     logs: `arn:aws:logs:${region}:${account}:log-group:/aws/lambda/${stack}:log-stream:any`,
     bus: `arn:aws:events:${region}:${account}:event-bus/default`,
     key: `arn:aws:kms:${region}:${account}:key/of-the-user`,
+    parameter: `arn:aws:ssm:${region}:${account}:parameter/golden`,
+    recipe: `arn:aws:imagebuilder:${region}:${account}:container-recipe/golden/1.0.0`,
     rule: (name) => `arn:aws:events:${region}:${account}:rule/${name}`,
     ruleOf: (name) => `arn:aws:events:${region}:${account}:rule/${stack}-${name}`,
     function: (name) => `arn:aws:lambda:${region}:${account}:function:${stack}-${name}`,

@@ -20,8 +20,8 @@ const attack = (what, principal, action, resource, context = {}, given = {}) => 
   what, principal, action, resources: [resource], context, given,
 });
 const everyone = "*";
-// What EC2 looks for what names an image with; all roles that do may describe instances anyway.
-const read = LOOKED_FOR.filter((action) => action !== "ec2:DescribeInstances");
+// What EC2 looks for what names an image with; many roles may describe instances by themselves.
+const read = LOOKED_FOR.filter(([action]) => action !== "ec2:DescribeInstances");
 const calledVia = (...services) => ({ "aws:CalledVia": services.map((service) => `${service}.amazonaws.com`) });
 
 export default [
@@ -39,12 +39,19 @@ export default [
     attack("sets a tag without a name", "CleanupFunction", "ec2:CreateTags", own.image, image),
     attack("removes its own note", "CleanupFunction", "ec2:DeleteTags", own.image, { ...image, ...keys("ami-from-instance:deletable-from") }),
   ]),
-  ...["ReadRequestFunction", "CleanupFunction"].flatMap((name) =>
-    read.flatMap((action) => [
-      attack("looks by itself", name, action, "*"),
-      attack("looks through another service", name, action, "*", calledVia("cloudformation")),
-    ]),
-  ),
+  ...read.flatMap(([action, resource]) => [
+    attack("looks by itself", everyone, action, resource),
+    attack("looks through another service", everyone, action, resource, calledVia("cloudformation")),
+    ...["StartCreateFunction", "StartUpdateFunction", "CheckStatusFunction", "StartRollbackFunction"].map((name) =>
+      attack("has no need to", name, action, resource, calledVia("ec2-images")),
+    ),
+  ]),
+  ...["ReadRequestFunction", "CleanupFunction"].flatMap((name) => [
+    attack("reads what names no image", name, "autoscaling:DescribeTags", "*"),
+    ...["ec2:DescribeVpcs", "ssm:ListCommands", "imagebuilder:ListComponents"].map((action) =>
+      attack("reads what names no image", name, action, "*", calledVia("ec2-images")),
+    ),
+  ]),
   attack("stops a run", "CleanupFunction", "states:StopExecution", own.run),
   attack("stops another deployment's operation", "CleanupFunction", "states:StopExecution", other.operationOfRun),
   attack("asks about another deployment's run", "CleanupFunction", "states:DescribeExecution", other.run),

@@ -15,14 +15,14 @@ const FUNCTIONS = [
   "StartRollbackFunction",
 ];
 export const LOOKED_FOR = [
-  "ec2:DescribeInstances",
-  "ec2:DescribeLaunchTemplates",
-  "ec2:DescribeLaunchTemplateVersions",
-  "ssm:DescribeParameters",
-  "ssm:GetParameters",
-  "imagebuilder:ListImageRecipes",
-  "imagebuilder:ListContainerRecipes",
-  "imagebuilder:GetContainerRecipe",
+  ["ec2:DescribeInstances", "*"],
+  ["ec2:DescribeLaunchTemplates", "*"],
+  ["ec2:DescribeLaunchTemplateVersions", "*"],
+  ["ssm:DescribeParameters", "*"],
+  ["ssm:GetParameters", own.parameter],
+  ["imagebuilder:ListImageRecipes", "*"],
+  ["imagebuilder:ListContainerRecipes", "*"],
+  ["imagebuilder:GetContainerRecipe", own.recipe],
 ];
 const MACHINES = ["LifecycleMachine", "OperationMachine", "CreateMachine"];
 const SCHEDULES = { ScheduleRole: "Schedule", StartRollbackFunctionSweepRole: "StartRollbackFunctionSweep" };
@@ -122,14 +122,15 @@ export default [
     context: { "kms:GrantIsForAWSResource": "true", "kms:ViaService": "ec2.us-east-1.amazonaws.com" },
     given: { VolumeKmsKeyArns: true },
   },
-  {
-    // EC2 looks for what names an image in the name of whoever asks.
+  // EC2 looks for what names an image in the name of whoever asks; the managed policy has the same statement.
+  ...LOOKED_FOR.map(([action, resource]) => ({
     page: AWS + "AWSEC2/latest/UserGuide/ec2-ami-references.html",
+    managed: "AmazonEC2ImageReferencesAccessPolicy",
     principal: ["ReadRequestFunction", "CleanupFunction"],
-    action: LOOKED_FOR,
-    resources: ["*"],
+    action,
+    resources: [resource],
     context: { "aws:CalledVia": ["ec2-images.amazonaws.com"] },
-  },
+  })),
   // The template's schedule, and schedules of the user's own.
   ...[true, false].flatMap((only) => {
     const resources = [only ? own.create : own.lifecycle];

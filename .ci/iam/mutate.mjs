@@ -14,6 +14,8 @@ const EXPLAINED = {
   "StartCreateFunctionRole TagOnlyWhileMaking: any action of ec2": "only CreateTags knows ec2:CreateAction",
   "StartUpdateFunctionRole KeepTheRunTag: any action of ec2": "only what tags knows aws:TagKeys",
   "InstanceStateFunctionRole TakeTheInstance: any action of ec2": "only what tags knows aws:TagKeys, and it may remove that tag",
+  "ReadRequestFunctionRole LetEc2LookForIt: without ec2:DescribeInstances": "it may describe instances anyway",
+  "CleanupFunctionRole LetEc2LookForIt: without ec2:DescribeInstances": "it may describe instances anyway",
   "OperationMachineRole SayWhatItWaitsFor: any action of events": "only PutEvents knows both a bus and events:source",
 };
 
