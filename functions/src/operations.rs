@@ -15,6 +15,7 @@ pub(crate) mod in_use;
 pub mod instance_state;
 pub(crate) mod ownership;
 pub mod protection;
+pub mod rehearsal;
 mod removal;
 pub mod rollback;
 pub mod update;
@@ -24,7 +25,11 @@ use std::pin::Pin;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use self::{ended_run::EndedRun, removal::Removal};
+use self::{
+    ended_run::EndedRun,
+    rehearsal::{DryRun, Rehearsing},
+    removal::Removal,
+};
 use crate::{
     app::App,
     error::Error,
@@ -76,6 +81,17 @@ pub trait Operation {
         Self::begin(app, call).await
     }
 
+    /// Says what it would do, and asks for every call that would change something whether it is allowed.
+    ///
+    /// # Errors
+    ///
+    /// What would keep it from ever being done, as far as can be seen before, and what is to be tried again.
+    async fn rehearse(
+        app: &App,
+        call: Call<Self::Arguments, Self::Memory>,
+        rehearsing: Rehearsing<'_>,
+    ) -> Result<(), Error>;
+
     /// What a run fails with where the operation's timeout has ended it, while it waited for `reason`; `TimedOut` unless
     /// it says otherwise.
     fn timed_out(_arguments: &Self::Arguments, _reason: &str) -> Option<Error> {
@@ -112,6 +128,7 @@ pub(crate) struct Room {
     timeout: &'static str,
     pub(crate) is_of_the_image: bool,
     perform: for<'a> fn(&'a App, Value) -> Answering<'a, Value>,
+    rehearse: for<'a> fn(&'a App, Value, Rehearsing<'a>) -> Answering<'a, ()>,
     timed_out: fn(&Value, &str) -> Option<Error>,
     pub(crate) undo: for<'a> fn(&'a App, &'a EndedRun) -> Answering<'a, Undone>,
 }
@@ -123,6 +140,9 @@ impl Room {
             timeout: O::TIMEOUT,
             is_of_the_image: O::IS_OF_THE_IMAGE,
             perform: |app, call| Box::pin(perform::<O>(app, call)),
+            rehearse: |app, call, rehearsing| {
+                Box::pin(async move { O::rehearse(app, read::<O>(call)?, rehearsing).await })
+            },
             timed_out: |arguments, reason| O::timed_out(&O::Arguments::deserialize(arguments).ok()?, reason),
             undo: |app, run| Box::pin(O::undo(app, run)),
         }
@@ -166,15 +186,26 @@ pub(crate) fn timed_out(operation: &str, arguments: &Value, reason: &str) -> Opt
 /// Only what the machine is to retry; everything else is an answer.
 pub async fn answer(app: &App, call: Value) -> Result<Value, Error> {
     let name = call.get("operation").and_then(Value::as_str).unwrap_or_default();
-    match OPERATIONS.iter().find(|room| room.name == name) {
-        Some(room) => (room.perform)(app, call).await,
-        None => Err(Error::invalid("operation", "must be an operation of the operation machine")),
+    let Some(room) = OPERATIONS.iter().find(|room| room.name == name) else {
+        return Err(Error::invalid("operation", "must be an operation of the operation machine"));
+    };
+    match call.get("dryRun") {
+        None => (room.perform)(app, call).await,
+        Some(dry_run) => {
+            let dry_run = DryRun::deserialize(dry_run)
+                .map_err(|error| Error::invalid("dryRun", format!("must be what a plan has: {error}")))?;
+            rehearsal::answer(app, room, call, dry_run).await
+        }
     }
 }
 
+fn read<O: Operation>(call: Value) -> Result<Call<O::Arguments, O::Memory>, Error> {
+    serde_json::from_value(call)
+        .map_err(|error| Error::invalid("input", format!("must be a call of the operation machine: {error}")))
+}
+
 async fn perform<O: Operation>(app: &App, call: Value) -> Result<Value, Error> {
-    let call: Call<O::Arguments, O::Memory> = serde_json::from_value(call)
-        .map_err(|error| Error::invalid("input", format!("must be a call of the operation machine: {error}")))?;
+    let call = read::<O>(call)?;
     let (step, memory) = (call.step, call.memory.clone());
     let (waited, left) = (call.waited(), call.left());
     // An event that ended the wait most likely tells of the end.

@@ -13,7 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::{planner::Planner, request::Request};
-use crate::{app::App, error::Error, model::run::Run, operations::Operation};
+use crate::{
+    app::App,
+    error::Error,
+    model::run::Run,
+    operations::{Operation, rehearsal::DryRun},
+};
 
 /// What the lifecycle machine sends.
 #[derive(Debug, Deserialize)]
@@ -48,13 +53,17 @@ pub struct Planned {
     /// What the run's error is to say besides, should the operation fail.
     note: String,
     arguments: Value,
+    /// Where the operation stands in a dry run; left out of any other run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<DryRun>,
 }
 
 impl Planned {
     fn new<O: Operation>(timeout_seconds: u64, arguments: &O::Arguments) -> Result<Self, Error> {
         let arguments =
             serde_json::to_value(arguments).map_err(|error| Error::invalid("arguments", error.to_string()))?;
-        Ok(Self { operation: O::NAME, timeout_seconds, keeps_image: false, note: String::new(), arguments })
+        let (operation, note) = (O::NAME, String::new());
+        Ok(Self { operation, timeout_seconds, keeps_image: false, note, arguments, dry_run: None })
     }
 
     fn note(self, note: &str) -> Self {
@@ -81,7 +90,10 @@ pub async fn handle(app: &App, input: Value) -> Result<Plan, Error> {
     let timeouts = request.timeouts.over(app.settings.timeouts.clone()?);
     let default_tags = app.settings.default_tags()?;
     let planner = Planner { app, start_time: &start_time, now, timeouts, default_tags };
-    let operations = planner.operations(&request.action).await?;
+    let mut operations = planner.operations(&request.action).await?;
+    if request.dry_run {
+        operations = planner.dry(operations)?;
+    }
     let names: Vec<_> = operations.iter().map(|planned| planned.operation).collect();
     tracing::info!(operations = names.join(", "), "the request is valid");
     let rollback_timeout_seconds = timeouts.rollback();

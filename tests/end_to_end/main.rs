@@ -5,6 +5,7 @@
 mod availability;
 mod create;
 mod delete;
+mod dry_run;
 mod ends;
 mod events;
 mod exactly_one;

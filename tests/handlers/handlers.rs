@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
 mod availability;
+mod dry_run;
 mod in_use;
 mod large_account;
 mod protection;

@@ -36,6 +36,7 @@ const FIELDS: &[&str] = &[
     "deprecateAfter",
     "deregistrationProtection",
     "timeouts",
+    "dryRun",
 ];
 
 fn app(ec2: &Ec2, default_tags: Tags) -> App {
@@ -149,6 +150,7 @@ pub(crate) fn wrong_field() -> impl Strategy<Value = (String, Value)> {
         of("deprecateAfter", not(Value::is_null).boxed()),
         of("deregistrationProtection", not(Value::is_null).boxed()),
         of("deprecateAfter", "0d|[0-9]{1,4}[hwD]?|[4-9][0-9]{3}d|[0-9]{5,9}d|-[0-9]d".prop_map(Value::from).boxed()),
+        of("dryRun", not(|value| value.is_boolean() || value.is_null()).boxed()),
         of("timeouts", not(|value| value.is_null() || value.as_object().is_some_and(Map::is_empty)).boxed()),
         of("timeouts", wrong_timeouts().boxed()),
         of("action", not(|value| value.is_null() || value.as_str().is_some_and(|text| text == "create")).boxed()),

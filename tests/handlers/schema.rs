@@ -218,6 +218,7 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         of("manageEbsSnapshots", flag()),
         of("disableProtection", flag()),
         of("unlessInUse", flag()),
+        of("dryRun", flag()),
         of("keepPrevious", flag()),
         of(
             "deregistrationProtection",

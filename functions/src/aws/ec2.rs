@@ -62,6 +62,15 @@ pub(crate) async fn images_of_runs(ec2: &Client) -> Result<Vec<Image>, Error> {
     own_images(ec2, filter("tag-key", RUN_TAG), Some(PAGE)).await
 }
 
+/// Any image that a run of the lifecycle machine of an ARN has made.
+pub(crate) async fn image_of_any_run(ec2: &Client, lifecycle_arn: &str) -> Result<Option<Image>, Error> {
+    let runs = format!("{}:*", lifecycle_arn.replacen(":stateMachine:", ":execution:", 1));
+    let filter = filter(format!("tag:{RUN_TAG}"), runs);
+    let request = ec2.describe_images().owners("self").filters(filter).max_results(PAGE);
+    let mut images = request.into_paginator().items().send();
+    images.next().await.transpose().map_err(|error| error_codes::unexpected("ec2:DescribeImages", &error))
+}
+
 /// The run whose tag an image carries.
 pub(crate) async fn run_of_image(ec2: &Client, image_id: &str) -> Result<Option<Run>, Error> {
     let request = ec2.describe_tags().filters(filter("resource-id", image_id)).filters(filter("key", RUN_TAG));

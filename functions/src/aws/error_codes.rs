@@ -32,6 +32,9 @@ pub const INSTANCE_STATE: &str = "IncorrectInstanceState";
 /// The instance's state or root device does not fit.
 pub const INVALID_PARAMETER_VALUE: &str = "InvalidParameterValue";
 
+/// The call is allowed, and was not made.
+pub const DRY_RUN: &str = "DryRunOperation";
+
 /// What CreateImage is refused with for a reason that passes, and takes longer to than retries last.
 const BUSY: Codes = &[
     ("PendingSnapshotLimitExceeded", "too many snapshots of the account are pending"),
@@ -138,7 +141,7 @@ const REFUSALS: Codes = &[
     ("IncorrectState", "the image or the snapshot, of every call but CreateImage"),
     ("CustomerKeyHasBeenRevoked", "the key of a volume's encryption"),
     ("InvalidAction", "an endpoint that is not EC2's"),
-    ("DryRunOperation", "no call is a dry run"),
+    (DRY_RUN, "only a dry run expects it"),
 ];
 
 /// What there is none of, as a caller expects it: the call's work is done, or is in vain.

@@ -6,7 +6,6 @@ use aws_sdk_ec2::types::{
 
 use super::error_codes::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE};
 use crate::{
-    app::App,
     error::Error,
     model::ids::{ImageId, InstanceId},
 };
@@ -25,8 +24,13 @@ const STATES: [&str; 4] = ["pending", "running", "stopping", "stopped"];
 /// # Errors
 ///
 /// Whatever keeps one of the two from answering, unless the other one has named something.
-pub(crate) async fn of(app: &App, image_id: &ImageId, except: Option<&InstanceId>) -> Result<Vec<String>, Error> {
-    match (of_ec2(app, image_id, except).await, of_auto_scaling(app, image_id).await) {
+pub(crate) async fn of(
+    ec2: &aws_sdk_ec2::Client,
+    auto_scaling: &aws_sdk_autoscaling::Client,
+    image_id: &ImageId,
+    except: Option<&InstanceId>,
+) -> Result<Vec<String>, Error> {
+    match (of_ec2(ec2, image_id, except).await, of_auto_scaling(auto_scaling, image_id).await) {
         (Ok(mut arns), Ok(more)) => {
             arns.extend(more);
             Ok(arns)
@@ -36,8 +40,12 @@ pub(crate) async fn of(app: &App, image_id: &ImageId, except: Option<&InstanceId
     }
 }
 
-async fn of_ec2(app: &App, image_id: &ImageId, except: Option<&InstanceId>) -> Result<Vec<String>, Error> {
-    let request = app.ec2.describe_image_references().image_ids(image_id.as_str());
+async fn of_ec2(
+    client: &aws_sdk_ec2::Client,
+    image_id: &ImageId,
+    except: Option<&InstanceId>,
+) -> Result<Vec<String>, Error> {
+    let request = client.describe_image_references().image_ids(image_id.as_str());
     let pages = request.set_resource_types(Some(resource_types())).into_paginator();
     let references: Result<Vec<_>, _> = pages.items().send().collect().await;
     let references = match references {
@@ -50,8 +58,8 @@ async fn of_ec2(app: &App, image_id: &ImageId, except: Option<&InstanceId>) -> R
     Ok(references.into_iter().filter_map(|reference| reference.arn).filter(counts).collect())
 }
 
-async fn of_auto_scaling(app: &App, image_id: &ImageId) -> Result<Vec<String>, Error> {
-    let pages = app.auto_scaling.describe_launch_configurations().into_paginator();
+async fn of_auto_scaling(client: &aws_sdk_autoscaling::Client, image_id: &ImageId) -> Result<Vec<String>, Error> {
+    let pages = client.describe_launch_configurations().into_paginator();
     let configurations: Result<Vec<_>, _> = pages.items().send().collect().await;
     let configurations =
         configurations.map_err(|error| error_codes::unexpected("autoscaling:DescribeLaunchConfigurations", &error))?;

@@ -5,14 +5,18 @@
 
 mod launch_permissions;
 
+use aws_sdk_ec2::operation::{
+    delete_tags::builders::DeleteTagsFluentBuilder, modify_image_attribute::builders::ModifyImageAttributeFluentBuilder,
+};
 use aws_sdk_ec2::types::{Image, ImageAttributeName, ImageState, LaunchPermissionModifications, Tag};
 use serde::{Deserialize, Serialize};
 
 use self::launch_permissions::LaunchPermissions;
 use super::{
-    Operation,
+    Operation, Rehearsing,
     attributes::{self, Attributes},
     ownership,
+    rehearsal::Changed,
 };
 use crate::{
     app::App,
@@ -80,6 +84,22 @@ impl Operation for Disable {
         answer.map_err(|error| error_codes::unexpected("ec2:DisableImage", &error))?;
         Ok(Answer::pending(call.growing(SHORTLY), "EC2 does not show the image as disabled yet", call.memory))
     }
+
+    async fn rehearse(app: &App, call: Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+        let image = image(app, &call).await?;
+        if image.state() == Some(&ImageState::Disabled) {
+            return Ok(());
+        }
+        let id = call.arguments.image_id.as_str();
+        changes_state(&mut rehearsing, id);
+        let permissions = permissions(app, id).await?;
+        if let Some(tag) = permissions.tag().filter(|_| !permissions.is_empty()) {
+            let answer = app.ec2.create_tags().resources(id).tags(tag).dry_run(true).send().await;
+            rehearsing.ask("ec2:CreateTags", &[id], answer)?;
+        }
+        let answer = app.ec2.disable_image().image_id(id).dry_run(true).send().await;
+        rehearsing.ask("ec2:DisableImage", &[id], answer)
+    }
 }
 
 impl Operation for Enable {
@@ -100,16 +120,43 @@ impl Operation for Enable {
         let Some(kept) = kept(&image) else { return done(app, call, &image, "the image is enabled").await };
         let missing = kept.without(&permissions(app, id).await?);
         if missing.is_empty() {
-            let tag = Tag::builder().key(launch_permissions::TAG).build();
-            let answer = app.ec2.delete_tags().resources(id).tags(tag).send().await;
+            let answer = forgets(app, id).send().await;
             answer.map_err(|error| error_codes::unexpected("ec2:DeleteTags", &error))?;
             return Ok(Answer::pending(SHORTLY, "EC2 still shows the tag with the launch permissions", call.memory));
         }
-        let add = LaunchPermissionModifications::builder().set_add(Some(missing.for_ec2())).build();
-        let answer = app.ec2.modify_image_attribute().image_id(id).launch_permission(add).send().await;
+        let answer = gives_back(app, id, &missing).send().await;
         answer.map_err(|error| error_codes::unexpected("ec2:ModifyImageAttribute", &error))?;
         Ok(Answer::pending(call.growing(SHORTLY), "EC2 does not show the launch permissions yet", call.memory))
     }
+
+    async fn rehearse(app: &App, call: Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+        let image = image(app, &call).await?;
+        let id = call.arguments.image_id.as_str();
+        if image.state() == Some(&ImageState::Disabled) {
+            changes_state(&mut rehearsing, id);
+            let answer = app.ec2.enable_image().image_id(id).dry_run(true).send().await;
+            rehearsing.ask("ec2:EnableImage", &[id], answer)?;
+        }
+        let Some(kept) = kept(&image) else { return Ok(()) };
+        let answer = gives_back(app, id, &kept).dry_run(true).send().await;
+        rehearsing.ask("ec2:ModifyImageAttribute", &[id], answer)?;
+        let answer = forgets(app, id).dry_run(true).send().await;
+        rehearsing.ask("ec2:DeleteTags", &[id], answer)
+    }
+}
+
+fn gives_back(app: &App, id: &str, permissions: &LaunchPermissions) -> ModifyImageAttributeFluentBuilder {
+    let add = LaunchPermissionModifications::builder().set_add(Some(permissions.for_ec2())).build();
+    app.ec2.modify_image_attribute().image_id(id).launch_permission(add)
+}
+
+fn forgets(app: &App, id: &str) -> DeleteTagsFluentBuilder {
+    app.ec2.delete_tags().resources(id).tags(Tag::builder().key(launch_permissions::TAG).build())
+}
+
+fn changes_state(rehearsing: &mut Rehearsing<'_>, id: &str) {
+    let (image_id, fields) = (id.to_owned(), vec!["state".to_owned()]);
+    rehearsing.given().would_change.push(Changed { image_id, fields });
 }
 
 async fn image(app: &App, call: &Call) -> Result<Image, Error> {

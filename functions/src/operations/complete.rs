@@ -1,7 +1,7 @@
 //! The end of a create whose instance was stopped for it: waits until the image is available.
 
 use super::{
-    Operation,
+    Operation, Rehearsing,
     create::{self, Arguments, Memory, Output},
 };
 use crate::{
@@ -30,5 +30,10 @@ impl Operation for Complete {
             call.memory.source_instance.clone_from(&call.results.source_instance);
         }
         create::look(app, call).await
+    }
+
+    /// It only waits.
+    async fn rehearse(_app: &App, _call: Call, _rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+        Ok(())
     }
 }

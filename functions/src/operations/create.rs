@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::look::look;
 use self::pace::Look;
-use super::{EndedRun, Operation, Undone, attributes::Attributes};
+use super::{EndedRun, Operation, Rehearsing, Undone, attributes::Attributes};
 use crate::{
     app::App,
     aws::ec2,
@@ -145,6 +145,10 @@ impl Operation for Create {
 
     async fn look(app: &App, call: Call) -> Result<Answer, Error> {
         look::look(app, call).await
+    }
+
+    async fn rehearse(app: &App, call: Call, rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+        begin::rehearse(app, &call, rehearsing).await
     }
 
     async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {

@@ -16,7 +16,7 @@ const NAMED: usize = 10;
 ///
 /// What is to be tried again.
 pub(crate) async fn why(app: &App, image_id: &ImageId, except: Option<&InstanceId>) -> Result<Option<String>, Error> {
-    match references::of(app, image_id, except).await {
+    match references::of(&app.ec2, &app.auto_scaling, image_id, except).await {
         Ok(arns) if arns.is_empty() => Ok(None),
         Ok(arns) => Ok(Some(format!("it is in use by {}", named(&arns)))),
         Err(error) if error.is_to_be_retried() => Err(error),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::verdict::Verdict;
 pub(crate) use self::verdict::{REMEMBERED, is_kept};
 use super::{
-    OPERATIONS, Operation, Undone,
+    OPERATIONS, Operation, Rehearsing, Undone,
     ended_run::EndedRun,
     removal::{Progress, Standing},
 };
@@ -112,6 +112,27 @@ impl Operation for Rollback {
             answer => answer,
         }
     }
+
+    async fn rehearse(app: &App, _call: Call, rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+        rehearse(app, rehearsing).await
+    }
+}
+
+/// Whether what a run makes could be removed: asked about an earlier image, as that of this run is not made.
+async fn rehearse(app: &App, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+    let image = ec2::image_of_any_run(&app.ec2, &app.settings.machines()?.lifecycle).await?;
+    let Some(image) = image else {
+        let why = "this stack has made no image yet, and the role may remove nothing else";
+        rehearsing.cannot_tell("ec2:DeregisterImage", &[], why);
+        rehearsing.cannot_tell("ec2:DeleteSnapshot", &[], why);
+        return Ok(());
+    };
+    let id = image.image_id().unwrap_or_default();
+    let answer = app.ec2.deregister_image().image_id(id).dry_run(true).send().await;
+    rehearsing.ask_about_another("ec2:DeregisterImage", &[id], answer)?;
+    let Some(id) = ec2::snapshot_ids(&image).next() else { return Ok(()) };
+    let answer = app.ec2.delete_snapshot().snapshot_id(id).dry_run(true).send().await;
+    rehearsing.ask_about_another("ec2:DeleteSnapshot", &[id], answer)
 }
 
 async fn look(app: &App, call: &mut Call) -> Result<Answer, Error> {

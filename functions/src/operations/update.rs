@@ -4,14 +4,16 @@ mod change;
 
 use std::collections::BTreeSet;
 
+use aws_sdk_ec2::types::Image;
 use serde::{Deserialize, Serialize};
 
-use self::change::Change;
+use self::change::{Change, Rehearsed};
 use super::{
-    EndedRun, Operation, Undone,
+    EndedRun, Operation, Rehearsing, Undone,
     attributes::{self, Attributes},
     ownership,
     protection::{self, Protection},
+    rehearsal::Changed,
     removal::Removal,
 };
 use crate::{
@@ -120,6 +122,24 @@ impl Operation for Update {
             shown => format!("EC2 shows the new {shown}, and not the new {} yet", change.fields().join(", ")),
         };
         Ok(Answer::pending(call.growing(SHORTLY), reason, call.memory))
+    }
+
+    async fn rehearse(app: &App, call: Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+        let (update, machines) = (&call.arguments, app.settings.machines()?);
+        let Some(image_id) = &update.image_id else {
+            let earlier = ec2::image_of_any_run(&app.ec2, &machines.lifecycle).await?;
+            let image = earlier.as_ref().and_then(Image::image_id).map_or(Rehearsed::NotMade, Rehearsed::Another);
+            return Change::of_a_new_image(update).rehearse(&app.ec2, &image, &mut rehearsing).await;
+        };
+        let image = ec2::image(&app.ec2, image_id).await?;
+        let image = image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })?;
+        ownership::check_change(&image, update.allow_unmanaged_images, machines)?;
+        let change = Change::missing(&app.ec2, update, &image).await?;
+        let fields: Vec<_> = change.fields().into_iter().map(str::to_owned).collect();
+        if !fields.is_empty() {
+            rehearsing.given().would_change.push(Changed { image_id: image_id.to_string(), fields });
+        }
+        change.rehearse(&app.ec2, &Rehearsed::Itself(image_id.as_str()), &mut rehearsing).await
     }
 
     /// Disables the protection that an update has given to the image its run has made: the rest of the rollback

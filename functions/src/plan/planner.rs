@@ -20,7 +20,8 @@ use crate::{
         delete::{self, IfInUse},
         instance_state::{self, start, stop},
         protection::Protection,
-        update,
+        rehearsal::DryRun,
+        rollback, update,
     },
 };
 
@@ -48,6 +49,21 @@ impl Planner<'_> {
             Action::Delete(delete) => Ok(vec![self.delete(delete)?]),
             Action::Replace(create, delete) => self.replace(create, delete).await,
         }
+    }
+
+    /// The same operations, none of which changes anything. Where they would make an image, its removal is asked for too.
+    pub(super) fn dry(&self, mut operations: Vec<Planned>) -> Result<Vec<Planned>, Error> {
+        if operations.iter().any(|planned| planned.operation == create::Create::NAME) {
+            let rollback = rollback::Arguments::default();
+            operations.push(Planned::new::<rollback::Rollback>(self.timeouts.rollback(), &rollback)?);
+        }
+        let last = operations.len().saturating_sub(1);
+        for (at, planned) in operations.iter_mut().enumerate() {
+            planned.dry_run = Some(if at == last { DryRun::Concludes } else { DryRun::Continues });
+            planned.note.clear();
+            planned.keeps_image = false;
+        }
+        Ok(operations)
     }
 
     /// No instance is stopped for an image whose name is taken.

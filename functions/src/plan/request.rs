@@ -27,6 +27,8 @@ pub struct Request {
     pub action: Action,
     /// How long it may take, where the user says so.
     pub timeouts: RequestedTimeouts,
+    /// Whether it is only to say what it would do.
+    pub dry_run: bool,
 }
 
 /// The actions with their arguments.
@@ -141,8 +143,9 @@ impl Request {
             _ => return Err(Error::invalid("action", "must be create, update, disable, enable, delete or replace")),
         };
         let timeouts = fields.timeouts()?;
+        let dry_run = fields.flag("dryRun")?.unwrap_or_default();
         fields.nothing_else(&action)?;
-        Ok(Self { action: request, timeouts })
+        Ok(Self { action: request, timeouts, dry_run })
     }
 }
 

@@ -115,7 +115,9 @@ fn lines(aws: &Deployment) -> Result<Vec<Line>> {
     let own = format!("{}:", aws.lifecycle_machine_arn().replace(":stateMachine:", ":execution:"));
     let unmanaged = aws.has_parameter(&format!("{UNMANAGED}=true"));
     let mut lines = vec![];
-    for call in aws.ec2.calls() {
+    // What a dry run only asks about may be denied.
+    let is_dry = |call: &local_ec2::Call| call.parameters.get("DryRun").is_some_and(|dry| dry == "true");
+    for call in aws.ec2.calls().into_iter().filter(|call| !is_dry(call)) {
         let Some(principal) = function(&call.caller) else { continue };
         for (mut line, tags) in of_ec2(&principal, &call) {
             if unmanaged && call.mutating && tags.is_some_and(|tags| !is_of_a_run(&tags, &own)) {

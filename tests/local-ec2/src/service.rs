@@ -136,6 +136,7 @@ impl Service {
                 self.perform(&request, action)
             }
         };
+        let is_dry = request.parameters.get("DryRun").is_some_and(|dry| dry == "true");
         let made = if done.is_ok() { made(&self.world, &request) } else { vec![] };
         self.calls.push(Call {
             action: request.action.clone(),
@@ -150,7 +151,7 @@ impl Service {
                 fault,
                 Some(FaultKind::ConnectionReset | FaultKind::LostResponse | FaultKind::LostResponseAs(_))
             ),
-            mutating: action.is_some_and(|action| action.mutating),
+            mutating: action.is_some_and(|action| action.mutating) && !is_dry,
             at,
         });
         let delay = if let Some(FaultKind::Slow(delay)) = fault { delay } else { Duration::ZERO };

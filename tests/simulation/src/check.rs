@@ -77,6 +77,8 @@ pub(crate) struct Ended {
     pub(crate) protects: bool,
     /// Whether the image is to have the instance's tags, and not its data volume.
     pub(crate) chooses: bool,
+    /// Whether it is a dry run.
+    pub(crate) dry: bool,
     /// What somebody else did about it.
     pub(crate) done: BTreeSet<Deed>,
     /// The snapshots of no image that the last sweep has named.
@@ -99,6 +101,7 @@ impl Ended {
             deprecation: None,
             protects: false,
             chooses: false,
+            dry: false,
             done: BTreeSet::new(),
             named_by_sweep: BTreeSet::new(),
             keeps_image: false,
@@ -209,8 +212,21 @@ impl Ended {
         !self.protects || output["deregistrationProtection"] == PROTECTION
     }
 
+    /// What is wrong with a dry run that says it succeeded.
+    fn wrong_dry_run(&self, ec2: &Ec2, output: &Value) -> Option<String> {
+        let made = self.made(ec2);
+        let is_gone = self.old.as_deref().is_some_and(|id| ec2.image(id).is_none());
+        let says =
+            output["wouldDo"].as_array().is_some_and(|calls| calls.iter().all(|call| call["verdict"] != "denied"));
+        let right = made.is_empty() && says && (!is_gone || self.has(&[Deed::DeregisterOldImage]));
+        (!right).then(|| format!("a dry run has made {made:?}, {:?} is gone: {is_gone}, and says {output}", self.old))
+    }
+
     /// What is wrong with a run that says it succeeded.
     fn wrong_success(&self, ec2: &Ec2, output: &Value) -> Option<String> {
+        if self.dry {
+            return self.wrong_dry_run(ec2, output);
+        }
         let old = self.old.as_deref().and_then(|id| ec2.image(id));
         // Once an image of the same name has replaced the old one, a snapshot that cannot be deleted is told in
         // the result.

@@ -65,6 +65,8 @@ pub struct Plan {
     pub(crate) deprecates: bool,
     /// Whether it asks for deregistration protection, which takes an update after a create too.
     pub(crate) protects: bool,
+    /// Whether it is a dry run.
+    pub(crate) dry: bool,
     /// Whether it takes over the instance's tags, and leaves out its data volume.
     pub(crate) chooses: bool,
     /// The size of the data volume.
@@ -112,6 +114,7 @@ impl Plan {
             protects: rng.u8(0..4) == 0,
             chooses: rng.u8(0..4) == 0,
             stops: rng.u8(0..4) == 0,
+            dry: rng.u8(0..16) == 0,
             seed,
         }
     }
@@ -154,6 +157,9 @@ impl Plan {
             request["copyTags"] = true.into();
             request["excludeDataVolumes"] = true.into();
         }
+        if self.dry {
+            request["dryRun"] = true.into();
+        }
         if let Some(old) = old {
             request["imageId"] = old.into();
         }
@@ -192,6 +198,10 @@ impl Plan {
         }
         if (self.deprecates || self.protects) && self.operation.creates() {
             operations.push(usual.update);
+        }
+        if self.dry {
+            // Whether what it makes could be removed.
+            operations.push(rollback.max(900));
         }
         let operations: u64 = operations.iter().map(|seconds| seconds + RETRIES).sum();
         let rollback = rollback.max(900) + RETRIES;

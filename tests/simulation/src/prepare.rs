@@ -110,7 +110,8 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     let chooses = plan.chooses;
     let deprecation = plan.deprecates.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(DEPRECATION_SECONDS));
     let old_snapshots = old_snapshots.unwrap_or_default();
-    Ok(Ended { old, old_snapshots, power: Some(power), deprecation, protects, chooses, ..ended })
+    let ended = Ended { old, old_snapshots, power: Some(power), deprecation, protects, chooses, ..ended };
+    Ok(Ended { dry: plan.dry, ..ended })
 }
 
 fn fails(state: &ImageState) -> Fate {

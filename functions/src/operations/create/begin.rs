@@ -6,7 +6,7 @@
 
 use aws_sdk_ec2::{
     error::ProvideErrorMetadata,
-    operation::create_image::CreateImageError,
+    operation::create_image::{CreateImageError, builders::CreateImageFluentBuilder},
     types::{self, EbsBlockDevice, Image, ResourceType, TagSpecification},
 };
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -30,6 +30,7 @@ use crate::{
         source_instance::SourceInstance,
         tags::{self, SERIES_TAG},
     },
+    operations::Rehearsing,
 };
 
 /// Seconds until another try, while the instance or the name is not ready.
@@ -161,7 +162,28 @@ enum Called {
     NotNow(&'static str),
 }
 
-async fn create_image(app: &App, run: &Run, create: &Arguments) -> Result<Called, Error> {
+/// Asks whether the image could be made as things are now.
+pub(super) async fn rehearse(app: &App, call: &Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+    let create = &call.arguments;
+    let instance = ec2::instance(&app.ec2, &create.source_instance_id).await?;
+    match source_instance::readiness(create, instance.as_ref()) {
+        Readiness::Ready(source) => rehearsing.given().reboots |= source.rebooted && !create.of_stopped_instance,
+        Readiness::NotYet(_) => {}
+        Readiness::Never(refusal) => return Err(refusal),
+    }
+    if create.replaced_image_id.is_none()
+        && let Some(image) = ec2::image_named(&app.ec2, &create.name).await?
+    {
+        let holder = image.image_id().unwrap_or_default().to_owned();
+        return Err(Error::NameTaken { name: create.name.clone(), holder });
+    }
+    rehearsing.given().names.push(create.name.clone());
+    let answer = request(app, &call.run, create).dry_run(true).send().await;
+    rehearsing.ask("ec2:CreateImage", &[create.source_instance_id.as_str()], answer)
+}
+
+/// CreateImage, for a run.
+fn request(app: &App, run: &Run, create: &Arguments) -> CreateImageFluentBuilder {
     let on = |resource: ResourceType| {
         let run = (RUN_TAG, run.arn());
         let series = create.series.as_deref().map(|series| (SERIES_TAG, series));
@@ -169,9 +191,8 @@ async fn create_image(app: &App, run: &Run, create: &Arguments) -> Result<Called
         let tags = tags.map(|(key, value)| ec2::tag(key, value)).collect();
         TagSpecification::builder().resource_type(resource).set_tags(Some(tags)).build()
     };
-    let answer = app
-        .ec2
-        .create_image()
+    let request = app.ec2.create_image();
+    request
         .name(&create.name)
         .instance_id(create.source_instance_id.as_str())
         .no_reboot(create.snapshot_without_reboot)
@@ -179,9 +200,10 @@ async fn create_image(app: &App, run: &Run, create: &Arguments) -> Result<Called
         .set_block_device_mappings(mappings(create))
         .tag_specifications(on(ResourceType::Image))
         .tag_specifications(on(ResourceType::Snapshot))
-        .send()
-        .await;
-    match answer {
+}
+
+async fn create_image(app: &App, run: &Run, create: &Arguments) -> Result<Called, Error> {
+    match request(app, run, create).send().await {
         Ok(answer) => Ok(Called::Begun(answer.image_id.unwrap_or_default())),
         Err(error) => match error_codes::code(&error) {
             Some(NAME_DUPLICATE) => Ok(Called::NameHeld),

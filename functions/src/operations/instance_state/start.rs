@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     machine::{answer, call},
     model::{ids::InstanceId, source_instance::SourceInstance},
-    operations::Operation,
+    operations::{Operation, Rehearsing},
 };
 
 /// Starts an instance again.
@@ -98,6 +98,18 @@ impl Operation for Start {
             Standing::Refused(why) => return Err(not_restarted(id, why)),
         };
         Ok(Answer::pending(call.growing(wait), reason, call.memory))
+    }
+
+    async fn rehearse(app: &App, call: Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+        if !rehearsing.given().stops {
+            return Ok(());
+        }
+        let id = call.arguments.source_instance_id.as_str();
+        let answer = app.ec2.start_instances().instance_ids(id).dry_run(true).send().await;
+        rehearsing.ask_before_it_is_tagged("ec2:StartInstances", &[id], answer)?;
+        let tag = ec2::tag(super::STOPPED_BY_TAG, call.run.arn());
+        let answer = app.ec2.delete_tags().resources(id).tags(tag).dry_run(true).send().await;
+        rehearsing.ask_before_it_is_tagged("ec2:DeleteTags", &[id], answer)
     }
 
     fn timed_out(arguments: &Arguments, reason: &str) -> Option<Error> {

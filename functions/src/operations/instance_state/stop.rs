@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     machine::{answer, call},
     model::{ids::InstanceId, source_instance::SourceInstance},
-    operations::{EndedRun, Operation, Undone},
+    operations::{EndedRun, Operation, Rehearsing, Undone},
 };
 
 /// Stops an instance.
@@ -128,6 +128,23 @@ impl Operation for Stop {
         }
         let reason = format!("the instance is {}", shown(&instance));
         Ok(Answer::pending(call.growing(TAG_SETTLES), reason, call.memory))
+    }
+
+    async fn rehearse(app: &App, call: Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+        let instance_id = &call.arguments.source_instance_id;
+        let Some(instance) = ec2::instance(&app.ec2, instance_id).await? else {
+            return Err(Error::SourceInstanceNotFound { instance_id: instance_id.to_string() });
+        };
+        if state(&instance) == Some(&InstanceStateName::Stopped) {
+            return Ok(());
+        }
+        rehearsing.given().stops = true;
+        let id = instance_id.as_str();
+        let tag = ec2::tag(STOPPED_BY_TAG, call.run.arn());
+        let answer = app.ec2.create_tags().resources(id).tags(tag).dry_run(true).send().await;
+        rehearsing.ask("ec2:CreateTags", &[id], answer)?;
+        let answer = app.ec2.stop_instances().instance_ids(id).dry_run(true).send().await;
+        rehearsing.ask_before_it_is_tagged("ec2:StopInstances", &[id], answer)
     }
 
     async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {

@@ -6,6 +6,14 @@ use aws_sdk_ec2::{
     Client,
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
+    operation::{
+        create_tags::builders::CreateTagsFluentBuilder, delete_tags::builders::DeleteTagsFluentBuilder,
+        disable_image_deprecation::builders::DisableImageDeprecationFluentBuilder,
+        disable_image_deregistration_protection::builders::DisableImageDeregistrationProtectionFluentBuilder,
+        enable_image_deprecation::builders::EnableImageDeprecationFluentBuilder,
+        enable_image_deregistration_protection::builders::EnableImageDeregistrationProtectionFluentBuilder,
+        modify_image_attribute::builders::ModifyImageAttributeFluentBuilder,
+    },
     types::{AttributeValue, Image, Tag},
 };
 
@@ -18,7 +26,7 @@ use crate::{
         ids::{ImageId, SnapshotId},
         tags::{self, Tags},
     },
-    operations::protection::Protection,
+    operations::{Rehearsing, protection::Protection},
 };
 
 const DESCRIPTION: &str = "description";
@@ -37,6 +45,16 @@ pub(super) fn fields_of(update: &Arguments) -> Vec<&'static str> {
     fields.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field).collect()
 }
 
+/// The image that a dry run asks about.
+pub(super) enum Rehearsed<'a> {
+    /// The one that would be changed.
+    Itself(&'a str),
+    /// One that stands for it, as it is not made yet.
+    Another(&'a str),
+    /// None.
+    NotMade,
+}
+
 /// What EC2 does not show.
 #[derive(Debug, Default)]
 pub(super) struct Change {
@@ -50,6 +68,11 @@ pub(super) struct Change {
 }
 
 impl Change {
+    /// All that an update of a new image sends.
+    pub(super) fn of_a_new_image(update: &Arguments) -> Self {
+        Self { deprecation: update.deprecation, protection: update.deregistration_protection, ..Self::default() }
+    }
+
     /// What the image and its snapshots do not show of an update.
     pub(super) async fn missing(client: &Client, update: &Arguments, image: &Image) -> Result<Self, Error> {
         let mut missing = Self {
@@ -127,55 +150,113 @@ impl Change {
         sent: &mut Vec<&'static str>,
     ) -> Result<(), Error> {
         let id = image_id.as_str();
-        if let Some(description) = &self.description {
-            let value = AttributeValue::builder().value(description).build();
-            let answer = client.modify_image_attribute().image_id(id).description(value).send().await;
-            answer.map_err(|error| refused("ec2:ModifyImageAttribute", image_id, &error))?;
+        if let Some(request) = self.describes(client, id) {
+            request.send().await.map_err(|error| refused("ec2:ModifyImageAttribute", image_id, &error))?;
             sent.push(DESCRIPTION);
         }
-        match self.deprecation {
-            Some(Deprecation::At(time)) => {
-                let request = client.enable_image_deprecation().image_id(id).deprecate_at(time.to_date_time());
-                request.send().await.map_err(|error| refused("ec2:EnableImageDeprecation", image_id, &error))?;
-            }
-            Some(Deprecation::Never) => {
-                let answer = client.disable_image_deprecation().image_id(id).send().await;
-                answer.map_err(|error| refused("ec2:DisableImageDeprecation", image_id, &error))?;
-            }
-            None => {}
+        if let Some(request) = self.deprecates(client, id) {
+            request.send().await.map_err(|error| refused("ec2:EnableImageDeprecation", image_id, &error))?;
+        }
+        if let Some(request) = self.deprecates_no_more(client, id) {
+            request.send().await.map_err(|error| refused("ec2:DisableImageDeprecation", image_id, &error))?;
         }
         sent.extend(self.deprecation.map(|_| DEPRECATION_TIME));
-        if !self.keys.1.is_empty() {
-            // First off, then on: a resource has room for 50 tags.
-            let keys = self.keys.0.iter().map(|key| Tag::builder().key(key).build()).collect();
-            let request = client.delete_tags().set_resources(Some(self.keys.1.clone())).set_tags(Some(keys));
+        // First off, then on: a resource has room for 50 tags.
+        if let Some(request) = self.untags(client) {
             unless_a_snapshot_has_gone("ec2:DeleteTags", image_id, request.send().await.map(drop))?;
         }
-        if !self.tags.1.is_empty() {
-            let tags = self.tags.0.iter().map(|(key, value)| ec2::tag(key, value)).collect();
-            let request = client.create_tags().set_resources(Some(self.tags.1.clone())).set_tags(Some(tags));
+        if let Some(request) = self.tags(client) {
             unless_a_snapshot_has_gone("ec2:CreateTags", image_id, request.send().await.map(drop))?;
         }
-        self.send_protection(client, image_id).await
+        if let Some(request) = self.protects_no_more(client, id) {
+            let answer = request.send().await;
+            answer.map_err(|error| refused("ec2:DisableImageDeregistrationProtection", image_id, &error))?;
+        }
+        if let Some(request) = self.enables_protection(client, id) {
+            let answer = request.send().await;
+            answer.map_err(|error| refused("ec2:EnableImageDeregistrationProtection", image_id, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Asks for each of these calls whether it is allowed.
+    pub(super) async fn rehearse(
+        &self,
+        client: &Client,
+        image: &Rehearsed<'_>,
+        rehearsing: &mut Rehearsing<'_>,
+    ) -> Result<(), Error> {
+        let id = match image {
+            Rehearsed::Itself(id) | Rehearsed::Another(id) => id,
+            Rehearsed::NotMade => "",
+        };
+        macro_rules! ask {
+            ($call:literal, $on:expr, $request:expr) => {
+                if let Some(request) = $request {
+                    let request = request.dry_run(true);
+                    match image {
+                        Rehearsed::Itself(_) => rehearsing.ask($call, $on, request.send().await)?,
+                        Rehearsed::Another(_) => rehearsing.ask_about_another($call, $on, request.send().await)?,
+                        Rehearsed::NotMade => rehearsing.cannot_tell($call, &[], "the image is not made yet"),
+                    }
+                }
+            };
+        }
+        let untagged: Vec<_> = self.keys.1.iter().map(String::as_str).collect();
+        let tagged: Vec<_> = self.tags.1.iter().map(String::as_str).collect();
+        ask!("ec2:ModifyImageAttribute", &[id], self.describes(client, id));
+        ask!("ec2:EnableImageDeprecation", &[id], self.deprecates(client, id));
+        ask!("ec2:DisableImageDeprecation", &[id], self.deprecates_no_more(client, id));
+        ask!("ec2:DeleteTags", &untagged, self.untags(client));
+        ask!("ec2:CreateTags", &tagged, self.tags(client));
+        ask!("ec2:DisableImageDeregistrationProtection", &[id], self.protects_no_more(client, id));
+        ask!("ec2:EnableImageDeregistrationProtection", &[id], self.enables_protection(client, id));
+        Ok(())
     }
 }
 
+/// The calls, as far as there is something to send.
 impl Change {
-    async fn send_protection(&self, client: &Client, image_id: &ImageId) -> Result<(), Error> {
-        let id = image_id.as_str();
-        match self.protection {
-            None => Ok(()),
-            Some(Protection::Disabled) => {
-                let answer = client.disable_image_deregistration_protection().image_id(id).send().await;
-                answer.map(drop).map_err(|error| refused("ec2:DisableImageDeregistrationProtection", image_id, &error))
-            }
-            Some(protection) => {
-                let with_cooldown = protection == Protection::EnabledWithCooldown;
-                let request = client.enable_image_deregistration_protection().image_id(id).with_cooldown(with_cooldown);
-                let answer = request.send().await;
-                answer.map(drop).map_err(|error| refused("ec2:EnableImageDeregistrationProtection", image_id, &error))
-            }
-        }
+    fn describes(&self, client: &Client, id: &str) -> Option<ModifyImageAttributeFluentBuilder> {
+        let value = AttributeValue::builder().value(self.description.as_ref()?).build();
+        Some(client.modify_image_attribute().image_id(id).description(value))
+    }
+
+    fn deprecates(&self, client: &Client, id: &str) -> Option<EnableImageDeprecationFluentBuilder> {
+        let Some(Deprecation::At(time)) = self.deprecation else { return None };
+        Some(client.enable_image_deprecation().image_id(id).deprecate_at(time.to_date_time()))
+    }
+
+    fn deprecates_no_more(&self, client: &Client, id: &str) -> Option<DisableImageDeprecationFluentBuilder> {
+        let request = || client.disable_image_deprecation().image_id(id);
+        matches!(self.deprecation, Some(Deprecation::Never)).then(request)
+    }
+
+    fn untags(&self, client: &Client) -> Option<DeleteTagsFluentBuilder> {
+        let keys = self.keys.0.iter().map(|key| Tag::builder().key(key).build()).collect();
+        let request = || client.delete_tags().set_resources(Some(self.keys.1.clone())).set_tags(Some(keys));
+        (!self.keys.1.is_empty()).then(request)
+    }
+
+    fn tags(&self, client: &Client) -> Option<CreateTagsFluentBuilder> {
+        let tags = self.tags.0.iter().map(|(key, value)| ec2::tag(key, value)).collect();
+        let request = || client.create_tags().set_resources(Some(self.tags.1.clone())).set_tags(Some(tags));
+        (!self.tags.1.is_empty()).then(request)
+    }
+
+    fn protects_no_more(&self, client: &Client, id: &str) -> Option<DisableImageDeregistrationProtectionFluentBuilder> {
+        let request = || client.disable_image_deregistration_protection().image_id(id);
+        (self.protection == Some(Protection::Disabled)).then(request)
+    }
+
+    fn enables_protection(
+        &self,
+        client: &Client,
+        id: &str,
+    ) -> Option<EnableImageDeregistrationProtectionFluentBuilder> {
+        let protection = self.protection.filter(|protection| *protection != Protection::Disabled)?;
+        let with_cooldown = protection == Protection::EnabledWithCooldown;
+        Some(client.enable_image_deregistration_protection().image_id(id).with_cooldown(with_cooldown))
     }
 }
 
