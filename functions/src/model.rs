@@ -9,3 +9,4 @@ pub mod run;
 pub mod source_instance;
 pub mod tags;
 pub mod timeouts;
+pub mod watermarks;

@@ -196,7 +196,8 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
         // The seeded instance boots by UEFI.
         let files =
             ["create-with-everything.json", "create-without-data-volumes.json", "update.json", "update-remove.json"];
-        for file in files.into_iter().chain(["disable.json", "enable.json"]) {
+        let more = ["update-watermarks.json", "update-watermarks-remove.json", "disable.json", "enable.json"];
+        for file in files.into_iter().chain(more) {
             let input = fs::read_to_string(root().join("events/requests").join(file)).unwrap();
             let client = aws.step_functions();
             let run = Execution::start(&client, aws.lifecycle_machine_arn(), None, &input).await.unwrap();

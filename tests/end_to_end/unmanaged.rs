@@ -33,7 +33,8 @@ fn images_that_no_run_made_are_changed_and_deleted_where_that_is_allowed() {
             let (_, outcome) = execute(&aws, &request).await;
             assert!(matches!(outcome, Outcome::Succeeded(_)), "{request}: {outcome:?}");
         }
-        for file in ["disable.json", "enable.json", "update.json", "update-remove.json", "delete-unmanaged.json"] {
+        let files = ["disable.json", "enable.json", "update.json", "update-remove.json", "update-watermarks.json"];
+        for file in files.into_iter().chain(["update-watermarks-remove.json", "delete-unmanaged.json"]) {
             let (_, outcome) = execute(&aws, &event(file, json!({"imageId": UNMANAGED_IMAGE}))).await;
             assert!(matches!(outcome, Outcome::Succeeded(_)), "{file}: {outcome:?}");
         }

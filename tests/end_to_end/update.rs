@@ -51,6 +51,17 @@ fn description_and_deprecation_time_can_be_removed() {
 }
 
 #[test]
+fn watermarks_become_exactly_the_given_ones() {
+    on_aws(async |aws| {
+        let image = managed_image(aws);
+        let (_, outcome) = execute(aws, &event("update-watermarks.json", json!({"imageId": image}))).await;
+        assert_eq!(succeeded(&outcome)["imageWatermarks"][0]["watermarkKey"], "000000000000:nightly");
+        let (_, outcome) = execute(aws, &event("update-watermarks-remove.json", json!({"imageId": image}))).await;
+        assert_eq!(succeeded(&outcome)["imageWatermarks"], json!([]));
+    });
+}
+
+#[test]
 fn fields_that_are_not_given_stay_as_they_are() {
     on_aws(async |aws| {
         let image = managed_image(aws);

@@ -5,7 +5,7 @@ use aws_sdk_ec2::types::{ImageAttributeName, LaunchPermission, LaunchPermissionM
 use local_ec2::{Ec2, Fault, FaultKind, InstanceSpec};
 use serde_json::{Value, json};
 
-use super::{RUN, app, call, create_request, ec2, first_operation, is_going_on, wait, whole};
+use super::{RUN, app, call, create_request, ec2, first_operation, is_going_on, plan_of, wait, whole};
 
 const TAG: &str = "ami-from-instance:launch-permissions";
 
@@ -114,6 +114,33 @@ async fn a_disabled_image_is_deleted_as_any_other() {
     let deleted = whole(&ec2, &app(&ec2), request("delete", &image)).await;
     assert_eq!(deleted["status"], "Succeeded", "{deleted}");
     assert!(ec2.image(&image).is_none());
+}
+
+#[tokio::test]
+async fn an_image_has_the_watermarks_that_the_request_decides_and_no_others() {
+    let ec2 = ec2().await;
+    let spec = InstanceSpec::default().watermark("111122223333:approved").watermark("111122223333:old");
+    let instance = ec2.add_instance(spec);
+    let watermarks = json!({"keep": ["111122223333:approved"], "attach": ["nightly"]});
+    let request = json!({"name": "web", "sourceInstanceId": instance, "watermarks": watermarks});
+    let plan = plan_of(&app(&ec2), RUN, request).await.unwrap();
+    let operations = plan["operations"].as_array().unwrap();
+    assert_eq!(operations.iter().map(|one| &one["operation"]).collect::<Vec<_>>(), ["create", "update"]);
+    let created = whole(&ec2, &app(&ec2), json!({"name": "web", "sourceInstanceId": instance})).await;
+    let image = created["result"]["id"].clone();
+    for (wanted, keys) in [
+        (watermarks, vec!["111122223333:approved", "000000000000:nightly"]),
+        (json!({}), vec![]),
+        (json!({"attach": ["nightly"]}), vec!["000000000000:nightly"]),
+    ] {
+        let update = json!({"action": "update", "imageId": image, "watermarks": wanted});
+        let updated = whole(&ec2, &app(&ec2), update.clone()).await;
+        let shown = updated["result"]["imageWatermarks"].as_array().unwrap_or_else(|| panic!("{updated}"));
+        assert_eq!(shown.iter().map(|one| one["watermarkKey"].as_str().unwrap()).collect::<Vec<_>>(), keys);
+        ec2.forget_calls();
+        whole(&ec2, &app(&ec2), update).await;
+        assert!(ec2.mutating_calls().is_empty(), "what is as it should be is left alone");
+    }
 }
 
 #[tokio::test]

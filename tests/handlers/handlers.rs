@@ -182,6 +182,25 @@ async fn a_users_tags_lie_over_the_default_ones_and_the_run_tag_is_on_everything
 }
 
 #[tokio::test]
+async fn the_values_of_tags_have_their_placeholders_replaced() {
+    let ec2 = ec2().await;
+    let instance = ec2.add_instance(ec2::InstanceSpec::default().tag("Name", "shop #1"));
+    let tags = json!({"Backup": "{{instanceName}} by {{runId}}", "{{date}}": "as it is"});
+    let request = json!({"name": "web", "sourceInstanceId": instance, "tags": tags});
+    let plan = plan_of(&app(&ec2), RUN, request).await.unwrap();
+    let planned = &plan["operations"][0]["arguments"]["tags"];
+    assert_eq!((&planned["Backup"], &planned["{{date}}"]), (&json!("shop #1 by nightly"), &json!("as it is")));
+    let update = |value: &str| json!({"action": "update", "imageId": "ami-0123456789abcdef0", "tags": {"a": value}});
+    for (value, refusal) in [
+        ("{{instanceId}}", "tags.a: must have no {{instanceId}} and no {{instanceName}} without a sourceInstanceId"),
+        ("{{day}}", "tags.a: has an unknown placeholder"),
+    ] {
+        let error = plan_of(&app(&ec2), RUN, update(value)).await.unwrap_err();
+        assert!(error.to_string().starts_with(refusal), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn beginning_twice_makes_one_image() {
     let ec2 = ec2().await;
     let first = begin(&ec2, create_request()).await;

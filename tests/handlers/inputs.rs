@@ -33,6 +33,7 @@ const FIELDS: &[&str] = &[
     "excludeDataVolumes",
     "excludeDataVolumeTags",
     "series",
+    "watermarks",
     "deprecateAfter",
     "deregistrationProtection",
     "timeouts",
@@ -140,6 +141,8 @@ pub(crate) fn wrong_field() -> impl Strategy<Value = (String, Value)> {
         of("copyTags", wrong_patterns().boxed()),
         of("blockDeviceMappings", not(|value| value.is_null() || *value == json!([])).boxed()),
         of("blockDeviceMappings", wrong_mappings().boxed()),
+        of("watermarks", not(|value| value.is_null() || value.as_object().is_some_and(Map::is_empty)).boxed()),
+        of("watermarks", wrong_watermarks().boxed()),
         of("excludeDataVolumes", not(|value| value.is_boolean() || value.is_null()).boxed()),
         of("excludeDataVolumeTags", wrong_tags().boxed()),
         of("series", not(|value| value.is_string() || value.is_null()).boxed()),
@@ -168,6 +171,22 @@ fn wrong_patterns() -> impl Strategy<Value = Value> {
     prop_oneof![
         ("include|exclude", wrong).prop_map(|(field, value)| json!({field: value})),
         "[a-d]{1,9}".prop_map(|field| json!({field: ["Cost*"]})),
+    ]
+}
+
+fn wrong_watermarks() -> impl Strategy<Value = Value> {
+    let wrong = |right: &'static str| {
+        prop_oneof![
+            not(|value| value.is_null() || value.as_array().is_some_and(Vec::is_empty)),
+            not(Value::is_string).prop_map(move |one| json!([right, one])),
+            "[a-z]{0,2}|[a-z]{3}#|[a-z]{129,140}|[0-9]{11}:[a-z]{3}|:[a-z]{3}".prop_map(|one| json!([one])),
+            (6usize..9).prop_map(move |count| (0..count).map(|n| json!(format!("{right}{n}"))).collect()),
+        ]
+    };
+    prop_oneof![
+        wrong("111122223333:abc").prop_map(|keys| json!({"keep": keys})),
+        wrong("abc").prop_map(|names| json!({"attach": names})),
+        "[a-d]{1,9}".prop_map(|field| json!({field: ["abc"]})),
     ]
 }
 

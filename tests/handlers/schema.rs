@@ -61,7 +61,8 @@ fn depends_on_more(request: &Value) -> bool {
     let has_placeholders = |field: &str| text(field).contains("{{");
     let by_length = ["name", "series"].iter().any(|field| has_placeholders(field) && text(field).chars().count() > 60);
     let by_name = ["name", "series"].iter().any(|field| text(field).contains("{{instanceName}}"));
-    let by_instance = by_name && text("sourceInstanceId") != SEED_INSTANCE;
+    let in_tags = request["tags"].to_string().contains("{{instanceName}}");
+    let by_instance = (by_name || in_tags) && text("sourceInstanceId") != SEED_INSTANCE;
     let by_devices = request.get("blockDeviceMappings").is_some_and(|mappings| !are_of_the_seed(mappings));
     by_clock || by_days || by_length || by_instance || by_devices
 }
@@ -110,7 +111,15 @@ fn timeout() -> BoxedStrategy<Value> {
 
 fn tags() -> BoxedStrategy<Value> {
     let key = "[a-z:]{1,9}|.{1,9}|[é]{127,129}|[aA]?[wW][sS]:?[a-z]{0,3}|ami-from-instance[:a]?|[a-z][\\x7f-\\u{a0}]";
-    let value = prop_oneof![text("[a-z]{0,9}"), text(".{0,9}"), text("[é]{255,257}"), text("[\\x7f-\\u{a0}]"), null()];
+    let placeholders = text("a?[{]{1,3}(date|instanceId|instanceName|runId|day)[}]{0,3}b?");
+    let value = prop_oneof![
+        text("[a-z]{0,9}"),
+        text(".{0,9}"),
+        text("[é]{255,257}"),
+        text("[\\x7f-\\u{a0}]"),
+        placeholders,
+        null()
+    ];
     let few = collection::hash_map(string_regex(key).unwrap(), value, 0..4);
     let many = (45usize..53).prop_map(|count| (0..count).map(|n| (format!("k{n}"), json!(""))).collect());
     prop_oneof![4 => few.prop_map(|tags| tags.into_iter().collect()), 1 => many, 1 => null()].boxed()
@@ -121,6 +130,13 @@ fn copy_tags() -> BoxedStrategy<Value> {
     let one = prop_oneof![4 => text("[a-z*?]{1,5}"), 1 => null(), 1 => text("")];
     let list = prop_oneof![4 => collection::vec(one, 0..3).prop_map(Value::from), 1 => null(), 1 => text("[a-z]")];
     collection::hash_map("include|exclude|exclud", list, 0..3).prop_map(|all| json!(all)).boxed()
+}
+
+/// Watermarks that are allowed, or nearly so, and never more than there may be.
+fn watermarks() -> BoxedStrategy<Value> {
+    let one = prop_oneof![text("[0-9]{11,13}:[a-z#]{2,5}"), text("[a-z#:]{2,5}"), text("[a-z]{127,129}"), null()];
+    let list = prop_oneof![4 => collection::vec(one, 0..3).prop_map(Value::from), 1 => null(), 1 => text("[a-z]")];
+    collection::hash_map("keep|attach|attac", list, 0..3).prop_map(|all| json!(all)).boxed()
 }
 
 /// Mappings of block devices that are allowed, or nearly so.
@@ -219,6 +235,7 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         of("disableProtection", flag()),
         of("unlessInUse", flag()),
         of("dryRun", flag()),
+        of("watermarks", prop_oneof![4 => watermarks(), 1 => null()].boxed()),
         of("keepPrevious", flag()),
         of(
             "deregistrationProtection",
@@ -290,6 +307,14 @@ fn what_the_request_alone_does_not_show_is_what_the_comment_lists() {
         ("The clock", "deprecateAfter", "deprecateAfter", json!("1d"), Tags::new()),
         ("The instance", "devices", "blockDeviceMappings", no_device("/dev/sdx"), Tags::new()),
         ("The instance", "root", "blockDeviceMappings", no_device("/dev/xvda"), Tags::new()),
+        (
+            "Watermarks",
+            "at most 5",
+            "watermarks",
+            json!({"attach": ["aaa", "bbb", "ccc", "ddd", "eee", "fff"]}),
+            Tags::new(),
+        ),
+        ("Placeholders", "tag's rendered value", "tags", json!({"k": "n".repeat(240) + "{{instanceId}}"}), Tags::new()),
         ("Placeholders", "series", "series", json!("n".repeat(250) + "{{date}}"), Tags::new()),
         ("Placeholders", "3 to 128", "name", json!("n".repeat(125) + "{{date}}"), Tags::new()),
     ] {

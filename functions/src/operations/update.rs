@@ -21,7 +21,7 @@ use crate::{
     aws::ec2,
     error::{Error, Failure},
     machine::{answer, call},
-    model::{deprecation::Deprecation, ids::ImageId, tags::Tags},
+    model::{deprecation::Deprecation, ids::ImageId, tags::Tags, watermarks::Watermarks},
 };
 
 /// Seconds until the next look.
@@ -53,6 +53,9 @@ pub struct Arguments {
     /// Its new deregistration protection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deregistration_protection: Option<Protection>,
+    /// All the watermarks it is to have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watermarks: Option<Watermarks>,
     /// Whether the deployment lets a request change an image that no run made.
     pub allow_unmanaged_images: bool,
 }
@@ -89,7 +92,7 @@ impl Operation for Update {
         let image = ec2::image(&app.ec2, &image_id).await?;
         let image = image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })?;
         ownership::check_change(&image, update.allow_unmanaged_images, app.settings.machines()?)?;
-        let mut change = Change::missing(&app.ec2, update, &image).await?;
+        let mut change = Change::missing(app, update, &image).await?;
         let missing = change.fields();
         let shown = change::fields_of(update).into_iter().filter(|field| !missing.contains(field));
         call.memory.shown.extend(shown.map(str::to_owned));
@@ -134,7 +137,7 @@ impl Operation for Update {
         let image = ec2::image(&app.ec2, image_id).await?;
         let image = image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })?;
         ownership::check_change(&image, update.allow_unmanaged_images, machines)?;
-        let change = Change::missing(&app.ec2, update, &image).await?;
+        let change = Change::missing(app, update, &image).await?;
         let fields: Vec<_> = change.fields().into_iter().map(str::to_owned).collect();
         if !fields.is_empty() {
             rehearsing.given().would_change.push(Changed { image_id: image_id.to_string(), fields });

@@ -178,6 +178,11 @@ pub(super) fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || NAME_PUNCTUATION.contains(c)
 }
 
+/// Whether EC2 takes it for an image's name, or a watermark's.
+fn is_name(name: &str) -> bool {
+    NAME_LENGTHS.contains(&name.chars().count()) && name.chars().all(is_name_character)
+}
+
 /// Checks an image's name by EC2's rule (CreateImage, Name).
 fn check_name(name: &str) -> Result<(), Error> {
     let length = name.chars().count();

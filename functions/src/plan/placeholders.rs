@@ -5,12 +5,12 @@
 
 use aws_sdk_ec2::Client;
 use chrono::DateTime;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::fields::is_name_character;
 use crate::{
     aws::ec2,
-    error::Error,
+    error::{Error, shown},
     model::{ids::InstanceId, run::Run},
 };
 
@@ -35,49 +35,68 @@ enum Piece<'a> {
     Placeholder(Placeholder),
 }
 
-/// The fields that may have placeholders.
+/// The fields that may have placeholders, besides the values of `tags`.
 const FIELDS: [&str; 2] = ["name", "series"];
 
-/// The request with the placeholders of its name and its series replaced; without one it stays as it is. Length
-/// and characters are checked with the rest of the request.
+/// What placeholders are replaced with.
+struct Rendering<'a> {
+    client: &'a Client,
+    run: &'a Run,
+    start_time: &'a str,
+    /// The request's instance, which need not be an id.
+    source_instance_id: String,
+}
+
+/// The request with the placeholders of its name, its series and its tags' values replaced; without one it stays as it
+/// is. Length and characters are checked with the rest of the request.
 pub(crate) async fn render(client: &Client, run: &Run, start_time: &str, mut request: Value) -> Result<Value, Error> {
     let Value::Object(members) = &mut request else { return Ok(request) };
+    let source_instance_id = members.get("sourceInstanceId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let rendering = Rendering { client, run, start_time, source_instance_id };
     for field in FIELDS {
-        let Some(Value::String(text)) = members.get(field).filter(|value| has_placeholder(value)) else { continue };
-        let rendered = rendered(client, run, start_time, field, text, members).await?;
-        tracing::info!(field, rendered, "the placeholders are replaced");
-        members.insert(field.to_owned(), Value::String(rendered));
+        if let Some(value) = members.get_mut(field) {
+            rendering.render(field, value, fitting).await?;
+        }
+    }
+    if let Some(Value::Object(tags)) = members.get_mut("tags") {
+        for (key, value) in tags {
+            // A tag may have what a name may not.
+            rendering.render(&format!("tags.{}", shown(key)), value, str::to_owned).await?;
+        }
     }
     Ok(request)
 }
 
-fn has_placeholder(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.contains(OPEN))
-}
-
-async fn rendered(
-    client: &Client,
-    run: &Run,
-    start_time: &str,
-    field: &str,
-    text: &str,
-    members: &Map<String, Value>,
-) -> Result<String, Error> {
-    let (date, time) = date_and_time(start_time)?;
-    let mut rendered = String::new();
-    for piece in pieces(field, text)? {
-        match piece {
-            Piece::Text(text) => rendered.push_str(text),
-            Piece::Placeholder(Placeholder::Date) => rendered.push_str(&date),
-            Piece::Placeholder(Placeholder::Time) => rendered.push_str(&time),
-            Piece::Placeholder(Placeholder::InstanceId) => rendered.push_str(source_instance_id(members)?.as_str()),
-            Piece::Placeholder(Placeholder::InstanceName) => {
-                rendered.push_str(&instance_name(client, field, &source_instance_id(members)?).await?);
+impl Rendering<'_> {
+    /// Replaces the placeholders of a field; `fits` makes what others have named fit into it.
+    async fn render(&self, field: &str, value: &mut Value, fits: fn(&str) -> String) -> Result<(), Error> {
+        let Some(text) = value.as_str().filter(|text| text.contains(OPEN)) else { return Ok(()) };
+        let (date, time) = date_and_time(self.start_time)?;
+        let mut rendered = String::new();
+        for piece in pieces(field, text)? {
+            match piece {
+                Piece::Text(text) => rendered.push_str(text),
+                Piece::Placeholder(Placeholder::Date) => rendered.push_str(&date),
+                Piece::Placeholder(Placeholder::Time) => rendered.push_str(&time),
+                Piece::Placeholder(Placeholder::InstanceId) => rendered.push_str(self.instance_id(field)?.as_str()),
+                Piece::Placeholder(Placeholder::InstanceName) => {
+                    rendered.push_str(&fits(&instance_name(self.client, field, &self.instance_id(field)?).await?));
+                }
+                Piece::Placeholder(Placeholder::RunId) => rendered.push_str(&fits(self.run.name())),
             }
-            Piece::Placeholder(Placeholder::RunId) => rendered.push_str(&fitting(run.name())),
         }
+        tracing::info!(field, rendered, "the placeholders are replaced");
+        *value = Value::String(rendered);
+        Ok(())
     }
-    Ok(rendered)
+
+    fn instance_id(&self, field: &str) -> Result<InstanceId, Error> {
+        if self.source_instance_id.is_empty() && field.starts_with("tags.") {
+            let problem = "must have no {{instanceId}} and no {{instanceName}} without a sourceInstanceId";
+            return Err(Error::invalid(field, problem));
+        }
+        InstanceId::parse("sourceInstanceId", &self.source_instance_id)
+    }
 }
 
 fn pieces<'a>(field: &str, text: &'a str) -> Result<Vec<Piece<'a>>, Error> {
@@ -110,18 +129,13 @@ fn date_and_time(start_time: &str) -> Result<(String, String), Error> {
     Ok((start.format("%Y-%m-%d").to_string(), start.format("%H-%M-%S").to_string()))
 }
 
-fn source_instance_id(members: &Map<String, Value>) -> Result<InstanceId, Error> {
-    let text = members.get("sourceInstanceId").and_then(Value::as_str).unwrap_or_default();
-    InstanceId::parse("sourceInstanceId", text)
-}
-
 async fn instance_name(client: &Client, field: &str, instance_id: &InstanceId) -> Result<String, Error> {
     let Some(instance) = ec2::instance(client, instance_id).await? else {
         return Err(Error::SourceInstanceNotFound { instance_id: instance_id.to_string() });
     };
     let name = instance.tags().iter().find(|tag| tag.key() == Some("Name")).and_then(|tag| tag.value());
     match name {
-        Some(name) if !name.is_empty() => Ok(fitting(name)),
+        Some(name) if !name.is_empty() => Ok(name.to_owned()),
         _ => Err(Error::invalid(field, format!("must have no {{{{instanceName}}}}: {instance_id} has no Name tag"))),
     }
 }

@@ -80,17 +80,22 @@ impl Planner<'_> {
         }
     }
 
-    /// CreateImage takes no deprecation time and no protection: an update sets them.
+    /// CreateImage takes no deprecation time, no watermarks and no protection: an update sets them.
     pub(super) fn create(&self, create: &Create, arguments: create::Arguments) -> Result<Vec<Planned>, Error> {
         let mut made = self.made(create, &arguments)?;
         let deprecation = self.deprecation_time(create)?.map(Deprecation::At);
         // A new image has none.
         let protection = create.deregistration_protection.filter(|protection| *protection != Protection::Disabled);
-        if deprecation.is_none() && protection.is_none() {
+        let watermarks = create.watermarks.clone();
+        if deprecation.is_none() && protection.is_none() && watermarks.is_none() {
             return Ok(made);
         }
-        let update =
-            update::Arguments { deprecation, deregistration_protection: protection, ..update::Arguments::default() };
+        let update = update::Arguments {
+            deprecation,
+            deregistration_protection: protection,
+            watermarks,
+            ..update::Arguments::default()
+        };
         made.push(Planned::new::<update::Update>(self.timeouts.update, &update)?);
         Ok(made)
     }
@@ -164,6 +169,7 @@ impl Planner<'_> {
             deprecation: update.deprecation,
             tags,
             deregistration_protection: update.deregistration_protection,
+            watermarks: update.watermarks.clone(),
             allow_unmanaged_images: self.app.settings.allow_unmanaged_images,
         };
         Planned::new::<update::Update>(self.timeouts.update, &arguments)

@@ -16,6 +16,7 @@ use crate::{
         ids::{ImageId, InstanceId},
         tags::Tags,
         timeouts::RequestedTimeouts,
+        watermarks::Watermarks,
     },
     operations::protection::Protection,
 };
@@ -71,6 +72,8 @@ pub struct Create {
     pub copy_tags: Option<CopyTags>,
     /// Which of the instance's volumes it has.
     pub volumes: Volumes,
+    /// Which watermarks it is to have; none for those that EC2 hands on.
+    pub watermarks: Option<Watermarks>,
     /// Among which images it counts; none for those of the instance.
     pub series: Option<String>,
 }
@@ -104,6 +107,8 @@ pub struct Update {
     pub tags: Option<Tags>,
     /// Its new deregistration protection.
     pub deregistration_protection: Option<Protection>,
+    /// All the watermarks it is to have.
+    pub watermarks: Option<Watermarks>,
 }
 
 /// Which image goes.
@@ -168,6 +173,7 @@ fn read_create(fields: &mut Fields, now: i64) -> Result<Create, Error> {
         tags: fields.tags()?.unwrap_or_default(),
         copy_tags: fields.copy_tags()?,
         volumes: fields.volumes()?,
+        watermarks: fields.watermarks()?,
         series: fields.series()?,
     })
 }
@@ -189,10 +195,11 @@ fn read_update(fields: &mut Fields, now: i64) -> Result<Update, Error> {
         deprecation: fields.deprecation(now)?,
         tags: fields.tags()?,
         deregistration_protection: fields.deregistration_protection()?,
+        watermarks: fields.watermarks()?,
     };
     let nothing = Update { image_id: update.image_id.clone(), ..Update::default() };
     if update == nothing {
-        let fields = "description, deprecationTime, tags, deregistrationProtection";
+        let fields = "description, deprecationTime, tags, deregistrationProtection, watermarks";
         return Err(Error::invalid(fields, "at least one must be given"));
     }
     Ok(update)
@@ -274,7 +281,7 @@ mod tests {
             (json!({"action": "update"}), "imageId: must be given"),
             (
                 json!({"action": "update", "imageId": "ami-0123456789abcdef0"}),
-                "description, deprecationTime, tags, deregistrationProtection: at least one",
+                "description, deprecationTime, tags, deregistrationProtection, watermarks: at least one",
             ),
             (json!({"action": "delete", "imageId": "snap-0123456789abcdef0"}), "imageId: must be ami-"),
         ] {

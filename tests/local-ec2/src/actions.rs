@@ -21,6 +21,7 @@ use self::{
         protection::{disable_image_deregistration_protection, enable_image_deregistration_protection},
         references::describe_image_references,
         sharing::reset_image_attribute,
+        watermarks::{attach_image_watermark, detach_image_watermark},
     },
     instances::{
         attributes::{describe_instance_attribute, describe_instance_types},
@@ -90,6 +91,7 @@ const fn change(name: &'static str, limit: Limit, handler: Handler) -> Action {
 }
 
 static ACTIONS: &[Action] = &[
+    change("AttachImageWatermark", CHANGES, attach_image_watermark),
     change("AuthorizeSecurityGroupIngress", CHANGES, authorize_security_group_ingress),
     change("CreateImage", CHANGES, create_image),
     change("CreateKeyPair", CHANGES, create_key_pair),
@@ -120,6 +122,7 @@ static ACTIONS: &[Action] = &[
     look("DescribeTags", LOOKS, describe_tags),
     look("DescribeVolumes", LOOKS, describe_volumes),
     look("DescribeVpcs", LOOKS, describe_vpcs),
+    change("DetachImageWatermark", CHANGES, detach_image_watermark),
     change("DisableImage", CHANGES, disable_image),
     change("DisableImageDeprecation", CHANGES, disable_image_deprecation),
     change("DisableImageDeregistrationProtection", CHANGES, disable_image_deregistration_protection),

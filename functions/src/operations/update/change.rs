@@ -7,7 +7,9 @@ use aws_sdk_ec2::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
     operation::{
+        attach_image_watermark::builders::AttachImageWatermarkFluentBuilder,
         create_tags::builders::CreateTagsFluentBuilder, delete_tags::builders::DeleteTagsFluentBuilder,
+        detach_image_watermark::builders::DetachImageWatermarkFluentBuilder,
         disable_image_deprecation::builders::DisableImageDeprecationFluentBuilder,
         disable_image_deregistration_protection::builders::DisableImageDeregistrationProtectionFluentBuilder,
         enable_image_deprecation::builders::EnableImageDeprecationFluentBuilder,
@@ -19,6 +21,7 @@ use aws_sdk_ec2::{
 
 use super::Arguments;
 use crate::{
+    app::App,
     aws::{ec2, error_codes},
     error::Error,
     model::{
@@ -32,6 +35,7 @@ use crate::{
 const DESCRIPTION: &str = "description";
 const DEPRECATION_TIME: &str = "deprecationTime";
 const TAGS: &str = "tags";
+const WATERMARKS: &str = "watermarks";
 const PROTECTION: &str = "deregistrationProtection";
 
 /// The request's fields that an update sets.
@@ -40,6 +44,7 @@ pub(super) fn fields_of(update: &Arguments) -> Vec<&'static str> {
         (DESCRIPTION, update.description.is_some()),
         (DEPRECATION_TIME, update.deprecation.is_some()),
         (TAGS, update.tags.is_some()),
+        (WATERMARKS, update.watermarks.is_some()),
         (PROTECTION, update.deregistration_protection.is_some()),
     ];
     fields.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| field).collect()
@@ -65,16 +70,20 @@ pub(super) struct Change {
     tags: (Tags, Vec<String>),
     /// Tag keys to take off, and the resources that have one of them.
     keys: (BTreeSet<String>, Vec<String>),
+    /// The keys of watermarks to take off, and the names of those to put on.
+    watermarks: (Vec<String>, Vec<String>),
 }
 
 impl Change {
     /// All that an update of a new image sends.
     pub(super) fn of_a_new_image(update: &Arguments) -> Self {
-        Self { deprecation: update.deprecation, protection: update.deregistration_protection, ..Self::default() }
+        let attached = update.watermarks.iter().flat_map(|wanted| wanted.attach.clone()).collect();
+        let (deprecation, protection) = (update.deprecation, update.deregistration_protection);
+        Self { deprecation, protection, watermarks: (vec![], attached), ..Self::default() }
     }
 
     /// What the image and its snapshots do not show of an update.
-    pub(super) async fn missing(client: &Client, update: &Arguments, image: &Image) -> Result<Self, Error> {
+    pub(super) async fn missing(app: &App, update: &Arguments, image: &Image) -> Result<Self, Error> {
         let mut missing = Self {
             description: update.description.clone().filter(|wanted| wanted != image.description().unwrap_or_default()),
             deprecation: update.deprecation.filter(|wanted| !shows(image, *wanted)),
@@ -87,9 +96,16 @@ impl Change {
             missing.tags.0 = tags.clone();
             missing.compare(image.image_id(), image.tags());
             let ids: Vec<_> = ec2::snapshot_ids(image).map(SnapshotId::from).collect();
-            for snapshot in &ec2::snapshots(client, &ids).await? {
+            for snapshot in &ec2::snapshots(&app.ec2, &ids).await? {
                 missing.compare(snapshot.snapshot_id(), snapshot.tags());
             }
+        }
+        if let Some(watermarks) = &update.watermarks {
+            let account = app.settings.machines()?.account();
+            let shown = image.image_watermarks().iter().filter_map(|one| one.watermark_key());
+            let shown: Vec<_> = shown.map(str::to_owned).collect();
+            missing.watermarks.0 = watermarks.detached(&shown, account).cloned().collect();
+            missing.watermarks.1 = watermarks.attached(&shown, account).cloned().collect();
         }
         Ok(missing)
     }
@@ -115,6 +131,7 @@ impl Change {
             (DESCRIPTION, self.description.is_some()),
             (DEPRECATION_TIME, self.deprecation.is_some()),
             (TAGS, !self.tags.1.is_empty() || !self.keys.1.is_empty()),
+            (WATERMARKS, !self.watermarks.0.is_empty() || !self.watermarks.1.is_empty()),
             (PROTECTION, self.protection.is_some()),
         ];
         fields.into_iter().filter(|(_, is_missing)| *is_missing).map(|(field, _)| field).collect()
@@ -130,6 +147,9 @@ impl Change {
         }
         if shown.contains(TAGS) {
             (self.tags.1, self.keys.1) = (vec![], vec![]);
+        }
+        if shown.contains(WATERMARKS) {
+            self.watermarks = (vec![], vec![]);
         }
         if shown.contains(PROTECTION) {
             self.protection = None;
@@ -168,6 +188,12 @@ impl Change {
         if let Some(request) = self.tags(client) {
             unless_a_snapshot_has_gone("ec2:CreateTags", image_id, request.send().await.map(drop))?;
         }
+        for request in self.unmarks(client, id) {
+            request.send().await.map_err(|error| refused("ec2:DetachImageWatermark", image_id, &error))?;
+        }
+        for request in self.marks(client, id) {
+            request.send().await.map_err(|error| refused("ec2:AttachImageWatermark", image_id, &error))?;
+        }
         if let Some(request) = self.protects_no_more(client, id) {
             let answer = request.send().await;
             answer.map_err(|error| refused("ec2:DisableImageDeregistrationProtection", image_id, &error))?;
@@ -192,7 +218,7 @@ impl Change {
         };
         macro_rules! ask {
             ($call:literal, $on:expr, $request:expr) => {
-                if let Some(request) = $request {
+                for request in $request.into_iter() {
                     let request = request.dry_run(true);
                     match image {
                         Rehearsed::Itself(_) => rehearsing.ask($call, $on, request.send().await)?,
@@ -209,6 +235,8 @@ impl Change {
         ask!("ec2:DisableImageDeprecation", &[id], self.deprecates_no_more(client, id));
         ask!("ec2:DeleteTags", &untagged, self.untags(client));
         ask!("ec2:CreateTags", &tagged, self.tags(client));
+        ask!("ec2:DetachImageWatermark", &[id], self.unmarks(client, id));
+        ask!("ec2:AttachImageWatermark", &[id], self.marks(client, id));
         ask!("ec2:DisableImageDeregistrationProtection", &[id], self.protects_no_more(client, id));
         ask!("ec2:EnableImageDeregistrationProtection", &[id], self.enables_protection(client, id));
         Ok(())
@@ -242,6 +270,14 @@ impl Change {
         let tags = self.tags.0.iter().map(|(key, value)| ec2::tag(key, value)).collect();
         let request = || client.create_tags().set_resources(Some(self.tags.1.clone())).set_tags(Some(tags));
         (!self.tags.1.is_empty()).then(request)
+    }
+
+    fn unmarks(&self, client: &Client, id: &str) -> impl Iterator<Item = DetachImageWatermarkFluentBuilder> {
+        self.watermarks.0.iter().map(move |key| client.detach_image_watermark().image_id(id).watermark_key(key))
+    }
+
+    fn marks(&self, client: &Client, id: &str) -> impl Iterator<Item = AttachImageWatermarkFluentBuilder> {
+        self.watermarks.1.iter().map(move |name| client.attach_image_watermark().image_id(id).watermark_name(name))
     }
 
     fn protects_no_more(&self, client: &Client, id: &str) -> Option<DisableImageDeregistrationProtectionFluentBuilder> {

@@ -1,14 +1,17 @@
 //! The fields of a create that say what it takes over from its source instance, and for how long it is good.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
-use super::Fields;
+use super::{Fields, is_name};
 use crate::{
     error::{Error, shown},
     model::{
         block_devices::BlockDeviceMapping,
         days,
         tags::{self, MAX_VALUE, Tags},
+        watermarks::{MAX_WATERMARKS, Watermarks},
     },
     plan::{
         request::StopInstance,
@@ -95,10 +98,47 @@ impl Fields {
         }
     }
 
+    /// Which watermarks the image is to have; none where the request leaves them as they are.
+    pub(in crate::plan) fn watermarks(&mut self) -> Result<Option<Watermarks>, Error> {
+        let field = "watermarks";
+        let members = match self.given(field) {
+            None => return Ok(None),
+            Some(Value::Object(members)) => members,
+            Some(_) => {
+                let problem = "must be an object, such as {\"keep\": [\"111122223333:approved\"], \"attach\": []}";
+                return Err(Error::invalid(field, problem));
+            }
+        };
+        only(field, &members, &["keep", "attach"])?;
+        let list = |name: &str, is_right: fn(&str) -> bool, what: &str| {
+            let field = format!("watermarks.{name}");
+            let problem = || Error::invalid(&field, format!("must be a list of {what}"));
+            let values = match members.get(name).filter(|value| !value.is_null()) {
+                None => return Ok(BTreeSet::new()),
+                Some(Value::Array(values)) => values,
+                Some(_) => return Err(problem()),
+            };
+            let text = |value: &Value| value.as_str().filter(|text| is_right(text)).map(str::to_owned);
+            values.iter().map(|value| text(value).ok_or_else(problem)).collect()
+        };
+        let keep = list("keep", is_watermark_key, "keys, such as \"111122223333:approved\"")?;
+        let attach = list("attach", is_name, "names of 3 to 128 letters, digits and ()[] ./-'@_")?;
+        if keep.len() + attach.len() > MAX_WATERMARKS {
+            return Err(Error::invalid(field, format!("must be at most {MAX_WATERMARKS}, which an image may have")));
+        }
+        Ok(Some(Watermarks { keep, attach }))
+    }
+
     /// How many days after the run's start the image is deprecated.
     pub(in crate::plan) fn deprecate_after(&mut self) -> Result<Option<i64>, Error> {
         self.given("deprecateAfter").map(|value| days::parse("deprecateAfter", &value)).transpose()
     }
+}
+
+/// Whether it is `<account>:<name>`.
+fn is_watermark_key(text: &str) -> bool {
+    let is_account = |account: &str| account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit());
+    text.split_once(':').is_some_and(|(account, name)| is_account(account) && is_name(name))
 }
 
 fn mapping(field: &str, value: &Value) -> Result<BlockDeviceMapping, Error> {

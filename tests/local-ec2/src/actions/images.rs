@@ -9,3 +9,4 @@ pub(crate) mod disable;
 pub(crate) mod protection;
 pub(crate) mod references;
 pub(crate) mod sharing;
+pub(crate) mod watermarks;

@@ -156,13 +156,14 @@ fn write_image(xml: &mut Xml, image: &Image, now: SystemTime, lags: &Lags) {
         xml.text("sourceInstanceId", &source.instance_id);
         xml.text("sourceImageId", &source.image_id);
         xml.text("sourceImageRegion", REGION);
-        xml.list("imageWatermarkSet", &image.machine.watermarks, |xml, key| {
-            xml.text("watermarkKey", key);
-            xml.text("sourceImageId", &source.image_id);
-            xml.text("sourceImageRegion", REGION);
-            xml.text("watermarkCreationTime", timestamp(image.created));
-        });
     }
+    let marked = image.source.as_ref().map_or(&image.id, |source| &source.image_id);
+    xml.list("imageWatermarkSet", &image.machine.watermarks, |xml, key| {
+        xml.text("watermarkKey", key);
+        xml.text("sourceImageId", marked);
+        xml.text("sourceImageRegion", REGION);
+        xml.text("watermarkCreationTime", timestamp(image.created));
+    });
     if let Some(reason) = image.making.reason(now) {
         xml.element("stateReason", |xml| {
             xml.text("code", &reason.code);
