@@ -10,6 +10,11 @@ const managed = { AllowUnmanagedImages: false };
 const topic = { NotificationEmail: true, NotificationTopicArn: false };
 const creating = (action) => ({ "ec2:CreateAction": action });
 const tagging = (run) => ({ "aws:RequestTag/ami-from-instance:run": run, "aws:TagKeys": ["ami-from-instance:run"] });
+const adopting = (run) => ({
+  "aws:RequestTag/ami-from-instance:run": run,
+  "aws:RequestTag/ami-from-instance:series": "web",
+  "aws:TagKeys": ["ami-from-instance:run", "ami-from-instance:series"],
+});
 const taking = (run) => ({ "aws:RequestTag/ami-from-instance:stopped-by": run, "aws:TagKeys": ["ami-from-instance:stopped-by"] });
 const source = "aws:ResourceTag/ami-from-instance:source";
 const volumeKey = own.key.replace("of-the-user", "of-a-volume");
@@ -42,7 +47,7 @@ export default [
   ...read.flatMap(([action, resource]) => [
     attack("looks by itself", everyone, action, resource),
     attack("looks through another service", everyone, action, resource, calledVia("cloudformation")),
-    ...["StartCreateFunction", "StartUpdateFunction", "CheckStatusFunction", "StartRollbackFunction"].map((name) =>
+    ...["StartCreateFunction", "StartUpdateFunction", "AdoptFunction", "CheckStatusFunction", "StartRollbackFunction"].map((name) =>
       attack("has no need to", name, action, resource, calledVia("ec2-images")),
     ),
   ]),
@@ -79,6 +84,21 @@ export default [
   attack("takes an image", "InstanceStateFunction", "ec2:CreateTags", own.image, taking(own.run)),
   attack("takes an instance", "CleanupFunction", "ec2:CreateTags", own.instance, taking(own.run)),
   attack("stops an instance that a run has taken", "CleanupFunction", "ec2:StopInstances", own.instance, stoppedBy(own.run)),
+  ...[own.image, own.snapshot].flatMap((resource) => [
+    attack("takes over an image", "AdoptFunction", "ec2:CreateTags", resource, adopting(own.run), managed),
+    attack("takes an image from another run", "AdoptFunction", "ec2:CreateTags", resource, { ...madeBy(own.run), ...adopting(own.run) }),
+    attack("takes an image from another stack", "AdoptFunction", "ec2:CreateTags", resource, { ...madeBy(other.run), ...adopting(own.run) }),
+    attack("takes over an image for another stack", "AdoptFunction", "ec2:CreateTags", resource, adopting(other.run)),
+    attack("takes over an image for nobody", "AdoptFunction", "ec2:CreateTags", resource, keys("ami-from-instance:series")),
+    attack("sets a user's tag besides", "AdoptFunction", "ec2:CreateTags", resource, { ...adopting(own.run), ...keys("Team", "ami-from-instance:run") }),
+    attack("sets tags without a name", "AdoptFunction", "ec2:CreateTags", resource, { "aws:RequestTag/ami-from-instance:run": own.run }),
+    attack("removes a user's tag", "CleanupFunction", "ec2:DeleteTags", resource, { ...madeBy(own.run), ...keys("Team", "ami-from-instance:run") }),
+    attack("removes all tags", "CleanupFunction", "ec2:DeleteTags", resource, madeBy(own.run)),
+    attack("removes another stack's tags", "CleanupFunction", "ec2:DeleteTags", resource, { ...madeBy(other.run), ...keys("ami-from-instance:run") }),
+    attack("removes tags of what no run made", "CleanupFunction", "ec2:DeleteTags", resource, keys("ami-from-instance:run")),
+    attack("removes a run's tags", "CleanupFunction", "ec2:DeleteTags", resource, { ...madeBy(own.run), ...keys("ami-from-instance:run") }, managed),
+  ]),
+  attack("takes over an instance", "AdoptFunction", "ec2:CreateTags", own.instance, adopting(own.run)),
   attack("tags an image that is there", "StartCreateFunction", "ec2:CreateTags", own.image, tagging(own.run)),
   attack("tags an image of its own that is there", "StartCreateFunction", "ec2:CreateTags", own.image, { ...madeBy(own.run), ...tagging(own.run) }),
   attack("tags an image by CopyImage", "StartCreateFunction", "ec2:CreateTags", own.image, { ...creating("CopyImage"), ...tagging(own.run) }),

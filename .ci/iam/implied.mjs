@@ -11,6 +11,7 @@ const FUNCTIONS = [
   "CheckStatusFunction",
   "WakeFunction",
   "StartUpdateFunction",
+  "AdoptFunction",
   "CleanupFunction",
   "StartRollbackFunction",
 ];

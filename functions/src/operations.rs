@@ -4,6 +4,7 @@
 //! The operation machine calls [`answer`], which finds the room by the operation's name. A new operation is
 //! a module here and a line in [`OPERATIONS`].
 
+pub mod adopt;
 pub mod attributes;
 pub mod availability;
 pub mod complete;
@@ -157,6 +158,7 @@ pub(crate) static OPERATIONS: &[Room] = &[
     Room::of::<update::Update>(),
     Room::of::<availability::Disable>(),
     Room::of::<availability::Enable>(),
+    Room::of::<adopt::Adopt>(),
     Room::of::<delete::Delete>(),
     Room::of::<rollback::Rollback>(),
     Room::of::<instance_state::start::Start>(),

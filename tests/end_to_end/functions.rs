@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{ends::succeeded, execute, new_create, on_aws, parsed};
 
 /// Calls a function with a file of `events/functions/`.
-fn invoke(aws: &Deployment, function: &str, file: &str) -> Value {
+pub(crate) fn invoke(aws: &Deployment, function: &str, file: &str) -> Value {
     let name = aws.function(function).unwrap();
     let payload = format!("file://{}", root().join("events/functions").join(file).display());
     let answer = tempfile::NamedTempFile::new().unwrap();
@@ -60,7 +60,7 @@ fn the_events_of_the_operations_functions_have_the_fields_that_the_machines_send
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
         let mut sent = keys(&parsed(child.input().unwrap()));
         sent.extend(["step", "execution"].map(str::to_owned));
-        for file in ["start-create.json", "start-update.json", "instance-state.json"] {
+        for file in ["start-create.json", "start-update.json", "instance-state.json", "adopt.json"] {
             let event = fs::read_to_string(root().join("events/functions").join(file)).unwrap();
             assert_eq!(keys(&parsed(&event)), sent, "{file}");
         }

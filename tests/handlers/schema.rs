@@ -198,6 +198,7 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         json!("update"),
         json!("disable"),
         json!("enable"),
+        json!("adopt"),
         json!("delete"),
         json!("replace"),
         json!("Create"),
@@ -263,7 +264,8 @@ fn near_request() -> impl Strategy<Value = Value> {
         2 => select(fields).prop_map(|field| (field, None)),
     ];
     let disable = json!({"action": "disable", "imageId": MANAGED_IMAGE});
-    (select(vec![create(), update, disable, delete, replace]), collection::vec(change, 0..4)).prop_map(
+    let adopt = json!({"action": "adopt", "imageId": MANAGED_IMAGE});
+    (select(vec![create(), update, disable, adopt, delete, replace]), collection::vec(change, 0..4)).prop_map(
         |(mut request, changes)| {
             for (field, value) in changes {
                 match value {

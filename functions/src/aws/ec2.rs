@@ -62,6 +62,16 @@ pub(crate) async fn images_of_runs(ec2: &Client) -> Result<Vec<Image>, Error> {
     own_images(ec2, filter("tag-key", RUN_TAG), Some(PAGE)).await
 }
 
+/// The ids of this account's images that have one of the snapshots.
+pub(crate) async fn images_of_snapshots(ec2: &Client, ids: &[SnapshotId]) -> Result<Vec<String>, Error> {
+    if ids.is_empty() {
+        return Ok(vec![]);
+    }
+    let ids = ids.iter().map(|id| id.as_str().to_owned()).collect();
+    let filter = Filter::builder().name("block-device-mapping.snapshot-id").set_values(Some(ids)).build();
+    Ok(own_images(ec2, filter, None).await?.into_iter().filter_map(|image| image.image_id).collect())
+}
+
 /// Any image that a run of the lifecycle machine of an ARN has made.
 pub(crate) async fn image_of_any_run(ec2: &Client, lifecycle_arn: &str) -> Result<Option<Image>, Error> {
     let runs = format!("{}:*", lifecycle_arn.replacen(":stateMachine:", ":execution:", 1));

@@ -85,7 +85,7 @@ pub async fn handle(app: &App) -> Result<Found, Error> {
     let ended_badly = [ExecutionStatus::Aborted, ExecutionStatus::Failed, ExecutionStatus::TimedOut];
     let ended_badly = runs(app, machines, &ended_badly, since).await?;
     let mut running = runs(app, machines, &[ExecutionStatus::Running], since).await?;
-    let made_by_runs = made_by_runs(app, machines, since).await?;
+    let made_by_runs = made_by_runs(app, machines, since, &ended_badly).await?;
     let stopped_instances = stopped_instances(app, machines).await?;
     // A run may have begun or ended while EC2 was asked.
     running.extend(runs(app, machines, &[ExecutionStatus::Running], since).await?);
@@ -132,19 +132,26 @@ impl Made {
     }
 }
 
-/// What this deployment's runs of late have made, by run. Step Functions forgets the older ones.
-async fn made_by_runs(app: &App, machines: &Machines, since: DateTime) -> Result<BTreeMap<Run, Made>, Error> {
+/// What this deployment's runs of late have made, by run, or were about to take over: that may be of any age. Step
+/// Functions forgets the older runs.
+async fn made_by_runs(
+    app: &App,
+    machines: &Machines,
+    since: DateTime,
+    ended_badly: &BTreeSet<Run>,
+) -> Result<BTreeMap<Run, Made>, Error> {
     let mut made: BTreeMap<Run, Made> = BTreeMap::new();
+    let is_of_late = |run: &Run, begun| ec2::is_since(begun, Some(since)) || ended_badly.contains(run);
     for image in ec2::images_of_runs(&app.ec2).await? {
         if let Some(run) = run(machines, image.tags())
-            && ec2::is_since(ec2::time(image.creation_date()), Some(since))
+            && is_of_late(&run, ec2::time(image.creation_date()))
         {
             made.entry(run).or_default().snapshots_of_images.extend(ec2::snapshot_ids(&image).map(SnapshotId::from));
         }
     }
     for snapshot in ec2::snapshots_of_runs(&app.ec2).await? {
         if let Some(run) = run(machines, snapshot.tags())
-            && ec2::is_since(snapshot.start_time, Some(since))
+            && is_of_late(&run, snapshot.start_time)
         {
             let id = snapshot.snapshot_id().unwrap_or_default();
             made.entry(run).or_default().snapshots.insert(SnapshotId::from(id));

@@ -96,6 +96,11 @@ pub fn run_of(tags: &[aws_sdk_ec2::types::Tag]) -> Option<&str> {
     tags.iter().find(|tag| tag.key() == Some(RUN_TAG)).and_then(|tag| tag.value())
 }
 
+/// Among which images an image with these tags counts.
+pub fn series_of(tags: &[aws_sdk_ec2::types::Tag]) -> Option<&str> {
+    tags.iter().find(|tag| tag.key() == Some(SERIES_TAG)).and_then(|tag| tag.value())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

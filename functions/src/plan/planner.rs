@@ -16,7 +16,7 @@ use crate::{
         timeouts::Timeouts,
     },
     operations::{
-        Operation, availability, complete, create,
+        Operation, adopt, availability, complete, create,
         delete::{self, IfInUse},
         instance_state::{self, start, stop},
         protection::Protection,
@@ -46,6 +46,7 @@ impl Planner<'_> {
             Action::Update(update) => Ok(vec![self.update(update)?]),
             Action::Disable(image_id) => Ok(vec![self.availability::<availability::Disable>(image_id)?]),
             Action::Enable(image_id) => Ok(vec![self.availability::<availability::Enable>(image_id)?]),
+            Action::Adopt(image_id, series) => Ok(vec![self.adopt(image_id, series.as_deref()).await?]),
             Action::Delete(delete) => Ok(vec![self.delete(delete)?]),
             Action::Replace(create, delete) => self.replace(create, delete).await,
         }
@@ -182,6 +183,32 @@ impl Planner<'_> {
         let allow_unmanaged_images = self.app.settings.allow_unmanaged_images;
         let arguments = availability::Arguments { image_id: image_id.clone(), allow_unmanaged_images };
         Planned::new::<O>(self.timeouts.update, &arguments)
+    }
+
+    /// An image that has a series stays in it. One that a run of this stack has made counts already.
+    async fn adopt(&self, image_id: &ImageId, series: Option<&str>) -> Result<Planned, Error> {
+        let Some(image) = ec2::image(&self.app.ec2, image_id).await? else {
+            return Err(Error::ImageNotFound { image_id: image_id.to_string() });
+        };
+        if !self.app.settings.machines()?.made(image.tags()) {
+            adopt::check(self.app, &image, self.start_time).await?;
+        }
+        let shown = tags::series_of(image.tags());
+        let series = match (series, shown, image.source_instance_id()) {
+            (Some(wanted), Some(shown), _) if wanted != shown => {
+                let problem = format!("must be {shown} or left out: {image_id} is in that series");
+                return Err(Error::invalid("series", problem));
+            }
+            (_, Some(_), _) => None,
+            (Some(series), None, _) | (None, None, Some(series)) => Some(series.to_owned()),
+            (None, None, None) => {
+                let problem = format!("must be given: EC2 does not show which instance {image_id} was made of");
+                return Err(Error::invalid("series", problem));
+            }
+        };
+        let run_started = self.start_time.to_owned();
+        let arguments = adopt::Arguments { image_id: image_id.clone(), series, run_started };
+        Planned::new::<adopt::Adopt>(self.timeouts.update, &arguments)
     }
 
     pub(super) fn delete(&self, delete: &Delete) -> Result<Planned, Error> {

@@ -43,6 +43,8 @@ pub enum Action {
     Disable(ImageId),
     /// Let it be launched again.
     Enable(ImageId),
+    /// Take over an image that no run made, for a series.
+    Adopt(ImageId, Option<String>),
     /// Remove an image and its snapshots.
     Delete(Delete),
     /// Make an image and remove an older one.
@@ -140,12 +142,18 @@ impl Request {
             "update" => Action::Update(read_update(&mut fields, now)?),
             "disable" => Action::Disable(fields.image_id()?),
             "enable" => Action::Enable(fields.image_id()?),
+            "adopt" => Action::Adopt(fields.image_id()?, fields.series()?),
             "delete" => Action::Delete(read_delete(&mut fields)?),
             "replace" => {
                 let delete = read_replaced(&mut fields)?;
                 Action::Replace(read_create(&mut fields, now)?, delete)
             }
-            _ => return Err(Error::invalid("action", "must be create, update, disable, enable, delete or replace")),
+            _ => {
+                return Err(Error::invalid(
+                    "action",
+                    "must be create, update, disable, enable, adopt, delete or replace",
+                ));
+            }
         };
         let timeouts = fields.timeouts()?;
         let dry_run = fields.flag("dryRun")?.unwrap_or_default();

@@ -120,7 +120,8 @@ fn lines(aws: &Deployment) -> Result<Vec<Line>> {
     for call in aws.ec2.calls().into_iter().filter(|call| !is_dry(call)) {
         let Some(principal) = function(&call.caller) else { continue };
         for (mut line, tags) in of_ec2(&principal, &call) {
-            if unmanaged && call.mutating && tags.is_some_and(|tags| !is_of_a_run(&tags, &own)) {
+            let is_anybodys = call.mutating && tags.is_some_and(|tags| !is_of_a_run(&tags, &own));
+            if unmanaged && (is_anybodys || is_of_an_adopt(&line)) {
                 line.given.insert(UNMANAGED.to_owned(), true);
             }
             lines.push(line);
@@ -131,6 +132,12 @@ fn lines(aws: &Deployment) -> Result<Vec<Line>> {
     }
     lines.extend(aws.machines_calls()?.iter().filter_map(of_machine));
     Ok(lines)
+}
+
+/// Whether only an adopt, or undoing one, takes the call: it needs the parameter whatever the image.
+fn is_of_an_adopt(line: &Line) -> bool {
+    let unadopts = line.action == "ec2:DeleteTags" && !line.resources.iter().any(|arn| arn.contains(":instance/"));
+    line.principal == "AdoptFunction" || line.principal == "CleanupFunction" && unadopts
 }
 
 fn is_of_a_run(tags: &Tags, own: &str) -> bool {

@@ -7,7 +7,7 @@ use std::{
 
 use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
-use local_ec2::{Ec2, InstanceInfo, SnapshotInfo};
+use local_ec2::{Ec2, InstanceInfo, SnapshotInfo, Tags};
 use local_step_functions::{Execution, Status};
 use serde_json::{Value, json};
 
@@ -242,6 +242,15 @@ impl Ended {
                 && image.deprecation == self.deprecation
                 && self.is_protected_as_asked(output)
                 && (others_tagged || has_tags());
+            return (!right).then(|| format!("{image:?} for {output}"));
+        }
+        if self.operation == Operation::Adopt {
+            let image = old?;
+            let is_tagged = |tags: &Tags| tags.get(RUN_TAG) == Some(&self.execution.arn);
+            let snapshots = image.snapshot_ids.iter().filter_map(|id| ec2.snapshot(id));
+            let right = is_tagged(&image.tags)
+                && snapshots.into_iter().all(|snapshot| is_tagged(&snapshot.tags))
+                && output["series"] == "found";
             return (!right).then(|| format!("{image:?} for {output}"));
         }
         if let Operation::Disable | Operation::Enable = self.operation {

@@ -200,7 +200,8 @@ fn app_of(world: &Arc<World>, name: &'static str) -> App {
         ec2: aws_sdk_ec2::Client::from_conf(ec2.build()),
         auto_scaling: aws_sdk_autoscaling::Client::from_conf(auto_scaling.build()),
         step_functions: aws_sdk_sfn::Client::from_conf(step_functions.build()),
-        settings: SETTINGS.clone(),
+        // Only an adopt needs it.
+        settings: Settings { allow_unmanaged_images: world.is_unmanaged_allowed(), ..SETTINGS.clone() },
         now: time::of_functions,
         print: |_| {},
     }

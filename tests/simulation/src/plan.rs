@@ -27,6 +27,8 @@ pub enum Operation {
     Disable,
     /// Let a disabled image be launched.
     Enable,
+    /// Take over an image that no run made.
+    Adopt,
     /// Remove an image.
     Delete,
     /// Make an image, and remove another one.
@@ -88,7 +90,13 @@ impl Plan {
             0..10 => Operation::Create,
             10..12 => Operation::Update,
             12 => Operation::Disable,
-            13 => Operation::Enable,
+            13 => {
+                if rng.bool() {
+                    Operation::Enable
+                } else {
+                    Operation::Adopt
+                }
+            }
             14..16 => Operation::Delete,
             16..18 => Operation::Replace,
             _ => Operation::ReplaceSameName,
@@ -138,6 +146,7 @@ impl Plan {
             Operation::Update => ("update", json!({"tags": {"Team": "chaos", "New": ""}, "description": "changed"})),
             Operation::Disable => ("disable", json!({})),
             Operation::Enable => ("enable", json!({})),
+            Operation::Adopt => ("adopt", json!({"series": "found"})),
             Operation::Delete => ("delete", json!({})),
             Operation::Replace | Operation::ReplaceSameName => ("replace", create),
         };
@@ -166,7 +175,9 @@ impl Plan {
         if let Some(timeout) = self.timeout_seconds {
             request["timeouts"] = match self.operation {
                 Operation::Create => json!({"create": timeout}),
-                Operation::Update | Operation::Disable | Operation::Enable => json!({"update": timeout}),
+                Operation::Update | Operation::Disable | Operation::Enable | Operation::Adopt => {
+                    json!({"update": timeout})
+                }
                 Operation::Delete => json!({"delete": timeout}),
                 _ => json!({"create": timeout, "delete": timeout}),
             };
@@ -184,7 +195,9 @@ impl Plan {
         let own = |usual: u64| self.timeout_seconds.unwrap_or(usual);
         let (mut operations, rollback) = match self.operation {
             Operation::Create => (vec![own(usual.create)], usual.delete),
-            Operation::Update | Operation::Disable | Operation::Enable => (vec![own(usual.update)], usual.delete),
+            Operation::Update | Operation::Disable | Operation::Enable | Operation::Adopt => {
+                (vec![own(usual.update)], usual.delete)
+            }
             Operation::Delete => (vec![own(usual.delete)], own(usual.delete)),
             Operation::Replace => (vec![own(usual.create), own(usual.delete)], own(usual.delete)),
             // The old image goes first, and its snapshots last.

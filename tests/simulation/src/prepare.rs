@@ -77,7 +77,8 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     let instance = ec2.add_instance(spec.state(power.clone()));
     let old = (plan.operation != Operation::Create).then(|| {
         let past = arn.replacen(&plan.name(), "past", 1);
-        ec2.add_foreign_image(plan.name(), &[(RUN_TAG, &past), ("Name", &plan.name())])
+        let of_a_run: &[(&str, &str)] = &[(RUN_TAG, &past), ("Name", &plan.name())];
+        ec2.add_foreign_image(plan.name(), if plan.operation == Operation::Adopt { &of_a_run[1..] } else { of_a_run })
     });
     if let Some(old) = old.as_deref().filter(|_| plan.operation == Operation::Enable) {
         people::call(world, &format!("DisableImage&ImageId={old}"));

@@ -6,8 +6,17 @@ use std::sync::LazyLock;
 use crate::template;
 
 /// The functions, without the end of their names in the template.
-pub(crate) const FUNCTIONS: [&str; 8] =
-    ["ReadRequest", "InstanceState", "StartCreate", "CheckStatus", "Wake", "StartUpdate", "Cleanup", "StartRollback"];
+pub(crate) const FUNCTIONS: [&str; 9] = [
+    "ReadRequest",
+    "InstanceState",
+    "StartCreate",
+    "CheckStatus",
+    "Wake",
+    "StartUpdate",
+    "Adopt",
+    "Cleanup",
+    "StartRollback",
+];
 
 /// Every function with every action that its role allows.
 static CALLS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {

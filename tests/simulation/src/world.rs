@@ -191,6 +191,11 @@ impl World {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 
+    /// Whether the deployment may change images that no run made: where the run takes one over.
+    pub(crate) fn is_unmanaged_allowed(&self) -> bool {
+        lock(&self.subject).input.contains("\"adopt\"")
+    }
+
     /// What people do at this call.
     pub(crate) fn deeds_at_call(&self) -> Vec<Deed> {
         let subject = lock(&self.subject).arn.clone();

@@ -1,0 +1,155 @@
+//! Adopts: images that no run made are taken over, and nothing but their tags changes.
+
+use ami_from_instance::{
+    app::App,
+    model::{
+        run::RUN_TAG,
+        tags::{SERIES_TAG, Tags},
+    },
+    settings::Settings,
+};
+use local_ec2::{Ec2, Fault, FaultKind, SEED_INSTANCE};
+use serde_json::{Value, json};
+
+use crate::{
+    RUN, app, app_with, call, create_request, ec2, first_operation, merged, plan_of, rollbacks::roll_back, settings,
+    whole,
+};
+
+fn request(image: &str) -> Value {
+    json!({"action": "adopt", "imageId": image, "series": "web"})
+}
+
+/// With a deployment that may.
+fn may(ec2: &Ec2) -> App {
+    app_with(ec2, Settings { allow_unmanaged_images: true, ..settings() })
+}
+
+fn tags(own: &[(&str, &str)], series: &str) -> Tags {
+    let all = own.iter().copied().chain([(RUN_TAG, RUN), (SERIES_TAG, series)]);
+    all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+async fn refusal(ec2: &Ec2, request: Value) -> String {
+    let error = plan_of(&may(ec2), RUN, request).await.unwrap_err().to_string();
+    assert!(ec2.mutating_calls().is_empty());
+    error
+}
+
+#[tokio::test]
+async fn an_image_and_its_snapshots_get_the_runs_tags_and_keep_their_own() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("found", &[("Team", "web")]);
+    let before = ec2.image(&image).unwrap();
+    let adopted = whole(&ec2, &may(&ec2), request(&image)).await;
+    assert_eq!((&adopted["status"], &adopted["result"]["series"]), (&json!("Succeeded"), &json!("web")), "{adopted}");
+    let after = ec2.image(&image).unwrap();
+    assert_eq!(after.tags, tags(&[("Team", "web")], "web"));
+    assert_eq!(ec2.snapshot(&after.snapshot_ids[0]).unwrap().tags, after.tags);
+    assert_eq!(local_ec2::ImageInfo { tags: before.tags.clone(), ..after }, before, "nothing but the tags has changed");
+    assert!(ec2.mutating_calls().iter().all(|call| call.action == "CreateTags"));
+    // It counts as one of the stack's: a second adopt has nothing to do, and a delete needs no more than its id.
+    ec2.forget_calls();
+    assert_eq!(whole(&ec2, &app(&ec2), json!({"action": "adopt", "imageId": image})).await["status"], "Succeeded");
+    assert!(ec2.mutating_calls().is_empty());
+    let deleted = whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image})).await;
+    assert_eq!(deleted["status"], "Succeeded", "{deleted}");
+    assert!(ec2.images().is_empty() && ec2.snapshots().is_empty());
+}
+
+#[tokio::test]
+async fn the_series_is_the_images_own_the_requests_or_the_instance() {
+    let ec2 = ec2().await;
+    let with_series = ec2.add_foreign_image("found", &[(SERIES_TAG, "shop")]);
+    let without = |image: &str| json!({"action": "adopt", "imageId": image});
+    let adopted = whole(&ec2, &may(&ec2), without(&with_series)).await;
+    assert_eq!(adopted["result"]["series"], "shop", "{adopted}");
+    let other = ec2.add_foreign_image("other", &[(SERIES_TAG, "shop")]);
+    assert!(
+        plan_of(&may(&ec2), RUN, request(&other)).await.unwrap_err().to_string().starts_with("series: must be shop")
+    );
+    let nameless = ec2.add_foreign_image("nameless", &[]);
+    let error = plan_of(&may(&ec2), RUN, without(&nameless)).await.unwrap_err();
+    assert!(error.to_string().starts_with("series: must be given"), "{error}");
+    // EC2 shows the instance of an image that CreateImage made.
+    let made = ec2.client().create_image().instance_id(SEED_INSTANCE).name("by hand").send().await.unwrap();
+    ec2.advance(std::time::Duration::from_secs(3600));
+    let app = App { now: || std::time::SystemTime::now() + std::time::Duration::from_secs(3600), ..may(&ec2) };
+    let start = humantime::format_rfc3339_seconds(ec2.sim_now()).to_string();
+    let input = json!({"run": RUN, "startTime": start, "request": without(&made.image_id.unwrap())});
+    let plan = serde_json::to_value(ami_from_instance::plan::handle(&app, input).await.unwrap()).unwrap();
+    assert_eq!(plan["operations"][0]["arguments"]["series"], SEED_INSTANCE);
+}
+
+#[tokio::test]
+async fn what_something_else_manages_is_refused_before_anything_is_touched() {
+    let ec2 = ec2().await;
+    for (tag, who) in [
+        ("aws:dlm:lifecycle-policy-id", "Data Lifecycle Manager"),
+        ("aws:backup:source-resource", "AWS Backup"),
+        ("Ec2ImageBuilderArn", "Image Builder"),
+        (RUN_TAG, "no other stack has made"),
+    ] {
+        let image = ec2.add_foreign_image(format!("of {tag}"), &[(tag, "somebody's")]);
+        let refusal = refusal(&ec2, request(&image)).await;
+        assert!(refusal.starts_with("imageId: must be an image that") && refusal.contains(who), "{refusal}");
+    }
+    let image = ec2.add_foreign_image("shared", &[]);
+    let other = ec2.add_image_sharing(&image, "sharing");
+    assert!(refusal(&ec2, request(&image)).await.contains(&format!("shares no snapshot: {other}")));
+    let fresh = ec2.client().create_image().instance_id(SEED_INSTANCE).name("fresh").send().await.unwrap();
+    ec2.advance(std::time::Duration::from_secs(300));
+    ec2.forget_calls();
+    assert!(refusal(&ec2, request(&fresh.image_id.unwrap())).await.contains("at least ten minutes old"));
+    assert!(refusal(&ec2, request("ami-0aaaaaaaaaaaaaaaa")).await.contains("there is no image"));
+    let error = plan_of(&app(&ec2), RUN, request(&ec2.add_foreign_image("free", &[]))).await.unwrap_err();
+    assert_eq!(error.name(), "ImageNotManaged");
+}
+
+#[tokio::test]
+async fn an_image_that_changes_hands_before_it_is_tagged_is_refused() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("found", &[]);
+    let app = may(&ec2);
+    let document = first_operation(&app, RUN, request(&image)).await;
+    let tag = aws_sdk_ec2::types::Tag::builder().key(RUN_TAG).value("another stack's").build();
+    ec2.client().create_tags().resources(&image).tags(tag).send().await.unwrap();
+    ec2.forget_calls();
+    let refused = call(&app, "begin", document).await.unwrap();
+    assert_eq!(refused["error"]["name"], "InvalidRequest", "{refused}");
+    assert!(ec2.mutating_calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_rollback_takes_the_tags_off_and_leaves_the_image() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("found", &[("Team", "web")]);
+    let before = ec2.image(&image).unwrap();
+    let app = may(&ec2);
+    let document = first_operation(&app, RUN, request(&image)).await;
+    let tagged = call(&app, "begin", document).await.unwrap();
+    assert_eq!(tagged["status"], "Pending");
+    ec2.advance(std::time::Duration::from_secs(10));
+    // What the same run makes goes.
+    let made = whole(&ec2, &self::app(&ec2), merged(create_request(), json!({"name": "made"}))).await;
+    assert_eq!(made["status"], "Succeeded", "{made}");
+    let rolled_back = roll_back(&ec2, &tagged).await;
+    assert_eq!(rolled_back["status"], "Succeeded", "{rolled_back}");
+    assert_eq!(ec2.image(&image), Some(before));
+    assert!(ec2.snapshots_tagged(RUN_TAG, RUN).is_empty());
+}
+
+#[tokio::test]
+async fn a_tag_that_a_rollback_may_not_take_off_is_named() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("found", &[]);
+    let app = may(&ec2);
+    let tagged = call(&app, "begin", first_operation(&app, RUN, request(&image)).await).await.unwrap();
+    ec2.advance(std::time::Duration::from_secs(10));
+    let refused = FaultKind::Refused { code: "UnauthorizedOperation".to_owned(), message: "not here".to_owned() };
+    ec2.inject(Fault::on("DeleteTags", refused).for_ever());
+    let rolled_back = roll_back(&ec2, &tagged).await;
+    assert_eq!(rolled_back["error"]["name"], "LeftoversRemain");
+    let message = rolled_back["error"]["message"].as_str().unwrap();
+    assert!(message.contains(&format!("{RUN_TAG} of {image}")), "{message}");
+}
