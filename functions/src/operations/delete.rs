@@ -1,5 +1,7 @@
 //! A delete: removes an image by its id, and the snapshots that CreateImage made for it.
 
+mod rehearse;
+
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{Image, ImageState};
@@ -7,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Operation, Rehearsing, in_use, ownership, protection,
-    rehearsal::Kept,
     removal::{Progress, Removal, Standing},
 };
 use crate::{
@@ -181,7 +182,7 @@ impl Operation for Delete {
     }
 
     async fn rehearse(app: &App, call: Call, rehearsing: Rehearsing<'_>) -> Result<(), Error> {
-        rehearse(app, &call, rehearsing).await
+        rehearse::rehearse(app, &call, rehearsing).await
     }
 }
 
@@ -199,45 +200,6 @@ async fn protected(app: &App, call: &Call, image: &Image) -> Result<Option<(u64,
         Ok(seconds) if seconds < call.left() => Ok(Some((seconds.min(3600), reason))),
         _ => Err(Error::ImageProtected { image_id: call.arguments.image_id.to_string(), reason }),
     }
-}
-
-/// What the delete would do, as things are now.
-async fn rehearse(app: &App, call: &Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
-    let (delete, machines) = (&call.arguments, app.settings.machines()?);
-    let id = delete.image_id.as_str();
-    let image = ec2::image(&app.ec2, &delete.image_id).await?;
-    let mut snapshots: BTreeSet<_> = to_go(app, machines, delete).await?.into_iter().collect();
-    if let Some(image) = image.filter(|_| !matches!(delete.snapshots, Snapshots::DeleteAfterwards(_))) {
-        ownership::check_delete(&image, delete, delete.disable_protection, machines)?;
-        if let Some(because) = used(app, call).await? {
-            if delete.if_in_use == IfInUse::Fail {
-                return Err(Error::ImageInUse { image_id: id.to_owned(), reason: because });
-            }
-            rehearsing.given().would_keep.push(Kept { id: id.to_owned(), because });
-            return Ok(());
-        }
-        if protection::of(&image).is_some() {
-            let answer = app.ec2.disable_image_deregistration_protection().image_id(id).dry_run(true).send().await;
-            rehearsing.ask("ec2:DisableImageDeregistrationProtection", &[id], answer)?;
-        }
-        let answer = app.ec2.deregister_image().image_id(id).dry_run(true).send().await;
-        rehearsing.ask("ec2:DeregisterImage", &[id], answer)?;
-        rehearsing.given().would_delete.push(id.to_owned());
-        let of_image = ec2::snapshot_ids(&image).map(SnapshotId::from);
-        if delete.snapshots == Snapshots::Delete {
-            snapshots.extend(of_image);
-        } else if delete.manage_ebs_snapshots == Some(false) {
-            let because = "manageEbsSnapshots is false";
-            let kept = of_image.map(|id| Kept { id: id.to_string(), because: because.to_owned() });
-            rehearsing.given().would_keep.extend(kept);
-        }
-    }
-    for id in snapshots {
-        let answer = app.ec2.delete_snapshot().snapshot_id(id.as_str()).dry_run(true).send().await;
-        rehearsing.ask("ec2:DeleteSnapshot", &[id.as_str()], answer)?;
-        rehearsing.given().would_delete.push(id.to_string());
-    }
-    Ok(())
 }
 
 /// Why the image must not go; none if it may. EC2 goes on showing what it has deregistered for a while.

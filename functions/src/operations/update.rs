@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::Image;
 use serde::{Deserialize, Serialize};
 
-use self::change::{Change, Rehearsed};
+use self::change::{Change, calls::Rehearsed};
 use super::{
     EndedRun, Operation, Rehearsing, Undone,
     attributes::{self, Attributes},
