@@ -104,6 +104,12 @@ pub enum Error {
         /// The ARNs of what names it, or why nobody knows.
         reason: String,
     },
+    /// A prune would remove more than the request lets it; nothing was removed.
+    #[error("nothing is pruned: {reason}")]
+    PruneRefused {
+        /// How many would go, and what limits them.
+        reason: String,
+    },
     /// The image is not one that this deployment may change or delete.
     #[error("this stack did not create {image_id}: {remedy}")]
     ImageNotManaged {

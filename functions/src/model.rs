@@ -5,6 +5,7 @@ pub(crate) mod days;
 pub mod deprecation;
 pub mod ids;
 pub mod image_state;
+pub mod retention;
 pub mod run;
 pub mod source_instance;
 pub mod tags;

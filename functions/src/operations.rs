@@ -16,6 +16,7 @@ pub(crate) mod in_use;
 pub mod instance_state;
 pub(crate) mod ownership;
 pub mod protection;
+pub mod prune;
 pub mod rehearsal;
 mod removal;
 pub mod rollback;
@@ -160,6 +161,7 @@ pub(crate) static OPERATIONS: &[Room] = &[
     Room::of::<availability::Enable>(),
     Room::of::<adopt::Adopt>(),
     Room::of::<delete::Delete>(),
+    Room::of::<prune::Prune>(),
     Room::of::<rollback::Rollback>(),
     Room::of::<instance_state::start::Start>(),
     Room::of::<instance_state::stop::Stop>(),

@@ -215,12 +215,12 @@ fn the_operation_machine_outlives_every_timeout_a_user_may_set() {
 }
 
 #[test]
-fn only_arns_and_their_partition_are_substituted_and_the_template_gives_them_all() {
+fn only_arns_their_partition_and_one_parameter_are_substituted_and_the_template_gives_them_all() {
     let template = fs::read_to_string(root().join("template.yaml")).unwrap();
     for name in MACHINES {
         for rest in text(name).split("${").skip(1) {
             let variable = rest.split('}').next().unwrap();
-            assert!(variable.ends_with("Arn") || variable == "Partition", "{name}: {variable}");
+            assert!(variable.ends_with("Arn") || ["Partition", "MayPrune"].contains(&variable), "{name}: {variable}");
             assert!(template.contains(&format!("        {variable}: !")), "{name}: {variable}");
         }
     }

@@ -14,6 +14,7 @@ mod ministack;
 mod nets;
 mod only_creates;
 mod protection;
+mod prune;
 mod replace;
 mod schedules;
 mod transitions;

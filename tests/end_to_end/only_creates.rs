@@ -53,6 +53,11 @@ fn it_refuses_every_other_action_before_a_run_starts() {
             let run = aws.step_functions().describe_execution().execution_arn(run).send().await;
             assert!(run.is_err(), "{run:?}");
         }
+        // Nor does it remove older images.
+        let retain = json!({"name": "web", "sourceInstanceId": "i-0123456789abcdef0", "retain": {"count": 1}});
+        let (_, refused) = outcome(aws, &retain).await;
+        let (error, cause) = failed(&refused);
+        assert!(error == "InvalidRequest" && cause.starts_with("retain: must be left out"), "{error}: {cause}");
         // What is as good as no action is none, and the run refuses the rest of the request.
         for action in [json!(""), json!(false)] {
             let (_, outcome) = outcome(aws, &json!({"action": action, "imageId": image})).await;

@@ -8,6 +8,7 @@ mod dry_run;
 mod in_use;
 mod large_account;
 mod protection;
+mod prune;
 mod releases;
 mod rollbacks;
 mod source_instance;

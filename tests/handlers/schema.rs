@@ -132,6 +132,30 @@ fn copy_tags() -> BoxedStrategy<Value> {
     collection::hash_map("include|exclude|exclud", list, 0..3).prop_map(|all| json!(all)).boxed()
 }
 
+/// Rules of what stays that are allowed, or nearly so.
+fn retain() -> BoxedStrategy<Value> {
+    let number =
+        || prop_oneof![4 => (0u32..60_000).prop_map(Value::from), 1 => null(), 1 => Just(json!(1.5)), 1 => text("7")];
+    let days = || prop_oneof![4 => text("[0-9]{1,4}d?"), 1 => null(), 1 => any::<u8>().prop_map(Value::from)];
+    let exclusions = prop_oneof![
+        4 => (days(), tags()).prop_map(|(days, tags)| json!({"lastLaunched": days, "tagMap": tags})),
+        1 => null(),
+        1 => Just(json!({"isPublic": true})),
+    ];
+    let member = prop_oneof![
+        3 => number().prop_map(|number| ("count", number)),
+        3 => days().prop_map(|days| ("age", days)),
+        1 => number().prop_map(|number| ("atLeast", number)),
+        1 => number().prop_map(|number| ("maxPerRun", number)),
+        1 => (0u32..102).prop_map(|number| ("maxPercentPerRun", json!(number))),
+        1 => exclusions.prop_map(|exclusions| ("exclusions", exclusions)),
+        1 => number().prop_map(|number| ("counts", number)),
+    ];
+    collection::vec(member, 0..4)
+        .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        .boxed()
+}
+
 /// Watermarks that are allowed, or nearly so, and never more than there may be.
 fn watermarks() -> BoxedStrategy<Value> {
     let one = prop_oneof![text("[0-9]{11,13}:[a-z#]{2,5}"), text("[a-z#:]{2,5}"), text("[a-z]{127,129}"), null()];
@@ -199,6 +223,7 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         json!("disable"),
         json!("enable"),
         json!("adopt"),
+        json!("prune"),
         json!("delete"),
         json!("replace"),
         json!("Create"),
@@ -236,6 +261,8 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         of("disableProtection", flag()),
         of("unlessInUse", flag()),
         of("dryRun", flag()),
+        of("allSeries", flag()),
+        of("retain", prop_oneof![6 => retain(), 1 => null(), 1 => text("[a-z]")].boxed()),
         of("watermarks", prop_oneof![4 => watermarks(), 1 => null()].boxed()),
         of("keepPrevious", flag()),
         of(
@@ -265,7 +292,8 @@ fn near_request() -> impl Strategy<Value = Value> {
     ];
     let disable = json!({"action": "disable", "imageId": MANAGED_IMAGE});
     let adopt = json!({"action": "adopt", "imageId": MANAGED_IMAGE});
-    (select(vec![create(), update, disable, adopt, delete, replace]), collection::vec(change, 0..4)).prop_map(
+    let prune = json!({"action": "prune", "series": "web", "retain": {"count": 7}});
+    (select(vec![create(), update, disable, adopt, prune, delete, replace]), collection::vec(change, 0..4)).prop_map(
         |(mut request, changes)| {
             for (field, value) in changes {
                 match value {

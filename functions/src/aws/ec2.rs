@@ -12,6 +12,7 @@ use crate::{
     model::{
         ids::{ImageId, InstanceId, SnapshotId},
         run::{RUN_TAG, Run},
+        tags::SERIES_TAG,
     },
 };
 
@@ -60,6 +61,13 @@ pub(crate) async fn images_of_run(ec2: &Client, run: &Run) -> Result<Vec<Image>,
 /// Every image that carries any run's tag.
 pub(crate) async fn images_of_runs(ec2: &Client) -> Result<Vec<Image>, Error> {
     own_images(ec2, filter("tag-key", RUN_TAG), Some(PAGE)).await
+}
+
+/// Every image of a series.
+pub(crate) async fn images_of_series(ec2: &Client, series: &str) -> Result<Vec<Image>, Error> {
+    // A filter takes * and ? as wildcards, and a backslash takes that from them.
+    let escaped = series.replace('\\', "\\\\").replace('*', "\\*").replace('?', "\\?");
+    own_images(ec2, filter(format!("tag:{SERIES_TAG}"), escaped), Some(PAGE)).await
 }
 
 /// The ids of this account's images that have one of the snapshots.

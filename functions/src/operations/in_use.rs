@@ -1,5 +1,7 @@
 //! Whether an image is in use: it stays then, unless the request says otherwise.
 
+use std::collections::BTreeMap;
+
 use crate::{
     app::App,
     aws::references,
@@ -16,11 +18,26 @@ const NAMED: usize = 10;
 ///
 /// What is to be tried again.
 pub(crate) async fn why(app: &App, image_id: &ImageId, except: Option<&InstanceId>) -> Result<Option<String>, Error> {
-    match references::of(&app.ec2, &app.auto_scaling, image_id, except).await {
-        Ok(arns) if arns.is_empty() => Ok(None),
-        Ok(arns) => Ok(Some(format!("it is in use by {}", named(&arns)))),
+    Ok(why_each(app, std::slice::from_ref(image_id), except).await?.remove(image_id.as_str()))
+}
+
+/// The same for several images; those that nothing uses are left out.
+///
+/// # Errors
+///
+/// As [`why`].
+pub(crate) async fn why_each(
+    app: &App,
+    image_ids: &[ImageId],
+    except: Option<&InstanceId>,
+) -> Result<BTreeMap<String, String>, Error> {
+    match references::of(&app.ec2, &app.auto_scaling, image_ids, except).await {
+        Ok(all) => Ok(all.into_iter().map(|(id, arns)| (id, format!("it is in use by {}", named(&arns)))).collect()),
         Err(error) if error.is_to_be_retried() => Err(error),
-        Err(error) => Ok(Some(format!("whether it is in use is not known: {error}"))),
+        Err(error) => {
+            let why = format!("whether it is in use is not known: {error}");
+            Ok(image_ids.iter().map(|id| (id.to_string(), why.clone())).collect())
+        }
     }
 }
 

@@ -111,6 +111,11 @@ pub struct Rehearsing<'a> {
 }
 
 impl Rehearsing<'_> {
+    /// The same, for a part of the operation.
+    pub(crate) fn again(&mut self) -> Rehearsing<'_> {
+        Rehearsing { operation: self.operation, given: self.given }
+    }
+
     /// What the dry run gives.
     pub(crate) fn given(&mut self) -> &mut Rehearsal {
         self.given

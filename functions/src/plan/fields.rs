@@ -1,5 +1,6 @@
 //! The fields of a request: each is read once, and is refused by its name if it is not what it must be.
 
+mod retain;
 mod source;
 
 use std::ops::RangeInclusive;

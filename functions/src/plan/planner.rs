@@ -12,6 +12,7 @@ use crate::{
     model::{
         deprecation::{Deprecation, DeprecationTime},
         ids::ImageId,
+        retention::Retain,
         tags::{self, Tags},
         timeouts::Timeouts,
     },
@@ -20,6 +21,7 @@ use crate::{
         delete::{self, IfInUse},
         instance_state::{self, start, stop},
         protection::Protection,
+        prune,
         rehearsal::DryRun,
         rollback, update,
     },
@@ -41,12 +43,17 @@ impl Planner<'_> {
         match action {
             Action::Create(create) => {
                 self.check_name(create).await?;
-                self.create(create, self.create_arguments(create).await?)
+                let arguments = self.create_arguments(create).await?;
+                let prune = create.retain.as_ref().map(|retain| self.prune(arguments.series.clone(), retain, true));
+                let mut made = self.create(create, arguments)?;
+                made.extend(prune.transpose()?);
+                Ok(made)
             }
             Action::Update(update) => Ok(vec![self.update(update)?]),
             Action::Disable(image_id) => Ok(vec![self.availability::<availability::Disable>(image_id)?]),
             Action::Enable(image_id) => Ok(vec![self.availability::<availability::Enable>(image_id)?]),
             Action::Adopt(image_id, series) => Ok(vec![self.adopt(image_id, series.as_deref()).await?]),
+            Action::Prune(series, retain) => Ok(vec![self.prune(series.clone(), retain, false)?]),
             Action::Delete(delete) => Ok(vec![self.delete(delete)?]),
             Action::Replace(create, delete) => self.replace(create, delete).await,
         }
@@ -209,6 +216,13 @@ impl Planner<'_> {
         let run_started = self.start_time.to_owned();
         let arguments = adopt::Arguments { image_id: image_id.clone(), series, run_started };
         Planned::new::<adopt::Adopt>(self.timeouts.update, &arguments)
+    }
+
+    /// The images of a series that are not kept go only when the new image is certain, and it stays whatever comes.
+    fn prune(&self, series: Option<String>, retain: &Retain, after_create: bool) -> Result<Planned, Error> {
+        let arguments = prune::Arguments { series, retain: retain.clone(), after_create };
+        let planned = Planned::new::<prune::Prune>(self.timeouts.delete, &arguments)?;
+        Ok(if after_create { planned.keeping_the_image().note("the new image stays") } else { planned })
     }
 
     pub(super) fn delete(&self, delete: &Delete) -> Result<Planned, Error> {

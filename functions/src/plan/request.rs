@@ -14,6 +14,7 @@ use crate::{
     model::{
         deprecation::{Deprecation, DeprecationTime},
         ids::{ImageId, InstanceId},
+        retention::Retain,
         tags::Tags,
         timeouts::RequestedTimeouts,
         watermarks::Watermarks,
@@ -45,6 +46,8 @@ pub enum Action {
     Enable(ImageId),
     /// Take over an image that no run made, for a series.
     Adopt(ImageId, Option<String>),
+    /// Remove the images of a series, or of all, that are not kept.
+    Prune(Option<String>, Retain),
     /// Remove an image and its snapshots.
     Delete(Delete),
     /// Make an image and remove an older one.
@@ -78,6 +81,8 @@ pub struct Create {
     pub watermarks: Option<Watermarks>,
     /// Among which images it counts; none for those of the instance.
     pub series: Option<String>,
+    /// What stays of that series; none where nothing is pruned.
+    pub retain: Option<Retain>,
 }
 
 /// How an instance is stopped for its image.
@@ -138,11 +143,15 @@ impl Request {
         let mut fields = Fields::of(input)?;
         let action = fields.text_or("action", "create");
         let request = match action.as_str() {
-            "create" => Action::Create(read_create(&mut fields, now)?),
+            "create" => {
+                let create = read_create(&mut fields, now)?;
+                Action::Create(Create { retain: fields.retain()?, ..create })
+            }
             "update" => Action::Update(read_update(&mut fields, now)?),
             "disable" => Action::Disable(fields.image_id()?),
             "enable" => Action::Enable(fields.image_id()?),
             "adopt" => Action::Adopt(fields.image_id()?, fields.series()?),
+            "prune" => read_prune(&mut fields)?,
             "delete" => Action::Delete(read_delete(&mut fields)?),
             "replace" => {
                 let delete = read_replaced(&mut fields)?;
@@ -151,7 +160,7 @@ impl Request {
             _ => {
                 return Err(Error::invalid(
                     "action",
-                    "must be create, update, disable, enable, adopt, delete or replace",
+                    "must be create, update, disable, enable, adopt, prune, delete or replace",
                 ));
             }
         };
@@ -183,6 +192,7 @@ fn read_create(fields: &mut Fields, now: i64) -> Result<Create, Error> {
         volumes: fields.volumes()?,
         watermarks: fields.watermarks()?,
         series: fields.series()?,
+        retain: None,
     })
 }
 
@@ -211,6 +221,17 @@ fn read_update(fields: &mut Fields, now: i64) -> Result<Update, Error> {
         return Err(Error::invalid(fields, "at least one must be given"));
     }
     Ok(update)
+}
+
+fn read_prune(fields: &mut Fields) -> Result<Action, Error> {
+    let (series, all) = (fields.series()?, fields.flag("allSeries")?.unwrap_or_default());
+    if series.is_some() == all {
+        return Err(Error::invalid("series", "must be given, or \"allSeries\": true, and not both"));
+    }
+    match fields.retain()? {
+        Some(retain) => Ok(Action::Prune(series, retain)),
+        None => Err(Error::invalid("retain", "must be given: what stays of the series")),
+    }
 }
 
 fn read_delete(fields: &mut Fields) -> Result<Delete, Error> {

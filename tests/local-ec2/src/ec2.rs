@@ -245,6 +245,28 @@ impl Ec2 {
         }
     }
 
+    /// Lets an image, and its snapshots, be so much older.
+    pub fn age_image(&self, id: &str, by: Duration) {
+        let world = &mut self.service.lock().world;
+        let Some(image) = world.images.get_mut(id) else { return };
+        image.created -= by;
+        let snapshots: Vec<_> = image.devices.iter().map(|device| device.snapshot_id.clone()).collect();
+        for id in snapshots {
+            if let Some(snapshot) = world.snapshots.get_mut(&id) {
+                snapshot.begun -= by;
+            }
+        }
+    }
+
+    /// Says that an instance was launched from an image so long ago.
+    pub fn launched_from(&self, id: &str, ago: Duration) {
+        let world = &mut self.service.lock().world;
+        let at = world.now() - ago;
+        if let Some(image) = world.images.get_mut(id) {
+            image.last_launched = Some(at);
+        }
+    }
+
     /// Adds a launch template whose versions name these images, and gives its ARN.
     pub fn add_launch_template(&self, name: impl Into<String>, image_ids: &[&str]) -> String {
         let world = &mut self.service.lock().world;

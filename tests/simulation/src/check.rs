@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The invariants, by name.
-pub const INVARIANTS: [&str; 12] = [
+pub const INVARIANTS: [&str; 13] = [
     "SUCCEEDED: exactly what was asked for, and the output says what EC2 shows",
     "any other end: nothing of the run is left in the end, unless its plan says that it stays",
     "nothing of anybody else's was changed",
@@ -31,6 +31,7 @@ pub const INVARIANTS: [&str; 12] = [
     "the error of a failed run names what it has left, by its id or by the tag that finds it",
     "a replace leaves the old image, or all its snapshots, or the new image",
     "what is known to be in use stays, and nothing stays for a use that there is not",
+    "a prune leaves what the request keeps, and begins only when the new image is certain",
 ];
 
 const RIGHT: usize = 0;
@@ -45,6 +46,7 @@ pub(crate) const NOT_ALLOWED: usize = 8;
 const NAMED: usize = 9;
 const NOTHING_LOST: usize = 10;
 pub(crate) const IN_USE: usize = 11;
+const RETAINED: usize = 12;
 
 /// How long after its beginning everybody sees a snapshot, with its tags, and a look at it has come to an end.
 const SHOWS_WITHIN: Duration = Duration::from_secs(10);
@@ -79,6 +81,8 @@ pub(crate) struct Ended {
     pub(crate) chooses: bool,
     /// Whether it is a dry run.
     pub(crate) dry: bool,
+    /// The older images of its series, the newest first, of which it keeps one.
+    pub(crate) past: Vec<String>,
     /// What somebody else did about it.
     pub(crate) done: BTreeSet<Deed>,
     /// The snapshots of no image that the last sweep has named.
@@ -102,6 +106,7 @@ impl Ended {
             protects: false,
             chooses: false,
             dry: false,
+            past: vec![],
             done: BTreeSet::new(),
             named_by_sweep: BTreeSet::new(),
             keeps_image: false,
@@ -167,6 +172,9 @@ impl Ended {
         if error.as_deref() == Some("ImageInUse") && !self.may_be_in_use(self.cause()) {
             violate(IN_USE, format!("{cause:?}"));
         }
+        if let Some(seen) = self.wrong_prune(ec2) {
+            violate(RETAINED, format!("{seen} after {status} {error:?} {cause:?}"));
+        }
         if self.operation.replaces() && self.has_lost_both(ec2) {
             violate(NOTHING_LOST, format!("neither {:?} nor a new image after {status} {error:?} {cause:?}", self.old));
         }
@@ -210,6 +218,25 @@ impl Ended {
 
     fn is_protected_as_asked(&self, output: &Value) -> bool {
         !self.protects || output["deregistrationProtection"] == PROTECTION
+    }
+
+    /// What of the older images of the series is gone and should not be, or the other way round.
+    fn wrong_prune(&self, ec2: &Ec2) -> Option<String> {
+        let [newest, older @ ..] = self.past.as_slice() else { return None };
+        let is_there = |id: &String| ec2.image(id).is_some();
+        let succeeded = self.execution.status == Status::Succeeded;
+        // The new image may be gone again, and then counts no more.
+        let right = is_there(newest)
+            && (succeeded || self.keeps_image || older.iter().all(is_there))
+            && (!self.dry || older.iter().all(is_there));
+        let output = self.execution.output.as_deref().unwrap_or_default();
+        let is_all_done =
+            succeeded && !self.dry && !output.contains("pruneFailed") && !self.has(&[Deed::DeregisterImage]);
+        let right = right && (!is_all_done || !older.iter().any(|id| is_there(id) && !output.contains("is not known")));
+        (!right).then(|| {
+            let left: Vec<_> = self.past.iter().filter(|id| is_there(id)).collect();
+            format!("{left:?} are left of {:?}: {output}", self.past)
+        })
     }
 
     /// What is wrong with a dry run that says it succeeded.

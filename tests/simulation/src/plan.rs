@@ -11,6 +11,8 @@ use crate::faults::Fault;
 
 /// The time of deprecation, a year after every run's start.
 const DEPRECATION: &str = "2027-11-23T00:00:00Z";
+/// The series of what is pruned.
+pub(crate) const SERIES: &str = "pruned";
 /// The protection from deregistration, without a day's cooldown.
 pub(crate) const PROTECTION: &str = "enabled-without-cooldown";
 /// The time of deprecation, in seconds since 1970.
@@ -69,6 +71,8 @@ pub struct Plan {
     pub(crate) protects: bool,
     /// Whether it is a dry run.
     pub(crate) dry: bool,
+    /// Whether it prunes the series of its image.
+    pub(crate) retains: bool,
     /// Whether it takes over the instance's tags, and leaves out its data volume.
     pub(crate) chooses: bool,
     /// The size of the data volume.
@@ -123,6 +127,7 @@ impl Plan {
             chooses: rng.u8(0..4) == 0,
             stops: rng.u8(0..4) == 0,
             dry: rng.u8(0..16) == 0,
+            retains: rng.u8(0..4) == 0 && operation == Operation::Create,
             seed,
         }
     }
@@ -165,6 +170,10 @@ impl Plan {
         if self.chooses && self.operation.creates() {
             request["copyTags"] = true.into();
             request["excludeDataVolumes"] = true.into();
+        }
+        if self.retains {
+            request["series"] = SERIES.into();
+            request["retain"] = json!({"count": 2});
         }
         if self.dry {
             request["dryRun"] = true.into();
@@ -211,6 +220,9 @@ impl Plan {
         }
         if (self.deprecates || self.protects) && self.operation.creates() {
             operations.push(usual.update);
+        }
+        if self.retains {
+            operations.push(own(usual.delete));
         }
         if self.dry {
             // Whether what it makes could be removed.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ami_from_instance::model::run::RUN_TAG;
+use ami_from_instance::model::{run::RUN_TAG, tags::SERIES_TAG};
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
 use local_ec2::{Ec2, Fate, InstanceSpec, TimeSource};
 use local_step_functions::{Engine, Execution};
@@ -16,7 +16,7 @@ use crate::{
     faults::Fault,
     functions::Functions,
     people,
-    plan::{DEPRECATION_SECONDS, Operation, Plan},
+    plan::{DEPRECATION_SECONDS, Operation, Plan, SERIES},
     rules,
     tasks::Outside,
     template::{DEPLOYED, execution_arn},
@@ -83,6 +83,7 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     if let Some(old) = old.as_deref().filter(|_| plan.operation == Operation::Enable) {
         people::call(world, &format!("DisableImage&ImageId={old}"));
     }
+    let past = if plan.retains { past_images(ec2, &arn, &plan.name()) } else { vec![] };
     let old_snapshots = old.as_deref().and_then(|id| ec2.image(id)).map(|image| image.snapshot_ids);
     for fault in &plan.faults {
         if let Fault::ImageFails(state) = fault {
@@ -112,7 +113,7 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     let deprecation = plan.deprecates.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(DEPRECATION_SECONDS));
     let old_snapshots = old_snapshots.unwrap_or_default();
     let ended = Ended { old, old_snapshots, power: Some(power), deprecation, protects, chooses, ..ended };
-    Ok(Ended { dry: plan.dry, ..ended })
+    Ok(Ended { dry: plan.dry, past, ..ended })
 }
 
 fn fails(state: &ImageState) -> Fate {
@@ -122,4 +123,15 @@ fn fails(state: &ImageState) -> Fate {
         message: "it broke".to_owned(),
         after: Duration::from_secs(30),
     }
+}
+
+/// Older images of the series that the run prunes, the newest first.
+fn past_images(ec2: &Ec2, run: &str, name: &str) -> Vec<String> {
+    let one = |days: u64| {
+        let past = run.replacen(name, &format!("past-{days}"), 1);
+        let id = ec2.add_foreign_image(format!("{name}-{days}"), &[(RUN_TAG, &past), (SERIES_TAG, SERIES)]);
+        ec2.age_image(&id, Duration::from_secs(days * 24 * 3600));
+        id
+    };
+    (1..=3).map(one).collect()
 }

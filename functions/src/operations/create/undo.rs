@@ -72,9 +72,8 @@ async fn used(app: &App, image: &Image) -> Result<Option<String>, Error> {
     let (Some(id), Some(ImageState::Available | ImageState::Disabled)) = (image.image_id(), image.state()) else {
         return Ok(None);
     };
-    match references::of(&app.ec2, &app.auto_scaling, &ImageId::from(id), None).await {
-        Ok(arns) if arns.is_empty() => Ok(None),
-        Ok(arns) => Ok(Some(format!("it is in use by {}", in_use::named(&arns)))),
+    match references::of(&app.ec2, &app.auto_scaling, &[ImageId::from(id)], None).await {
+        Ok(all) => Ok(all.get(id).map(|arns| format!("it is in use by {}", in_use::named(arns)))),
         Err(error) if error.is_to_be_retried() => Err(error),
         Err(error) => {
             tracing::warn!(imageId = id, %error, "whether the image is in use is not known");

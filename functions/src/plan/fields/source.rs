@@ -185,7 +185,7 @@ fn patterns(field: &str, value: &Value) -> Result<Vec<String>, Error> {
 }
 
 /// Refuses a member that the object does not have.
-fn only(field: &str, members: &Map<String, Value>, known: &[&str]) -> Result<(), Error> {
+pub(super) fn only(field: &str, members: &Map<String, Value>, known: &[&str]) -> Result<(), Error> {
     let Some(unknown) = members.keys().find(|name| !known.contains(&name.as_str())) else { return Ok(()) };
     let problem = format!("is no field of it, which has {}", known.join(", "));
     Err(Error::invalid(format!("{field}.{}", shown(unknown)), problem))

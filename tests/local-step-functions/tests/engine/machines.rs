@@ -21,6 +21,7 @@ fn value(placeholder: &str) -> String {
         "Partition" => "aws".to_owned(),
         "OperationMachineArn" => OPERATION.to_owned(),
         "LifecycleMachineArn" => LIFECYCLE.to_owned(),
+        "MayPrune" => "false".to_owned(),
         function => format!("arn:aws:lambda:us-east-1:000000000000:function:{function}"),
     }
 }
@@ -150,6 +151,8 @@ async fn the_machine_that_only_creates_sends_a_create_whatever_it_is_sent() {
         (json!({"name": "web", "action": ""}), true),
         (json!({"name": "web", "action": "delete"}), false),
         (json!({"name": "web", "action": ["delete"]}), false),
+        (json!({"name": "web", "retain": null}), true),
+        (json!({"name": "web", "retain": {"count": 1}}), false),
     ] {
         let engine = with_create(Outside::answering(|_| Ok(nothing_to_do())));
         let run = engine.start_execution(CREATE, Some("run"), &input.to_string()).unwrap();

@@ -1,0 +1,184 @@
+//! Prunes: of a series stays what the request keeps, what is in use, protected or young, and the newest in any case.
+
+use std::time::Duration;
+
+use ami_from_instance::model::{run::RUN_TAG, tags::SERIES_TAG};
+use local_ec2::{Ec2, Fault, FaultKind, SEED_INSTANCE};
+use serde_json::{Value, json};
+
+use crate::{RUN, app, call, create_request, ec2, first_operation, is_going_on, merged, plan_of, wait, whole};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn prune(retain: Value) -> Value {
+    json!({"action": "prune", "series": "web", "retain": retain})
+}
+
+/// Images of the series, one a day, the newest first; each is older than a day.
+fn series(ec2: &Ec2, count: u32) -> Vec<String> {
+    let one = |days: u32| {
+        let run = format!("{RUN}-{days}");
+        let id = ec2.add_foreign_image(format!("web-{days}"), &[(RUN_TAG, &run), (SERIES_TAG, "web")]);
+        ec2.age_image(&id, DAY * days);
+        id
+    };
+    (1..=count).map(one).collect()
+}
+
+fn left(ec2: &Ec2, all: &[String]) -> Vec<usize> {
+    (0..all.len()).filter(|at| ec2.image(&all[*at]).is_some()).collect()
+}
+
+fn because<'a>(document: &'a Value, id: &str) -> &'a str {
+    let kept = document["result"]["kept"].as_array().unwrap_or_else(|| panic!("{document}"));
+    kept.iter().find(|one| one["id"] == id).unwrap_or_else(|| panic!("{document}"))["because"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn the_oldest_go_with_their_snapshots_and_everything_that_stays_says_why() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 6);
+    let arn = ec2.add_launch_template("web", &[&all[4]]);
+    let other = ec2.add_foreign_image("other", &[(RUN_TAG, RUN), (SERIES_TAG, "shop")]);
+    let nobodys = ec2.add_foreign_image("nobody's", &[(SERIES_TAG, "web")]);
+    let strangers = ec2.add_foreign_image("stranger's", &[(RUN_TAG, "arn:of:another:stack"), (SERIES_TAG, "web")]);
+    let pruned = whole(&ec2, &app(&ec2), prune(json!({"count": 3}))).await;
+    assert_eq!(pruned["result"]["pruned"], json!([all[5], all[3]]), "{pruned}");
+    assert_eq!(left(&ec2, &all), [0, 1, 2, 4]);
+    assert!(because(&pruned, &all[0]).contains("atLeast") && because(&pruned, &all[2]).contains("(count)"));
+    assert!(because(&pruned, &all[4]).contains(&arn));
+    for id in [&other, &nobodys, &strangers] {
+        assert!(ec2.image(id).is_some(), "what is not of the series and of this stack stays");
+    }
+    assert_eq!(ec2.snapshots().len(), 4 + 3);
+    // Again, there is nothing to do.
+    ec2.forget_calls();
+    assert_eq!(whole(&ec2, &app(&ec2), prune(json!({"count": 3}))).await["result"]["pruned"], json!([]));
+    assert!(ec2.mutating_calls().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_protected_excluded_or_young_stays() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 5);
+    ec2.client().enable_image_deregistration_protection().image_id(&all[4]).send().await.unwrap();
+    ec2.client().create_tags().resources(&all[3]).tags(crate::tag("Keep", "yes")).send().await.unwrap();
+    ec2.launched_from(&all[2], DAY * 3);
+    let exclusions = json!({"lastLaunched": "7d", "tagMap": {"Keep": "yes"}});
+    let pruned = whole(&ec2, &app(&ec2), prune(json!({"age": "1d", "exclusions": exclusions}))).await;
+    assert_eq!(pruned["result"]["pruned"], json!([all[1]]), "{pruned}");
+    for (at, why) in [(0, "atLeast"), (2, "lastLaunched"), (3, "tagMap"), (4, "protection")] {
+        assert!(because(&pruned, &all[at]).contains(why), "{pruned}");
+    }
+}
+
+#[tokio::test]
+async fn more_than_the_request_lets_go_refuses_the_whole_prune() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 22);
+    for (retain, why) in [
+        (json!({"count": 1}), "21 images would go, and retain.maxPerRun is 20"),
+        (json!({"count": 10}), "12 of 22 images would go, and retain.maxPercentPerRun is 50"),
+    ] {
+        let refused = whole(&ec2, &app(&ec2), prune(retain)).await;
+        assert_eq!(refused["error"]["name"], "PruneRefused", "{refused}");
+        assert!(refused["error"]["message"].as_str().unwrap().contains(why), "{refused}");
+        assert!(ec2.mutating_calls().is_empty());
+    }
+    let retain = json!({"count": 1, "maxPerRun": 21, "maxPercentPerRun": 100});
+    assert_eq!(whole(&ec2, &app(&ec2), prune(retain)).await["status"], "Succeeded");
+    assert_eq!(left(&ec2, &all), [0]);
+}
+
+#[tokio::test]
+async fn every_series_is_pruned_by_itself_and_twenty_five_candidates_take_three_questions() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 26);
+    let shop = ec2.add_foreign_image("shop", &[(RUN_TAG, RUN), (SERIES_TAG, "shop*")]);
+    ec2.forget_calls();
+    let retain = json!({"count": 1, "maxPerRun": 25, "maxPercentPerRun": 100});
+    let request = json!({"action": "prune", "allSeries": true, "retain": retain});
+    let first = call(&app(&ec2), "begin", first_operation(&app(&ec2), RUN, request.clone()).await).await.unwrap();
+    assert!(is_going_on(&first), "{first}");
+    // Three about all, and one once more before the first one goes.
+    assert!(ec2.calls_of("DescribeImageReferences").len() <= 4);
+    let pruned = whole(&ec2, &app(&ec2), request).await;
+    assert_eq!(pruned["status"], "Succeeded", "{pruned}");
+    assert_eq!(left(&ec2, &all), [0]);
+    assert!(ec2.image(&shop).is_some());
+    // A star in a series is a character as any other.
+    let starred = merged(prune(json!({"count": 1})), json!({"series": "*"}));
+    assert_eq!(whole(&ec2, &app(&ec2), starred).await["result"]["kept"], json!([]));
+}
+
+#[tokio::test]
+async fn an_image_that_comes_into_use_meanwhile_stays_and_one_that_cannot_be_deleted_is_named() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 4);
+    let app = app(&ec2);
+    let document = first_operation(&app, RUN, prune(json!({"count": 1}))).await;
+    let begun = call(&app, "begin", document).await.unwrap();
+    ec2.add_reference("ssm:Parameter", "/golden/web", &all[2]);
+    let refused = FaultKind::Refused { code: "OperationNotPermitted".to_owned(), message: "not now".to_owned() };
+    ec2.inject(Fault::on("DeregisterImage", refused).mentioning(&all[1]).for_ever());
+    let mut document = begun;
+    while is_going_on(&document) {
+        wait(&ec2, &document);
+        document = call(&app, "look", document).await.unwrap();
+    }
+    assert_eq!(document["error"]["name"], "LeftoversRemain", "{document}");
+    assert!(document["error"]["message"].as_str().unwrap().contains(&all[1]), "{document}");
+    assert_eq!(left(&ec2, &all), [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_create_prunes_last_and_its_image_stays_whatever_becomes_of_that() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 3);
+    let request = merged(create_request(), json!({"name": "web", "series": "web", "retain": {"count": 2}}));
+    let plan = plan_of(&app(&ec2), RUN, request).await.unwrap();
+    let [create, prune] = plan["operations"].as_array().unwrap().as_slice() else { panic!("{plan}") };
+    assert_eq!((&prune["operation"], &prune["keepsImage"]), (&json!("prune"), &json!(true)));
+    let mut created = merged(create.clone(), json!({"run": RUN, "results": {}, "execution": "arn"}));
+    created = call(&app(&ec2), "begin", created).await.unwrap();
+    while is_going_on(&created) {
+        wait(&ec2, &created);
+        created = call(&app(&ec2), "look", created).await.unwrap();
+    }
+    let results = created["result"].clone();
+    let run = async |results: Value| {
+        let mut document = merged(prune.clone(), json!({"run": RUN, "results": results, "execution": "arn"}));
+        document = call(&app(&ec2), "begin", document).await.unwrap();
+        while is_going_on(&document) {
+            wait(&ec2, &document);
+            document = call(&app(&ec2), "look", document).await.unwrap();
+        }
+        document
+    };
+    // Until EC2 lists the new image, nothing goes.
+    let unlisted = run(json!({"id": "ami-0aaaaaaaaaaaaaaaa"})).await;
+    assert!(unlisted["result"]["pruneFailed"][0].as_str().unwrap().contains("does not list"), "{unlisted}");
+    assert_eq!(left(&ec2, &all), [0, 1, 2]);
+    let refused = FaultKind::Refused { code: "OperationNotPermitted".to_owned(), message: "not now".to_owned() };
+    ec2.inject(Fault::on("DeregisterImage", refused).mentioning(&all[2]).for_ever());
+    let pruned = run(results.clone()).await;
+    assert_eq!((&pruned["status"], &pruned["result"]["pruned"]), (&json!("Succeeded"), &json!([all[1]])), "{pruned}");
+    assert!(pruned["result"]["pruneFailed"][0].as_str().unwrap().contains(&all[2]), "{pruned}");
+    assert!(ec2.image(results["id"].as_str().unwrap()).is_some());
+    assert_eq!(ec2.instance(SEED_INSTANCE).unwrap().reboots.len(), 1);
+}
+
+#[tokio::test]
+async fn a_dry_prune_says_the_same_as_the_prune_itself() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 5);
+    ec2.add_launch_template("web", &[&all[4]]);
+    let request = prune(json!({"count": 2}));
+    let dry = whole(&ec2, &app(&ec2), merged(request.clone(), json!({"dryRun": true}))).await;
+    assert!(ec2.mutating_calls().is_empty());
+    let pruned = whole(&ec2, &app(&ec2), request).await;
+    let would = dry["result"]["wouldDelete"].as_array().unwrap_or_else(|| panic!("{dry}"));
+    let images: Vec<_> = would.iter().filter(|id| id.as_str().unwrap().starts_with("ami-")).collect();
+    assert_eq!(images, pruned["result"]["pruned"].as_array().unwrap().iter().collect::<Vec<_>>());
+    assert_eq!(dry["result"]["wouldKeep"], pruned["result"]["kept"]);
+}
