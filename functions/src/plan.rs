@@ -52,7 +52,11 @@ pub struct Planned {
     keeps_image: bool,
     /// What the run's error is to say besides, should the operation fail.
     note: String,
+    #[serde(skip_serializing_if = "Value::is_null")]
     arguments: Value,
+    /// The same in a dry run: a function that knows of none finds no arguments, and does nothing.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    rehearsed: Value,
     /// Where the operation stands in a dry run; left out of any other run.
     #[serde(skip_serializing_if = "Option::is_none")]
     dry_run: Option<DryRun>,
@@ -63,7 +67,15 @@ impl Planned {
         let arguments =
             serde_json::to_value(arguments).map_err(|error| Error::invalid("arguments", error.to_string()))?;
         let (operation, note) = (O::NAME, String::new());
-        Ok(Self { operation, timeout_seconds, keeps_image: false, note, arguments, dry_run: None })
+        Ok(Self {
+            operation,
+            timeout_seconds,
+            keeps_image: false,
+            note,
+            arguments,
+            rehearsed: Value::Null,
+            dry_run: None,
+        })
     }
 
     fn note(self, note: &str) -> Self {
@@ -89,7 +101,7 @@ pub async fn handle(app: &App, input: Value) -> Result<Plan, Error> {
     let request = Request::parse(&request, now)?;
     let timeouts = request.timeouts.over(app.settings.timeouts.clone()?);
     let default_tags = app.settings.default_tags()?;
-    let planner = Planner { app, start_time: &start_time, now, timeouts, default_tags };
+    let planner = Planner { app, run: &run, start_time: &start_time, now, timeouts, default_tags };
     let mut operations = planner.operations(&request.action).await?;
     if request.dry_run {
         operations = planner.dry(operations)?;

@@ -203,6 +203,10 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
             let run = Execution::start(&client, aws.lifecycle_machine_arn(), None, &input).await.unwrap();
             assert!(matches!(run.wait().await.unwrap(), Outcome::Succeeded(_)), "{file}");
         }
+        let input = fs::read_to_string(root().join("events/requests/adopt.json")).unwrap();
+        let run = Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), None, &input).await.unwrap();
+        let refused = |outcome: &Outcome| matches!(outcome, Outcome::Ended { error, .. } if error == "ImageNotManaged");
+        assert!(refused(&run.wait().await.unwrap()));
         protect_and_delete(aws).await;
         stop_and_start(aws).await;
         // An operation goes on after its timeout until it is stopped.

@@ -48,10 +48,9 @@ async fn an_image_and_its_snapshots_get_the_runs_tags_and_keep_their_own() {
     assert_eq!(ec2.snapshot(&after.snapshot_ids[0]).unwrap().tags, after.tags);
     assert_eq!(local_ec2::ImageInfo { tags: before.tags.clone(), ..after }, before, "nothing but the tags has changed");
     assert!(ec2.mutating_calls().iter().all(|call| call.action == "CreateTags"));
-    // It counts as one of the stack's: a second adopt has nothing to do, and a delete needs no more than its id.
-    ec2.forget_calls();
-    assert_eq!(whole(&ec2, &app(&ec2), json!({"action": "adopt", "imageId": image})).await["status"], "Succeeded");
-    assert!(ec2.mutating_calls().is_empty());
+    // It counts as one of the stack's: it cannot be adopted again, and a delete needs no more than its id.
+    let again = plan_of(&may(&ec2), &format!("{RUN}-2"), request(&image)).await.unwrap_err().to_string();
+    assert!(again.contains("no run has made or adopted") && again.contains(&image), "{again}");
     let deleted = whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image})).await;
     assert_eq!(deleted["status"], "Succeeded", "{deleted}");
     assert!(ec2.images().is_empty() && ec2.snapshots().is_empty());
@@ -88,7 +87,7 @@ async fn what_something_else_manages_is_refused_before_anything_is_touched() {
         ("aws:dlm:lifecycle-policy-id", "Data Lifecycle Manager"),
         ("aws:backup:source-resource", "AWS Backup"),
         ("Ec2ImageBuilderArn", "Image Builder"),
-        (RUN_TAG, "no other stack has made"),
+        (RUN_TAG, "no run has made or adopted"),
     ] {
         let image = ec2.add_foreign_image(format!("of {tag}"), &[(tag, "somebody's")]);
         let refusal = refusal(&ec2, request(&image)).await;
@@ -127,7 +126,9 @@ async fn a_rollback_takes_the_tags_off_and_leaves_the_image() {
     let before = ec2.image(&image).unwrap();
     let app = may(&ec2);
     let document = first_operation(&app, RUN, request(&image)).await;
-    let tagged = call(&app, "begin", document).await.unwrap();
+    let noted = call(&app, "begin", document).await.unwrap();
+    assert!(noted["status"] == "Pending" && ec2.mutating_calls().is_empty(), "{noted}");
+    let tagged = call(&app, "look", noted).await.unwrap();
     assert_eq!(tagged["status"], "Pending");
     ec2.advance(std::time::Duration::from_secs(10));
     // What the same run makes goes.
@@ -144,7 +145,8 @@ async fn a_tag_that_a_rollback_may_not_take_off_is_named() {
     let ec2 = ec2().await;
     let image = ec2.add_foreign_image("found", &[]);
     let app = may(&ec2);
-    let tagged = call(&app, "begin", first_operation(&app, RUN, request(&image)).await).await.unwrap();
+    let noted = call(&app, "begin", first_operation(&app, RUN, request(&image)).await).await.unwrap();
+    let tagged = call(&app, "look", noted).await.unwrap();
     ec2.advance(std::time::Duration::from_secs(10));
     let refused = FaultKind::Refused { code: "UnauthorizedOperation".to_owned(), message: "not here".to_owned() };
     ec2.inject(Fault::on("DeleteTags", refused).for_ever());
@@ -152,4 +154,65 @@ async fn a_tag_that_a_rollback_may_not_take_off_is_named() {
     assert_eq!(rolled_back["error"]["name"], "LeftoversRemain");
     let message = rolled_back["error"]["message"].as_str().unwrap();
     assert!(message.contains(&format!("{RUN_TAG} of {image}")), "{message}");
+}
+
+#[tokio::test]
+async fn a_lost_answer_whose_second_attempt_is_denied_is_no_failure_and_a_lasting_denial_is() {
+    let ec2 = ec2().await;
+    let app = may(&ec2);
+    let denied =
+        || FaultKind::Refused { code: "UnauthorizedOperation".to_owned(), message: "it has the tag".to_owned() };
+    let image = ec2.add_foreign_image("found", &[]);
+    let noted = call(&app, "begin", first_operation(&app, RUN, request(&image)).await).await.unwrap();
+    ec2.inject(Fault::on("CreateTags", denied()));
+    let unsure = call(&app, "look", noted).await.unwrap();
+    assert_eq!(unsure["status"], "Pending", "{unsure}");
+    ec2.clear_faults();
+    let other = ec2.add_foreign_image("other", &[]);
+    ec2.inject(Fault::on("CreateTags", denied()).for_ever());
+    assert_eq!(whole(&ec2, &app, request(&other)).await["error"]["name"], "NotAuthorized");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_does_not_fit_is_named_before_anything_is_touched() {
+    let ec2 = ec2().await;
+    let with_snapshot_tag = async |name: &str, key: &str| {
+        let image = ec2.add_foreign_image(name, &[]);
+        let snapshot = ec2.image(&image).unwrap().snapshot_ids[0].clone();
+        ec2.client().create_tags().resources(&snapshot).tags(crate::tag(key, "1")).send().await.unwrap();
+        ec2.forget_calls();
+        (image, snapshot)
+    };
+    for (key, why) in [
+        ("Ec2ImageBuilderArn", "Image Builder"),
+        (RUN_TAG, "no run has made or adopted"),
+        (SERIES_TAG, "has its series itself"),
+    ] {
+        let (image, snapshot) = with_snapshot_tag(key, key).await;
+        let refusal = refusal(&ec2, request(&image)).await;
+        assert!(refusal.contains(why) && refusal.contains(&snapshot), "{refusal}");
+    }
+    let full: Vec<_> = (0..49).map(|number| (format!("key-{number}"), "1")).collect();
+    let full: Vec<_> = full.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+    let image = ec2.add_foreign_image("full", &full);
+    assert!(refusal(&ec2, request(&image)).await.contains("has room for 2 more tags"));
+    // A snapshot that began later than its image is what counts.
+    let young = ec2.add_foreign_image("young", &[]);
+    ec2.age_snapshots(&young, std::time::Duration::from_secs(5 * 60));
+    assert!(refusal(&ec2, request(&young)).await.contains("at least ten minutes old: snap-"));
+}
+
+#[tokio::test]
+async fn a_rollback_leaves_the_tags_of_an_image_that_an_earlier_run_of_the_same_name_took_over() {
+    let ec2 = ec2().await;
+    let earlier = ec2.add_foreign_image("earlier", &[(RUN_TAG, RUN), (SERIES_TAG, "web")]);
+    let before = ec2.image(&earlier).unwrap();
+    let image = ec2.add_foreign_image("found", &[]);
+    let app = may(&ec2);
+    let noted = call(&app, "begin", first_operation(&app, RUN, request(&image)).await).await.unwrap();
+    let tagged = call(&app, "look", noted).await.unwrap();
+    ec2.advance(std::time::Duration::from_secs(10));
+    assert_eq!(roll_back(&ec2, &tagged).await["status"], "Succeeded");
+    assert_eq!(ec2.image(&earlier), Some(before));
+    assert!(ec2.image(&image).unwrap().tags.is_empty());
 }

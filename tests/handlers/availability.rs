@@ -2,7 +2,7 @@
 
 use ami_from_instance::model::run::RUN_TAG;
 use aws_sdk_ec2::types::{ImageAttributeName, LaunchPermission, LaunchPermissionModifications};
-use local_ec2::{Ec2, Fault, FaultKind, InstanceSpec};
+use local_ec2::{Ec2, Fault, FaultKind, InstanceSpec, SEED_INSTANCE};
 use serde_json::{Value, json};
 
 use super::{RUN, app, call, create_request, ec2, first_operation, is_going_on, plan_of, wait, whole};
@@ -117,12 +117,30 @@ async fn a_disabled_image_is_deleted_as_any_other() {
 }
 
 #[tokio::test]
+async fn a_watermark_that_is_to_be_kept_and_is_not_there_is_refused_before_anything_is_touched() {
+    let ec2 = ec2().await;
+    let instance = ec2.add_instance(InstanceSpec::default().watermark("111122223333:approved"));
+    let created = whole(&ec2, &app(&ec2), json!({"name": "web", "sourceInstanceId": instance})).await;
+    ec2.forget_calls();
+    let typo = json!({"keep": ["111122223333:aproved"]});
+    let update = json!({"action": "update", "imageId": created["result"]["id"], "watermarks": typo});
+    let refused = whole(&ec2, &app(&ec2), update).await;
+    assert!(refused["error"]["message"].as_str().unwrap().contains("111122223333:approved, and not"), "{refused}");
+    // The seeded instance's image has none.
+    let create = json!({"name": "fresh", "sourceInstanceId": SEED_INSTANCE, "watermarks": typo});
+    let error = plan_of(&app(&ec2), RUN, create).await.unwrap_err();
+    assert!(error.to_string().starts_with("watermarks.keep: must have watermarks that are there"), "{error}");
+    assert!(ec2.mutating_calls().is_empty());
+}
+
+#[tokio::test]
 async fn an_image_has_the_watermarks_that_the_request_decides_and_no_others() {
     let ec2 = ec2().await;
     let spec = InstanceSpec::default().watermark("111122223333:approved").watermark("111122223333:old");
     let instance = ec2.add_instance(spec);
     let watermarks = json!({"keep": ["111122223333:approved"], "attach": ["nightly"]});
-    let request = json!({"name": "web", "sourceInstanceId": instance, "watermarks": watermarks});
+    let attach = json!({"attach": ["nightly"]});
+    let request = json!({"name": "web", "sourceInstanceId": instance, "watermarks": attach});
     let plan = plan_of(&app(&ec2), RUN, request).await.unwrap();
     let operations = plan["operations"].as_array().unwrap();
     assert_eq!(operations.iter().map(|one| &one["operation"]).collect::<Vec<_>>(), ["create", "update"]);

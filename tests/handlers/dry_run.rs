@@ -226,3 +226,31 @@ async fn a_throttled_question_is_raised_and_an_image_that_no_run_made_is_refused
     let error = operations::answer(&app, merged(plan["operations"][0].clone(), call)).await.unwrap_err();
     assert_eq!(error.name(), "Throttled");
 }
+
+#[tokio::test]
+async fn a_dry_run_refuses_what_a_cooldown_keeps_and_names_the_run_that_holds_an_instance() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+    let protect = ec2.client().enable_image_deregistration_protection().image_id(&image).with_cooldown(true);
+    protect.send().await.unwrap();
+    let request = json!({"action": "delete", "imageId": image, "disableProtection": true});
+    assert_eq!(rehearse(&ec2, &app(&ec2), request).await["error"]["name"], "ImageProtected");
+    let tag = crate::tag(ami_from_instance::operations::instance_state::STOPPED_BY_TAG, "another run");
+    ec2.client().create_tags().resources(SEED_INSTANCE).tags(tag).send().await.unwrap();
+    let request = merged(create_request(), json!({"name": "fresh", "stopInstance": true}));
+    let answer = rehearse(&ec2, &app(&ec2), request).await;
+    assert_eq!(would_do(&answer)[0], ("ec2:StopInstances".to_owned(), "unknown".to_owned()), "{answer}");
+}
+
+#[tokio::test]
+async fn a_function_that_knows_no_dry_run_finds_nothing_to_do_in_its_plan() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+    let plan = plan_of(&app(&ec2), RUN, dry(json!({"action": "delete", "imageId": image}))).await.unwrap();
+    let mut planned = plan["operations"][0].clone();
+    planned.as_object_mut().unwrap().remove("dryRun");
+    let call = json!({"run": RUN, "results": {}, "execution": "arn", "step": "begin"});
+    let error = operations::answer(&app(&ec2), merged(planned, call)).await.unwrap_err();
+    assert!(error.to_string().contains("arguments"), "{error}");
+    assert!(ec2.image(&image).is_some());
+}

@@ -198,3 +198,17 @@ async fn a_rollback_that_may_not_ask_removes_the_image_and_asks_nothing_about_on
     assert_eq!(roll_back(&ec2, &created).await["status"], "Succeeded");
     assert!(ec2.images().is_empty() && !ec2.calls_of("DescribeImageReferences").is_empty());
 }
+
+#[tokio::test]
+async fn an_image_that_comes_into_use_after_its_protection_was_disabled_says_so() {
+    let ec2 = ec2().await;
+    let image = old_image(&ec2);
+    ec2.client().enable_image_deregistration_protection().image_id(&image).send().await.unwrap();
+    let app = app(&ec2);
+    let request = merged(delete_request(&image), json!({"disableProtection": true}));
+    let mut document = call(&app, "begin", first_operation(&app, RUN, request).await).await.unwrap();
+    document = call(&app, "look", document).await.unwrap();
+    ec2.add_reference("ssm:Parameter", "/golden/web", &image);
+    document = call(&app, "look", document).await.unwrap();
+    assert!(message(&document).contains("its deregistration protection was disabled before"), "{document}");
+}

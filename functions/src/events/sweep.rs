@@ -22,6 +22,7 @@ use crate::{
         tags,
     },
     operations::{
+        adopt,
         instance_state::{self, STOPPED_BY_TAG},
         rollback::{self, REMEMBERED},
     },
@@ -132,8 +133,8 @@ impl Made {
     }
 }
 
-/// What this deployment's runs of late have made, by run, or were about to take over: that may be of any age. Step
-/// Functions forgets the older runs.
+/// What this deployment's runs of late have made, by run; Step Functions forgets the older ones. What a run was about to
+/// take over may be of any age.
 async fn made_by_runs(
     app: &App,
     machines: &Machines,
@@ -141,17 +142,18 @@ async fn made_by_runs(
     ended_badly: &BTreeSet<Run>,
 ) -> Result<BTreeMap<Run, Made>, Error> {
     let mut made: BTreeMap<Run, Made> = BTreeMap::new();
-    let is_of_late = |run: &Run, begun| ec2::is_since(begun, Some(since)) || ended_badly.contains(run);
     for image in ec2::images_of_runs(&app.ec2).await? {
         if let Some(run) = run(machines, image.tags())
-            && is_of_late(&run, ec2::time(image.creation_date()))
+            && (ec2::is_since(ec2::time(image.creation_date()), Some(since))
+                || ended_badly.contains(&run)
+                    && adopt::takes_over(app, &run, image.image_id().unwrap_or_default()).await?)
         {
             made.entry(run).or_default().snapshots_of_images.extend(ec2::snapshot_ids(&image).map(SnapshotId::from));
         }
     }
     for snapshot in ec2::snapshots_of_runs(&app.ec2).await? {
         if let Some(run) = run(machines, snapshot.tags())
-            && is_of_late(&run, snapshot.start_time)
+            && ec2::is_since(snapshot.start_time, Some(since))
         {
             let id = snapshot.snapshot_id().unwrap_or_default();
             made.entry(run).or_default().snapshots.insert(SnapshotId::from(id));

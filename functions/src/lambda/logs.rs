@@ -41,8 +41,15 @@ pub(super) fn span(request_id: &str, event: &Value) -> Span {
         requestId = request_id,
         run = text(&["/run", "/detail/executionArn"]),
         operation = text(&["/operation"]),
-        imageId = text(&["/memory/imageId", "/arguments/imageId", "/results/id", "/imageId", "/detail/ImageId"]),
-        instanceId = text(&["/arguments/sourceInstanceId", "/request/sourceInstanceId"]),
+        imageId = text(&[
+            "/memory/imageId",
+            "/arguments/imageId",
+            "/rehearsed/imageId",
+            "/results/id",
+            "/imageId",
+            "/detail/ImageId"
+        ]),
+        instanceId = text(&["/arguments/sourceInstanceId", "/rehearsed/sourceInstanceId", "/request/sourceInstanceId"]),
     )
 }
 

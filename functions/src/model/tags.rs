@@ -17,7 +17,9 @@ pub const SERIES_TAG: &str = "ami-from-instance:series";
 pub const OWN_PREFIX: &str = "ami-from-instance:";
 
 /// How many tags EC2 allows on a resource (EC2 User Guide, tag restrictions), but for the run's and the series'.
-const MAX_TAGS: usize = 50 - 2;
+const MAX_TAGS: usize = MOST_TAGS - 2;
+/// How many tags EC2 allows on a resource; those of AWS itself do not count.
+pub(crate) const MOST_TAGS: usize = 50;
 const MAX_KEY: usize = 128;
 /// How many characters a tag's value may have.
 pub(crate) const MAX_VALUE: usize = 256;

@@ -21,6 +21,11 @@ pub struct Watermarks {
 }
 
 impl Watermarks {
+    /// A key that is to be kept and is not shown: it may be a typo, and nobody else can put it on again.
+    pub fn missing<'a>(&'a self, shown: &[String]) -> Option<&'a String> {
+        self.keep.iter().find(|key| !shown.contains(key))
+    }
+
     /// The keys of the shown ones that are to go.
     pub fn detached<'a>(&'a self, shown: &'a [String], account: &'a str) -> impl Iterator<Item = &'a String> {
         shown.iter().filter(move |key| {

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::{operation::create_tags::builders::CreateTagsFluentBuilder, types::Image};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-pub(crate) use self::eligible::check;
+pub(crate) use self::eligible::untagged;
 use super::{
     EndedRun, Operation, Rehearsing, Undone,
     attributes::{self, Attributes},
@@ -16,13 +17,13 @@ use super::{
 };
 use crate::{
     app::App,
-    aws::{ec2, error_codes},
+    aws::{ec2, error_codes, step_functions},
     error::Error,
     machine::{answer, call},
     model::{
-        ids::{ImageId, SnapshotId},
+        ids::ImageId,
         run::{RUN_TAG, Run},
-        tags::{self, SERIES_TAG},
+        tags::SERIES_TAG,
     },
 };
 
@@ -52,11 +53,11 @@ pub struct Arguments {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Memory {
-    /// The images and snapshots that were tagged.
+    /// The image and the snapshots that are about to be tagged.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    tagged: BTreeSet<String>,
+    noted: BTreeSet<String>,
     /// What the machine had waited by then, in seconds.
-    tagged_after: u64,
+    noted_after: u64,
 }
 
 type Call = call::Call<Arguments, Memory>;
@@ -71,29 +72,31 @@ impl Operation for Adopt {
 
     async fn begin(app: &App, mut call: Call) -> Result<Answer, Error> {
         let image = image(app, &call.arguments.image_id).await?;
-        let untagged = untagged(app, &call.run, &call.arguments, &image).await?;
+        let untagged = untagged(app, &call.run, &image, &call.arguments.run_started).await?;
         if untagged.is_empty() {
             let attributes = attributes::of(app, &image, None).await?;
             return Ok(Answer::succeeded(attributes, "the image counts as one of this stack", call.memory));
         }
-        let left: BTreeSet<_> = untagged.difference(&call.memory.tagged).cloned().collect();
-        if left.is_empty() && call.waited() - call.memory.tagged_after < TAG_SHOWS_WITHIN {
-            return Ok(Answer::pending(SHORTLY, "EC2 does not show all the tags yet", call.memory));
+        // Should this call be cut off after the tags are on, the memory says which to take off.
+        if call.memory.noted.is_empty() {
+            call.memory.noted = untagged;
+            call.memory.noted_after = call.waited();
+            return Ok(Answer::pending(1, "the image and its snapshots are noted", call.memory));
         }
-        let left = if left.is_empty() { untagged } else { left };
-        let answer = request(app, &call.run, &call.arguments, &left).send().await;
-        answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error))?;
-        call.memory.tagged.extend(left);
-        call.memory.tagged_after = call.waited();
-        Ok(Answer::pending(SHORTLY, "the image and its snapshots are tagged", call.memory))
+        let answer = request(app, &call.run, &call.arguments, &untagged).send().await;
+        match answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error)) {
+            Ok(_) => Ok(Answer::pending(SHORTLY, "the image and its snapshots are tagged", call.memory)),
+            // An earlier attempt's tags may be on, and not shown yet.
+            Err(Error::NotAuthorized { .. }) if call.waited() - call.memory.noted_after < TAG_SHOWS_WITHIN => {
+                Ok(Answer::pending(SHORTLY, "EC2 does not show all the tags yet, or does not allow them", call.memory))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn rehearse(app: &App, call: Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
         let image = image(app, &call.arguments.image_id).await?;
-        let ids = untagged(app, &call.run, &call.arguments, &image).await?;
-        if ids.is_empty() {
-            return Ok(());
-        }
+        let ids = untagged(app, &call.run, &image, &call.arguments.run_started).await?;
         let (image_id, fields) = (call.arguments.image_id.to_string(), vec!["tags".to_owned()]);
         rehearsing.given().would_change.push(Changed { image_id, fields });
         let answer = request(app, &call.run, &call.arguments, &ids).dry_run(true).send().await;
@@ -111,17 +114,16 @@ async fn image(app: &App, image_id: &ImageId) -> Result<Image, Error> {
     image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })
 }
 
-/// The image and its snapshots, as far as they have no run's tag; each is checked again before it gets one.
-async fn untagged(app: &App, run: &Run, adopt: &Arguments, image: &Image) -> Result<BTreeSet<String>, Error> {
-    let machines = app.settings.machines()?;
-    let is_done = |shown: &[_]| tags::run_of(shown).is_some_and(|tagged| tagged == run.arn() || machines.made(shown));
-    if !is_done(image.tags()) {
-        check(app, image, &adopt.run_started).await?;
-    }
-    let ids: Vec<_> = ec2::snapshot_ids(image).map(SnapshotId::from).collect();
-    let snapshots = ec2::snapshots(&app.ec2, &ids).await?;
-    let shown = snapshots.iter().map(|one| (one.snapshot_id(), one.tags())).chain([(image.image_id(), image.tags())]);
-    Ok(shown.filter(|(_, tags)| !is_done(tags)).filter_map(|(id, _)| id.map(str::to_owned)).collect())
+/// Whether the run's first operation takes over the image: it may be of any age.
+///
+/// # Errors
+///
+/// What Step Functions refuses.
+pub(crate) async fn takes_over(app: &App, run: &Run, image_id: &str) -> Result<bool, Error> {
+    let first = run.operation(&app.settings.machines()?.operation, 1);
+    let execution = step_functions::execution(&app.step_functions, &first).await?;
+    let input: Option<Value> = execution.and_then(|execution| serde_json::from_str(execution.input()?).ok());
+    Ok(input.is_some_and(|input| input["operation"] == Adopt::NAME && input["arguments"]["imageId"] == image_id))
 }
 
 fn request(app: &App, run: &Run, adopt: &Arguments, ids: &BTreeSet<String>) -> CreateTagsFluentBuilder {

@@ -70,12 +70,7 @@ impl Operation for Disable {
         let permissions = permissions(app, id).await?;
         // Another attempt's call may have taken them away already, and only the tag has them then.
         if !permissions.is_empty() && kept(&image).as_ref() != Some(&permissions) {
-            let tag = permissions.tag().ok_or_else(|| {
-                Error::invalid(
-                    "imageId",
-                    format!("must have fewer launch permissions: a tag has no room for all of {id}'s"),
-                )
-            })?;
+            let tag = tag_of(&permissions, id)?;
             let answer = app.ec2.create_tags().resources(id).tags(tag).send().await;
             answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error))?;
             return Ok(Answer::pending(SHORTLY, "the image's launch permissions are noted in a tag", call.memory));
@@ -93,7 +88,8 @@ impl Operation for Disable {
         let id = call.arguments.image_id.as_str();
         changes_state(&mut rehearsing, id);
         let permissions = permissions(app, id).await?;
-        if let Some(tag) = permissions.tag().filter(|_| !permissions.is_empty()) {
+        if !permissions.is_empty() && kept(&image).as_ref() != Some(&permissions) {
+            let tag = tag_of(&permissions, id)?;
             let answer = app.ec2.create_tags().resources(id).tags(tag).dry_run(true).send().await;
             rehearsing.ask("ec2:CreateTags", &[id], answer)?;
         }
@@ -169,6 +165,12 @@ async fn image(app: &App, call: &Call) -> Result<Image, Error> {
 
 async fn done(app: &App, call: Call, image: &Image, reason: &str) -> Result<Answer, Error> {
     Ok(Answer::succeeded(attributes::of(app, image, None).await?, reason, call.memory))
+}
+
+/// The tag that keeps the permissions while the image is disabled.
+fn tag_of(permissions: &LaunchPermissions, id: &str) -> Result<Tag, Error> {
+    let problem = || format!("must have fewer launch permissions: a tag has no room for all of {id}'s");
+    permissions.tag().ok_or_else(|| Error::invalid("imageId", problem()))
 }
 
 /// Who may launch the image.

@@ -87,6 +87,9 @@ pub enum Snapshots {
 pub struct Memory {
     /// Whether EC2 has shown the image.
     was_there: bool,
+    /// Whether the delete has disabled its protection.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unprotected: bool,
     /// Whether EC2 has deregistered it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     deregistered: bool,
@@ -129,7 +132,7 @@ impl Operation for Delete {
 
     async fn begin(app: &App, mut call: Call) -> Result<Answer, Error> {
         let machines = app.settings.machines()?;
-        let delete = &call.arguments;
+        let delete = &call.arguments.clone();
         let image = ec2::image(&app.ec2, &delete.image_id).await?;
         let mut snapshots = std::mem::take(&mut call.memory.snapshot_ids);
         snapshots.extend(to_go(app, machines, delete).await?);
@@ -156,7 +159,7 @@ impl Operation for Delete {
             return kept(call, reason);
         }
         if let Some(image) = &image
-            && let Some((wait, reason)) = protected(app, &call, image).await?
+            && let Some((wait, reason)) = protected(app, &mut call, image).await?
         {
             call.memory.snapshot_ids = snapshots;
             return Ok(Answer::pending(wait, reason, call.memory));
@@ -188,10 +191,11 @@ impl Operation for Delete {
 
 /// Disables the protection, if the request says so. Gives for how many seconds to wait and why; none if EC2 lets the
 /// image go.
-async fn protected(app: &App, call: &Call, image: &Image) -> Result<Option<(u64, String)>, Error> {
+async fn protected(app: &App, call: &mut Call, image: &Image) -> Result<Option<(u64, String)>, Error> {
     let now = app.seconds();
     if call.arguments.disable_protection && protection::of(image).is_some() {
         protection::disable(&app.ec2, image, now).await?;
+        call.memory.unprotected = true;
         return Ok(Some((1, "the image's protection is disabled".to_owned())));
     }
     let Some(from) = protection::deletable_from(image).filter(|from| *from > now) else { return Ok(None) };
@@ -212,7 +216,10 @@ async fn used(app: &App, call: &Call) -> Result<Option<String>, Error> {
     in_use::why(app, &delete.image_id, delete.source_instance_id.as_ref()).await
 }
 
-fn kept(call: Call, reason: String) -> Result<Answer, Error> {
+fn kept(call: Call, mut reason: String) -> Result<Answer, Error> {
+    if call.memory.unprotected {
+        reason.push_str("; its deregistration protection was disabled before that");
+    }
     let image_id = call.arguments.image_id.clone();
     if call.arguments.if_in_use == IfInUse::Fail {
         return Err(Error::ImageInUse { image_id: image_id.to_string(), reason });

@@ -207,11 +207,12 @@ where
 /// # Errors
 ///
 /// Only what the machine is to retry.
-pub(super) async fn answer(app: &App, room: &Room, call: Value, dry_run: DryRun) -> Result<Value, Error> {
+pub(super) async fn answer(app: &App, room: &Room, mut call: Value, dry_run: DryRun) -> Result<Value, Error> {
     let app = App { ec2: without_changes(&app.ec2), ..app.clone() };
     let results = call.get("results").cloned().unwrap_or_default();
     let mut given: Rehearsal = serde_json::from_value(results)
         .map_err(|error| Error::invalid("results", format!("must be those of a dry run: {error}")))?;
+    call["arguments"] = call["rehearsed"].take();
     let rehearsed = (room.rehearse)(&app, call, Rehearsing { operation: room.name, given: &mut given }).await;
     let refused = match rehearsed {
         Ok(()) => denied(&given).filter(|_| dry_run == DryRun::Concludes),

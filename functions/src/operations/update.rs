@@ -1,6 +1,6 @@
 //! An update: an image's tags, description and deprecation time become those of the plan.
 
-mod change;
+pub(crate) mod change;
 
 use std::collections::BTreeSet;
 

@@ -91,7 +91,7 @@ impl Rendering<'_> {
     }
 
     fn instance_id(&self, field: &str) -> Result<InstanceId, Error> {
-        if self.source_instance_id.is_empty() && field.starts_with("tags.") {
+        if self.source_instance_id.is_empty() && field != "name" {
             let problem = "must have no {{instanceId}} and no {{instanceName}} without a sourceInstanceId";
             return Err(Error::invalid(field, problem));
         }

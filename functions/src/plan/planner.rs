@@ -13,6 +13,7 @@ use crate::{
         deprecation::{Deprecation, DeprecationTime},
         ids::ImageId,
         retention::Retain,
+        run::Run,
         tags::{self, Tags},
         timeouts::Timeouts,
     },
@@ -23,13 +24,15 @@ use crate::{
         protection::Protection,
         prune,
         rehearsal::DryRun,
-        rollback, update,
+        rollback,
+        update::{self, change},
     },
 };
 
 /// What a plan is made with, besides the request.
 pub(super) struct Planner<'a> {
     pub(super) app: &'a App,
+    pub(super) run: &'a Run,
     pub(super) start_time: &'a str,
     /// Seconds since 1970.
     pub(super) now: i64,
@@ -43,6 +46,7 @@ impl Planner<'_> {
         match action {
             Action::Create(create) => {
                 self.check_name(create).await?;
+                self.check_watermarks(create).await?;
                 let arguments = self.create_arguments(create).await?;
                 let prune = create.retain.as_ref().map(|retain| self.prune(arguments.series.clone(), retain, true));
                 let mut made = self.create(create, arguments)?;
@@ -68,6 +72,7 @@ impl Planner<'_> {
         let last = operations.len().saturating_sub(1);
         for (at, planned) in operations.iter_mut().enumerate() {
             planned.dry_run = Some(if at == last { DryRun::Concludes } else { DryRun::Continues });
+            planned.rehearsed = planned.arguments.take();
             planned.note.clear();
             planned.keeps_image = false;
         }
@@ -84,6 +89,22 @@ impl Planner<'_> {
                 let holder = image.image_id().unwrap_or_default().to_owned();
                 Err(Error::NameTaken { name: create.name.clone(), holder })
             }
+            None => Ok(()),
+        }
+    }
+
+    /// An image has the watermarks of the image that its instance was launched from. Where EC2 shows that one no more,
+    /// the update finds out.
+    pub(super) async fn check_watermarks(&self, create: &Create) -> Result<(), Error> {
+        let Some(watermarks) = create.watermarks.as_ref().filter(|watermarks| !watermarks.keep.is_empty()) else {
+            return Ok(());
+        };
+        let instance = ec2::instance(&self.app.ec2, &create.source_instance_id).await?;
+        let Some(image_id) = instance.as_ref().and_then(|instance| instance.image_id()) else { return Ok(()) };
+        let Some(source) = ec2::image(&self.app.ec2, &ImageId::from(image_id)).await? else { return Ok(()) };
+        let shown = change::watermarks_of(&source);
+        match watermarks.missing(&shown) {
+            Some(key) => Err(change::no_watermark(Some(image_id), key, &shown)),
             None => Ok(()),
         }
     }
@@ -192,14 +213,12 @@ impl Planner<'_> {
         Planned::new::<O>(self.timeouts.update, &arguments)
     }
 
-    /// An image that has a series stays in it. One that a run of this stack has made counts already.
+    /// An image that has a series stays in it.
     async fn adopt(&self, image_id: &ImageId, series: Option<&str>) -> Result<Planned, Error> {
         let Some(image) = ec2::image(&self.app.ec2, image_id).await? else {
             return Err(Error::ImageNotFound { image_id: image_id.to_string() });
         };
-        if !self.app.settings.machines()?.made(image.tags()) {
-            adopt::check(self.app, &image, self.start_time).await?;
-        }
+        adopt::untagged(self.app, self.run, &image, self.start_time).await?;
         let shown = tags::series_of(image.tags());
         let series = match (series, shown, image.source_instance_id()) {
             (Some(wanted), Some(shown), _) if wanted != shown => {

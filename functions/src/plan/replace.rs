@@ -35,6 +35,7 @@ impl Planner<'_> {
         // A cooldown outlasts every run.
         let disables = delete.disable_protection && !protection::has_cooldown(&old);
         ownership::check_delete(&old, &self.delete_arguments(delete), disables, settings.machines()?)?;
+        self.check_watermarks(create).await?;
         let instance = ec2::instance(ec2, &create.source_instance_id).await?;
         let is_of_the_same_name = old.name() == Some(create.name.as_str());
         self.check_use(create, delete, is_of_the_same_name).await?;

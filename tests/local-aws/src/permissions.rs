@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use ami_from_instance::{model::run::RUN_TAG, settings::SOURCE_TAG};
+use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG, settings::SOURCE_TAG};
 use anyhow::Result;
 use local_ec2::{ACCOUNT, Parameters, REGION, Tags};
 use serde::Serialize;
@@ -117,7 +117,13 @@ fn lines(aws: &Deployment) -> Result<Vec<Line>> {
     let mut lines = vec![];
     // What a dry run only asks about may be denied.
     let is_dry = |call: &local_ec2::Call| call.parameters.get("DryRun").is_some_and(|dry| dry == "true");
-    for call in aws.ec2.calls().into_iter().filter(|call| !is_dry(call)) {
+    // Of two rollbacks at once, one may start an instance that the other has just released: its role may not, and it
+    // takes that for an answer.
+    let is_late = |call: &local_ec2::Call| {
+        let is_released = |tags: &Tags| !tags.contains_key(STOPPED_BY_TAG);
+        call.action == "StartInstances" && call.caller.ends_with("-cleanup") && call.resources.values().all(is_released)
+    };
+    for call in aws.ec2.calls().into_iter().filter(|call| !is_dry(call) && !is_late(call)) {
         let Some(principal) = function(&call.caller) else { continue };
         for (mut line, tags) in of_ec2(&principal, &call) {
             let is_anybodys = call.mutating && tags.is_some_and(|tags| !is_of_a_run(&tags, &own));

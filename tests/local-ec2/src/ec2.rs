@@ -258,6 +258,18 @@ impl Ec2 {
         }
     }
 
+    /// Lets an image's snapshots be so old, whatever the image is.
+    pub fn age_snapshots(&self, image_id: &str, age: Duration) {
+        let world = &mut self.service.lock().world;
+        let begun = world.now() - age;
+        let devices = world.images.get(image_id).map(|image| image.devices.clone()).unwrap_or_default();
+        for device in devices {
+            if let Some(snapshot) = world.snapshots.get_mut(&device.snapshot_id) {
+                snapshot.begun = begun;
+            }
+        }
+    }
+
     /// Says that an instance was launched from an image so long ago.
     pub fn launched_from(&self, id: &str, ago: Duration) {
         let world = &mut self.service.lock().world;

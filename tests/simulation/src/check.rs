@@ -7,7 +7,7 @@ use std::{
 
 use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
-use local_ec2::{Ec2, InstanceInfo, SnapshotInfo, Tags};
+use local_ec2::{Ec2, ImageInfo, InstanceInfo, SnapshotInfo, Tags};
 use local_step_functions::{Execution, Status};
 use serde_json::{Value, json};
 
@@ -79,6 +79,8 @@ pub(crate) struct Ended {
     pub(crate) protects: bool,
     /// Whether the image is to have the instance's tags, and not its data volume.
     pub(crate) chooses: bool,
+    /// The image it changes, deletes or replaces, as it was before.
+    pub(crate) before: Option<ImageInfo>,
     /// Whether it is a dry run.
     pub(crate) dry: bool,
     /// The older images of its series, the newest first, of which it keeps one.
@@ -105,6 +107,7 @@ impl Ended {
             deprecation: None,
             protects: false,
             chooses: false,
+            before: None,
             dry: false,
             past: vec![],
             done: BTreeSet::new(),
@@ -171,6 +174,13 @@ impl Ended {
         }
         if error.as_deref() == Some("ImageInUse") && !self.may_be_in_use(self.cause()) {
             violate(IN_USE, format!("{cause:?}"));
+        }
+        let left_alone = self.dry || self.operation == Operation::Adopt && *status != Status::Succeeded;
+        let others = [Deed::DeregisterOldImage, Deed::Tag, Deed::Untag];
+        if let Some(before) = self.before.as_ref().filter(|_| left_alone && !self.has(&others))
+            && ec2.image(&before.id).as_ref() != Some(before)
+        {
+            violate(OTHERS, format!("{before:?} is {:?} after {status} {error:?} {cause:?}", ec2.image(&before.id)));
         }
         if let Some(seen) = self.wrong_prune(ec2) {
             violate(RETAINED, format!("{seen} after {status} {error:?} {cause:?}"));

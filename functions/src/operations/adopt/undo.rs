@@ -1,14 +1,20 @@
 //! Undoes an adopt: the tags go, and nothing else.
 
-use aws_sdk_ec2::types::{Snapshot, Tag};
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::Tag;
 use aws_sdk_sfn::types::ExecutionStatus;
 
-use super::Adopt;
+use super::{Adopt, Arguments, Memory};
 use crate::{
     app::App,
     aws::{ec2, error_codes},
     error::Error,
-    model::{run::RUN_TAG, tags::SERIES_TAG},
+    model::{
+        ids::SnapshotId,
+        run::{RUN_TAG, Run},
+        tags::{self, SERIES_TAG},
+    },
     operations::{EndedRun, Undone},
 };
 
@@ -16,21 +22,16 @@ use crate::{
 /// its machine was stopped, and EC2 shows a tag some seconds later.
 const SETTLES: u64 = 90;
 
-/// Takes the run's tags off what the run has not made.
+/// Takes the run's tags off the image that it was to take over, and off its snapshots.
 pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
     let mut undone = Undone::default();
     for adopt in run.documents::<Adopt>() {
-        let images = ec2::images_of_run(&app.ec2, &run.run).await?;
-        let images = images.iter().filter(|image| !run.made(image)).filter_map(|image| image.image_id());
-        let snapshots = ec2::snapshots_of_run(&app.ec2, &run.run).await?;
-        let is_older = |snapshot: &&Snapshot| !ec2::is_since(snapshot.start_time, Some(run.started));
-        let snapshots = snapshots.iter().filter(is_older).filter_map(Snapshot::snapshot_id);
-        // With their values, so that nobody else's go.
-        let series = adopt.arguments.as_ref().and_then(|adopt| adopt.series.as_deref());
-        let series = series.map(|series| ec2::tag(SERIES_TAG, series));
+        let Some(arguments) = &adopt.arguments else { continue };
+        // With their values, so that nobody else's go. The series was put on only where there was none.
+        let series = arguments.series.as_deref().map(|series| ec2::tag(SERIES_TAG, series));
         let tags: Vec<Tag> = [ec2::tag(RUN_TAG, run.run.arn())].into_iter().chain(series).collect();
-        for id in images.chain(snapshots) {
-            let answer = app.ec2.delete_tags().resources(id).set_tags(Some(tags.clone())).send().await;
+        for id in tagged(app, &run.run, arguments, &adopt.memory).await? {
+            let answer = app.ec2.delete_tags().resources(&id).set_tags(Some(tags.clone())).send().await;
             match answer.map_err(|error| error_codes::unexpected("ec2:DeleteTags", &error)) {
                 Ok(_) => undone.removal.done(),
                 Err(error) if error.is_to_be_retried() => return Err(error),
@@ -42,4 +43,17 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
         }
     }
     Ok(undone)
+}
+
+/// What of the image and its snapshots shows the run's tag.
+async fn tagged(app: &App, run: &Run, adopt: &Arguments, memory: &Memory) -> Result<Vec<String>, Error> {
+    let image = ec2::image(&app.ec2, &adopt.image_id).await?;
+    let mut ids: BTreeSet<_> =
+        memory.noted.iter().filter(|id| id.starts_with("snap-")).map(|id| SnapshotId::from(id.as_str())).collect();
+    ids.extend(image.iter().flat_map(ec2::snapshot_ids).map(SnapshotId::from));
+    let snapshots = ec2::snapshots(&app.ec2, &ids).await?;
+    let of_image = image.iter().map(|image| (image.image_id(), image.tags()));
+    let shown = of_image.chain(snapshots.iter().map(|snapshot| (snapshot.snapshot_id(), snapshot.tags())));
+    let of_the_run = shown.filter(|(_, shown)| tags::run_of(shown) == Some(run.arn()));
+    Ok(of_the_run.filter_map(|(id, _)| id.map(str::to_owned)).collect())
 }

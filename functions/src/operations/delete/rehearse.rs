@@ -26,6 +26,13 @@ pub(super) async fn rehearse(app: &App, call: &Call, mut rehearsing: Rehearsing<
             rehearsing.given().would_keep.push(Kept { id: id.to_owned(), because });
             return Ok(());
         }
+        let now = app.seconds();
+        let waits = protection::deletable_from(&image).map_or(0, |from| from - now);
+        if protection::has_cooldown(&image) || waits > i64::try_from(call.left()).unwrap_or(i64::MAX) {
+            let reason =
+                "its protection has a cooldown: EC2 lets it be deregistered a day after a delete has disabled it";
+            return Err(Error::ImageProtected { image_id: id.to_owned(), reason: reason.to_owned() });
+        }
         if protection::of(&image).is_some() {
             let answer = app.ec2.disable_image_deregistration_protection().image_id(id).dry_run(true).send().await;
             rehearsing.ask("ec2:DisableImageDeregistrationProtection", &[id], answer)?;

@@ -135,11 +135,15 @@ impl Operation for Stop {
         let Some(instance) = ec2::instance(&app.ec2, instance_id).await? else {
             return Err(Error::SourceInstanceNotFound { instance_id: instance_id.to_string() });
         };
-        if state(&instance) == Some(&InstanceStateName::Stopped) {
+        if matches!(state(&instance), Some(InstanceStateName::Stopped | InstanceStateName::Stopping)) {
             return Ok(());
         }
         rehearsing.given().stops = true;
         let id = instance_id.as_str();
+        if let Some(run) = stopped_by(&instance) {
+            rehearsing.cannot_tell("ec2:StopInstances", &[id], format!("another run has stopped it: {}", run.arn()));
+            return Ok(());
+        }
         let tag = ec2::tag(STOPPED_BY_TAG, call.run.arn());
         let answer = app.ec2.create_tags().resources(id).tags(tag).dry_run(true).send().await;
         rehearsing.ask("ec2:CreateTags", &[id], answer)?;

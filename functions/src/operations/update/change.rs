@@ -54,14 +54,21 @@ pub(super) struct Change {
     keys: (BTreeSet<String>, Vec<String>),
     /// The keys of watermarks to take off, and the names of those to put on.
     watermarks: (Vec<String>, Vec<String>),
+    /// Whether those of a new image that are not named would go.
+    detaches_others: bool,
 }
 
 impl Change {
     /// All that an update of a new image sends.
     pub(super) fn of_a_new_image(update: &Arguments) -> Self {
         let attached = update.watermarks.iter().flat_map(|wanted| wanted.attach.clone()).collect();
-        let (deprecation, protection) = (update.deprecation, update.deregistration_protection);
-        Self { deprecation, protection, watermarks: (vec![], attached), ..Self::default() }
+        Self {
+            deprecation: update.deprecation,
+            protection: update.deregistration_protection,
+            watermarks: (vec![], attached),
+            detaches_others: update.watermarks.is_some(),
+            ..Self::default()
+        }
     }
 
     /// What the image and its snapshots do not show of an update.
@@ -84,8 +91,10 @@ impl Change {
         }
         if let Some(watermarks) = &update.watermarks {
             let account = app.settings.machines()?.account();
-            let shown = image.image_watermarks().iter().filter_map(|one| one.watermark_key());
-            let shown: Vec<_> = shown.map(str::to_owned).collect();
+            let shown = watermarks_of(image);
+            if let Some(key) = watermarks.missing(&shown) {
+                return Err(no_watermark(image.image_id(), key, &shown));
+            }
             missing.watermarks.0 = watermarks.detached(&shown, account).cloned().collect();
             missing.watermarks.1 = watermarks.attached(&shown, account).cloned().collect();
         }
@@ -173,8 +182,16 @@ impl Change {
         for request in self.unmarks(client, id) {
             request.send().await.map_err(|error| refused("ec2:DetachImageWatermark", image_id, &error))?;
         }
-        for request in self.marks(client, id) {
-            request.send().await.map_err(|error| refused("ec2:AttachImageWatermark", image_id, &error))?;
+        for (name, request) in self.watermarks.1.iter().zip(self.marks(client, id)) {
+            let answer = request.send().await.map_err(|error| refused("ec2:AttachImageWatermark", image_id, &error));
+            // Whether EC2 takes a second one of a name is not known: an earlier attempt's may be there by now.
+            if let Err(error) = answer {
+                let image = ec2::image(client, image_id).await?;
+                let shown = image.as_ref().map(watermarks_of).unwrap_or_default();
+                if !shown.iter().any(|key| key.ends_with(&format!(":{name}"))) {
+                    return Err(error);
+                }
+            }
         }
         if let Some(request) = self.protects_no_more(client, id) {
             let answer = request.send().await;
@@ -186,6 +203,21 @@ impl Change {
         }
         Ok(())
     }
+}
+
+/// The keys of the image's watermarks.
+pub(crate) fn watermarks_of(image: &Image) -> Vec<String> {
+    image.image_watermarks().iter().filter_map(|one| one.watermark_key().map(str::to_owned)).collect()
+}
+
+/// The refusal of a watermark that is to be kept and is not there.
+pub(crate) fn no_watermark(image_id: Option<&str>, key: &str, shown: &[String]) -> Error {
+    let there = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") };
+    let image_id = image_id.unwrap_or_default();
+    Error::invalid(
+        "watermarks.keep",
+        format!("must have watermarks that are there: {image_id} has {there}, and not {key}"),
+    )
 }
 
 /// The error of a call that changes the image; one that a delete has removed meanwhile is not found.

@@ -122,6 +122,13 @@ impl Change {
         ask!("ec2:DeleteTags", &untagged, self.untags(client));
         ask!("ec2:CreateTags", &tagged, self.tags(client));
         ask!("ec2:DetachImageWatermark", &[id], self.unmarks(client, id));
+        if self.detaches_others && !matches!(image, Rehearsed::Itself(_)) {
+            rehearsing.cannot_tell(
+                "ec2:DetachImageWatermark",
+                &[],
+                "the image, and which watermarks it has, is not made yet",
+            );
+        }
         ask!("ec2:AttachImageWatermark", &[id], self.marks(client, id));
         ask!("ec2:DisableImageDeregistrationProtection", &[id], self.protects_no_more(client, id));
         ask!("ec2:EnableImageDeregistrationProtection", &[id], self.enables_protection(client, id));
