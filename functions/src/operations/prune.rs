@@ -63,6 +63,9 @@ pub struct Memory {
     /// Those that could not be, each with the error.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     failed: BTreeMap<String, String>,
+    /// Those that have come into use since it was decided, each with what uses it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    used: BTreeMap<String, String>,
     /// The one that is being deleted, and what its delete knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<(ImageId, delete::Memory)>,
@@ -187,8 +190,9 @@ async fn go_on(app: &App, call: &mut Call, image_id: ImageId, memory: delete::Me
             return Ok(Some(Answer::pending(answer.wait_seconds, answer.reason, call.memory.clone())));
         }
         Status::Succeeded => match answer.result {
-            // It has come into use since: the next decision says so.
-            Some(delete::Output { kept_because: Some(_), .. }) => {}
+            Some(delete::Output { kept_because: Some(why), .. }) => {
+                call.memory.used.insert(image_id.to_string(), why);
+            }
             _ => call.memory.deleted.push(image_id.to_string()),
         },
         Status::Failed => {

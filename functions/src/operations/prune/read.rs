@@ -74,7 +74,8 @@ pub(super) async fn series(app: &App, prune: &Arguments, memory: &Memory) -> Res
     }
     let now = app.seconds();
     let mut decisions: Vec<_> = by_series.into_values().map(|series| decide(&prune.retain, series, now)).collect();
-    let mut stays = memory.failed.keys().map(|id| (id.clone(), "its delete has failed".to_owned())).collect();
+    let mut stays = memory.used.clone();
+    stays.extend(memory.failed.keys().map(|id| (id.clone(), "its delete has failed".to_owned())));
     keep(&mut decisions, &mut stays);
     let left: Vec<_> = decisions.iter().flat_map(|one| &one.go).map(|id| ImageId::from(id.as_str())).collect();
     keep(&mut decisions, &mut in_use::why_each(app, &left, None).await?);
