@@ -31,6 +31,15 @@ pub(crate) async fn roll_back(ec2: &Ec2, create: &Value) -> Value {
 
 /// The same for a run of several operations.
 async fn roll_back_all(ec2: &Ec2, documents: &[Value]) -> Value {
+    roll_back_as(ec2, documents, "ABORTED").await
+}
+
+/// The same where the operation itself has ended otherwise.
+pub(crate) async fn roll_back_ended(ec2: &Ec2, document: &Value, status: &str) -> Value {
+    roll_back_as(ec2, std::slice::from_ref(document), status).await
+}
+
+async fn roll_back_as(ec2: &Ec2, documents: &[Value], status: &str) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let aborted = |input: &Value| {
         json!({"executionArn": "arn", "stateMachineArn": "arn", "startDate": now - 600, "stopDate": now,
@@ -40,7 +49,7 @@ async fn roll_back_all(ec2: &Ec2, documents: &[Value]) -> Value {
     let mut executions = BTreeMap::from([(RUN.to_owned(), aborted(&json!({})))]);
     for (at, document) in documents.iter().enumerate() {
         let arn = operation(&(at + 1).to_string());
-        executions.insert(arn.clone(), merged(aborted(document), json!({"executionArn": arn})));
+        executions.insert(arn.clone(), merged(aborted(document), json!({"executionArn": arn, "status": status})));
     }
     let client = step_functions::that_answers(move |action, input| {
         match (action, executions.get(input["executionArn"].as_str().unwrap())) {

@@ -64,7 +64,10 @@ fn depends_on_more(request: &Value) -> bool {
     let in_tags = request["tags"].to_string().contains("{{instanceName}}");
     let by_instance = (by_name || in_tags) && text("sourceInstanceId") != SEED_INSTANCE;
     let by_devices = request.get("blockDeviceMappings").is_some_and(|mappings| !are_of_the_seed(mappings));
-    by_clock || by_days || by_length || by_instance || by_devices
+    // A prune takes twenty minutes at the least.
+    let prunes = request.get("retain").is_some_and(Value::is_object);
+    let by_timeouts = prunes && request["timeouts"].get("delete").is_some_and(|limit| !limit.is_null());
+    by_timeouts || by_clock || by_days || by_length || by_instance || by_devices
 }
 
 /// Whether every device is one that the instance of the tests has, none is there twice, and the root stays.
@@ -356,6 +359,12 @@ fn what_the_request_alone_does_not_show_is_what_the_comment_lists() {
         assert_eq!(complaint(&request), None);
         assert!(refused_field(&request, default_tags).unwrap().starts_with(field), "{request}");
     }
+    assert!(
+        SCHEMA["$comment"].as_str().unwrap().contains("where images are pruned, that of a delete must be 20 minutes")
+    );
+    let prune = json!({"action": "prune", "series": "web", "retain": {"count": 7}, "timeouts": {"delete": "19m"}});
+    assert_eq!(complaint(&prune), None);
+    assert!(refused_field(&prune, Tags::new()).unwrap().starts_with("timeouts.delete"));
 }
 
 /// Where a random request seldom comes.

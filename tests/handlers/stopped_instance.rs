@@ -212,7 +212,41 @@ async fn an_instance_that_somebody_stops_before_the_run_does_stays_stopped() {
     ec2.advance(Duration::from_secs(60));
     let stopped = call(&app, "look", tagged).await.unwrap();
     assert_eq!((&stopped["status"], &stopped["result"]), (&json!("Succeeded"), &json!({})), "{stopped}");
-    assert!(!is_tagged(&ec2, &instance));
+    // The start takes the tag off: a call of the stop may come late, when the run has stopped it.
+    assert!(is_tagged(&ec2, &instance));
+    let started = operation(&app, &instance, 2, &stopped["result"]).await;
+    let started = call(&app, "begin", started).await.unwrap();
+    assert_eq!(started["status"], "Succeeded", "{started}");
+    assert!(!is_tagged(&ec2, &instance) && ec2.calls_of("StartInstances").is_empty());
+}
+
+#[tokio::test]
+async fn a_call_of_the_stop_that_comes_late_leaves_the_tag_of_what_the_run_has_stopped() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let document = operation(&app, &instance, 0, &json!({})).await;
+    let late = call(&app, "begin", document).await.unwrap();
+    let stopped =
+        perform(&ec2, &app, &plan_of(&app, RUN, stopping(&instance)).await.unwrap()["operations"][0], 1, &json!({}))
+            .await;
+    assert!(stopped["result"]["sourceInstance"]["stoppedAt"].is_string(), "{stopped}");
+    call(&app, "look", late).await.unwrap();
+    assert!(is_tagged(&ec2, &instance));
+}
+
+#[tokio::test]
+async fn a_rollback_does_not_start_what_somebody_else_has_stopped() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let tagged = call(&app, "begin", operation(&app, &instance, 0, &json!({})).await).await.unwrap();
+    ec2.client().stop_instances().instance_ids(&instance).send().await.unwrap();
+    ec2.advance(Duration::from_secs(60));
+    let stopped = call(&app, "look", tagged).await.unwrap();
+    let status = crate::rollbacks::roll_back_ended(&ec2, &stopped, "SUCCEEDED").await["status"].clone();
+    assert_eq!(status, "Succeeded");
+    assert!(!is_tagged(&ec2, &instance) && ec2.calls_of("StartInstances").is_empty());
 }
 
 #[tokio::test]

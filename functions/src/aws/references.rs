@@ -23,8 +23,8 @@ const EVERY_VERSION: &str = "10000";
 /// Instances that may run, or run again; by default EC2 counts terminated ones too.
 const STATES: [&str; 4] = ["pending", "running", "stopping", "stopped"];
 
-/// The ARNs of what names each of the images in this account and Region; an image that nothing names, or that EC2 does
-/// not know, is left out.
+/// The ARNs of what names each of the images in this account and Region; an image that nothing names is left out, and
+/// one that EC2 does not know has an empty list.
 ///
 /// EC2 tells of instances, launch templates, Parameter Store parameters and recipes of Image Builder
 /// (DescribeImageReferences), Auto Scaling of launch configurations. The instance `except` is left out.
@@ -77,7 +77,11 @@ async fn of_ec2(
             }
             Err(error) if matches!(error_codes::code(&error), Some(IMAGE_NOT_FOUND | IMAGE_UNAVAILABLE)) => {
                 // One of several is gone, and the answer tells nothing of the others.
-                left.extend(ids.chunks(1).filter(|_| ids.len() > 1));
+                if let [gone] = ids {
+                    all.entry(gone.to_string()).or_default();
+                } else {
+                    left.extend(ids.chunks(1));
+                }
             }
             Err(error) => return Err(error_codes::unexpected("ec2:DescribeImageReferences", &error)),
         }

@@ -12,16 +12,20 @@ use crate::{
 /// How many of the ARNs are named.
 const NAMED: usize = 10;
 
+/// Why an image stays that EC2 has listed and then does not know.
+const UNKNOWN: &str = "whether it is in use is not known: EC2 knows no such image";
+
 /// Why the image must not go; none if nothing uses it. What cannot be found out counts as use.
 ///
 /// # Errors
 ///
 /// What is to be tried again.
 pub(crate) async fn why(app: &App, image_id: &ImageId, except: Option<&InstanceId>) -> Result<Option<String>, Error> {
-    Ok(why_each(app, std::slice::from_ref(image_id), except).await?.remove(image_id.as_str()))
+    let why = why_each(app, std::slice::from_ref(image_id), except).await?.remove(image_id.as_str());
+    Ok(why.filter(|why| why != UNKNOWN))
 }
 
-/// The same for several images; those that nothing uses are left out.
+/// The same for several images, which EC2 has listed; those that nothing uses are left out.
 ///
 /// # Errors
 ///
@@ -32,13 +36,17 @@ pub(crate) async fn why_each(
     except: Option<&InstanceId>,
 ) -> Result<BTreeMap<String, String>, Error> {
     match references::of(&app.ec2, &app.auto_scaling, image_ids, except).await {
-        Ok(all) => Ok(all.into_iter().map(|(id, arns)| (id, format!("it is in use by {}", named(&arns)))).collect()),
+        Ok(all) => Ok(all.into_iter().map(|(id, arns)| (id, used_by(&arns))).collect()),
         Err(error) if error.is_to_be_retried() => Err(error),
         Err(error) => {
             let why = format!("whether it is in use is not known: {error}");
             Ok(image_ids.iter().map(|id| (id.to_string(), why.clone())).collect())
         }
     }
+}
+
+fn used_by(arns: &[String]) -> String {
+    if arns.is_empty() { UNKNOWN.to_owned() } else { format!("it is in use by {}", named(arns)) }
 }
 
 /// The first ARNs, and how many more there are.

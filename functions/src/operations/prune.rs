@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use self::{decide::too_many, read::Series};
+use self::{
+    decide::too_many,
+    read::{Certain, Series},
+};
 use super::{
     Operation, Rehearsing,
     delete::{self, Delete, IfInUse, Snapshots},
@@ -32,8 +35,13 @@ const NAMED: usize = 100;
 const SHORTLY: u64 = 15;
 /// For how long, in seconds, a new image may not be in EC2's list.
 const LISTED_WITHIN: u64 = 10 * 60;
-/// What a delete needs at the least, in seconds; a prune that has less left begins none.
-const LEAST: u64 = 10 * 60;
+/// What a delete needs at the least, in seconds: a snapshot may be in use for a quarter of an hour. A prune that has less
+/// left begins none.
+pub(crate) const LEAST: u64 = 20 * 60;
+/// A prune that has no more left ends, in seconds.
+const SHORTEST: u64 = 2 * 60;
+/// How many characters a reason may have: there may be many.
+const LONGEST_REASON: usize = 300;
 
 /// Removes images of a series.
 #[derive(Debug)]
@@ -98,52 +106,76 @@ impl Operation for Prune {
     type Output = Output;
 
     async fn begin(app: &App, mut call: Call) -> Result<Answer, Error> {
-        if let Some((image_id, memory)) = call.memory.current.take()
-            && let Some(answer) = go_on(app, &mut call, image_id, memory).await?
-        {
-            return Ok(answer);
+        if let Some((image_id, memory)) = call.memory.current.take() {
+            if call.left() < SHORTEST {
+                let why = format!("the delete of {image_id} has not come to its end: delete it by its id");
+                return ended(call, Series::default(), Some(why));
+            }
+            if let Some(answer) = go_on(app, &mut call, image_id, memory).await? {
+                return Ok(answer);
+            }
         }
-        let found = read::series(app, &call.arguments, &call.memory).await?;
-        if let Some(new) =
-            call.results.id.as_ref().filter(|new| call.arguments.after_create && !found.has(new.as_str()))
-        {
-            if call.waited() < LISTED_WITHIN {
+        let new = call.results.id.clone().filter(|_| call.arguments.after_create);
+        let certain = new.as_ref().map_or(Certain::None, |new| Certain::Made(new.as_str()));
+        let found = match read::series(app, &call.arguments, &call.memory, certain).await {
+            // The image is made, and that nothing is pruned does not change it.
+            Err(error) if call.arguments.after_create && !error.is_to_be_retried() => {
+                return ended(call, Series::default(), Some(error.to_string()));
+            }
+            found => found?,
+        };
+        if let Some(new) = new.filter(|new| !found.has(new.as_str())) {
+            if call.waited() < LISTED_WITHIN.min(call.timeout_seconds / 2) {
                 return Ok(Answer::pending(SHORTLY, "EC2 does not list the new image yet", call.memory));
             }
             let why = format!("EC2 does not list the new image {new}, so nothing is pruned");
             return ended(call, found, Some(why));
         }
+        let done = call.memory.deleted.len() + call.memory.failed.len();
         // The whole prune is refused, and not its rest.
-        if call.memory.deleted.is_empty()
-            && call.memory.failed.is_empty()
-            && let Some(why) =
-                found.decisions.iter().find_map(|one| too_many(&call.arguments.retain, one.go.len(), one.all()))
-        {
+        if let Some(why) = too_many(&call.arguments.retain, &found.decisions).filter(|_| done == 0) {
             return ended(call, found, Some(why));
         }
-        let Some(next) = found.next() else { return ended(call, found, None) };
+        let Some(next) = found.next().map(ImageId::from) else { return ended(call, found, None) };
+        if done >= call.arguments.retain.max_per_run {
+            let why =
+                format!("{next} and what follows stay: {done} images have gone, as many as retain.maxPerRun allows");
+            return ended(call, found, Some(why));
+        }
         if call.left() < LEAST {
             let why = format!("{next} and what follows stay: the time left is too short for another delete");
             return ended(call, found, Some(why));
         }
-        let image_id = ImageId::from(next);
-        match go_on(app, &mut call, image_id, delete::Memory::default()).await? {
-            Some(answer) => Ok(answer),
-            None => Ok(Answer::pending(1, "one image after the other", call.memory)),
-        }
+        // Should the delete be cut off, nothing but the memory says which image's snapshots are to follow.
+        let reason = format!("{next} is to go");
+        call.memory.current = Some((next, delete::Memory::default()));
+        Ok(Answer::pending(1, reason, call.memory))
     }
 
     async fn rehearse(app: &App, call: Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
-        let found = read::series(app, &call.arguments, &call.memory).await?;
-        if let Some(why) =
-            found.decisions.iter().find_map(|one| too_many(&call.arguments.retain, one.go.len(), one.all()))
-        {
-            return Err(Error::PruneRefused { reason: why });
+        let prune = &call.arguments;
+        let certain = if prune.after_create { Certain::ToBeMade } else { Certain::None };
+        let found = read::series(app, prune, &call.memory, certain).await?;
+        if let Some(reason) = too_many(&prune.retain, &found.decisions) {
+            let refusal = Error::PruneRefused { reason };
+            if !prune.after_create {
+                return Err(refusal);
+            }
+            let series = prune.series.clone().unwrap_or_default();
+            rehearsing.given().would_keep.push(Kept { id: series, because: refusal.to_string() });
+            return Ok(());
         }
-        rehearsing.given().would_keep.extend(found.kept());
+        rehearsing.given().would_keep.extend(found.kept().into_iter().take(NAMED));
         for id in found.go() {
-            let call = of_one(&call, ImageId::from(id), delete::Memory::default());
-            Delete::rehearse(app, call, rehearsing.again()).await?;
+            let one = of_one(&call, ImageId::from(id), delete::Memory::default());
+            match Delete::rehearse(app, one, rehearsing.again()).await {
+                Err(error) if error.is_to_be_retried() => return Err(error),
+                Err(error) => {
+                    let (id, because) = (id.to_owned(), error.to_string());
+                    rehearsing.given().would_keep.push(Kept { id, because });
+                }
+                Ok(()) => {}
+            }
         }
         Ok(())
     }
@@ -180,27 +212,38 @@ async fn go_on(app: &App, call: &mut Call, image_id: ImageId, memory: delete::Me
         Ok(answer) => answer,
         Err(error) if error.is_to_be_retried() => return Err(error),
         Err(error) => {
-            call.memory.failed.insert(image_id.to_string(), format!("{image_id}: {error}"));
+            call.memory.failed.insert(image_id.to_string(), cut(format!("{image_id}: {error}")));
             return Ok(None);
         }
     };
     match answer.status {
         Status::Pending | Status::NotStarted => {
+            let reason = format!("{image_id}: {}", answer.reason);
             call.memory.current = Some((image_id, answer.memory));
-            return Ok(Some(Answer::pending(answer.wait_seconds, answer.reason, call.memory.clone())));
+            return Ok(Some(Answer::pending(answer.wait_seconds, reason, call.memory.clone())));
         }
         Status::Succeeded => match answer.result {
             Some(delete::Output { kept_because: Some(why), .. }) => {
-                call.memory.used.insert(image_id.to_string(), why);
+                call.memory.used.insert(image_id.to_string(), cut(why));
             }
             _ => call.memory.deleted.push(image_id.to_string()),
         },
         Status::Failed => {
             let why = answer.error.map(|failure| failure.message).unwrap_or_default();
-            call.memory.failed.insert(image_id.to_string(), format!("{image_id}: {why}"));
+            call.memory.failed.insert(image_id.to_string(), cut(format!("{image_id}: {why}")));
         }
     }
     Ok(None)
+}
+
+fn cut(text: String) -> String {
+    text.chars().take(LONGEST_REASON).collect()
+}
+
+/// A reason without what it names.
+fn kind(because: &str) -> String {
+    let end = [": ", " by arn:"].iter().filter_map(|end| because.find(end)).min();
+    because[..end.unwrap_or(because.len())].to_owned()
 }
 
 /// The prune is over; `refusal` is why not all of it was done.
@@ -214,11 +257,12 @@ fn ended(call: Call, found: Series, refusal: Option<String>) -> Result<Answer, E
         let leftovers = failed.into_iter().collect::<Vec<_>>().join("; ");
         return Err(Error::LeftoversRemain { leftovers });
     }
-    let mut kept = found.kept();
+    let mut kept: Vec<_> = found.kept();
+    kept.iter_mut().for_each(|one| one.because = cut(std::mem::take(&mut one.because)));
     let besides = kept.split_off(kept.len().min(NAMED));
     let mut kept_besides = BTreeMap::new();
     for Kept { because, .. } in besides {
-        *kept_besides.entry(because).or_default() += 1;
+        *kept_besides.entry(kind(&because)).or_default() += 1;
     }
     let prune_failed: Vec<_> = failed.into_iter().collect();
     if !prune_failed.is_empty() {

@@ -239,6 +239,10 @@ impl Planner<'_> {
 
     /// The images of a series that are not kept go only when the new image is certain, and it stays whatever comes.
     fn prune(&self, series: Option<String>, retain: &Retain, after_create: bool) -> Result<Planned, Error> {
+        if self.timeouts.delete < prune::LEAST {
+            let problem = format!("must be at least {} minutes where images are pruned", prune::LEAST / 60);
+            return Err(Error::invalid("timeouts.delete", problem));
+        }
         let arguments = prune::Arguments { series, retain: retain.clone(), after_create };
         let planned = Planned::new::<prune::Prune>(self.timeouts.delete, &arguments)?;
         Ok(if after_create { planned.keeping_the_image().note("the new image stays") } else { planned })

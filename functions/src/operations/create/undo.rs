@@ -73,7 +73,10 @@ async fn used(app: &App, image: &Image) -> Result<Option<String>, Error> {
         return Ok(None);
     };
     match references::of(&app.ec2, &app.auto_scaling, &[ImageId::from(id)], None).await {
-        Ok(all) => Ok(all.get(id).map(|arns| format!("it is in use by {}", in_use::named(arns)))),
+        Ok(all) => Ok(all
+            .get(id)
+            .filter(|arns| !arns.is_empty())
+            .map(|arns| format!("it is in use by {}", in_use::named(arns)))),
         Err(error) if error.is_to_be_retried() => Err(error),
         Err(error) => {
             tracing::warn!(imageId = id, %error, "whether the image is in use is not known");

@@ -56,6 +56,10 @@ impl Operation for Start {
 
     async fn begin(app: &App, mut call: Call) -> Result<Answer, Error> {
         let Some(stopped) = call.results.source_instance.clone().filter(SourceInstance::is_stopped_by_run) else {
+            let instance = ec2::instance(&app.ec2, &call.arguments.source_instance_id).await?;
+            if let Some(instance) = instance.filter(|instance| stopped_by(instance).as_ref() == Some(&call.run)) {
+                release(app, &instance, &call.run).await?;
+            }
             let reason = "the instance was stopped before the run, and stays so";
             return Ok(Answer::succeeded(Output { source_instance: None }, reason, call.memory));
         };

@@ -3,7 +3,7 @@
 use aws_sdk_ec2::{primitives::DateTime, types::InstanceStateName};
 use serde::{Deserialize, Serialize};
 
-use super::{Arguments, Output, STOPPED_BY_TAG, has_started_since, release, shown, state, stopped_by, undo};
+use super::{Arguments, Output, STOPPED_BY_TAG, has_started_since, shown, state, stopped_by, undo};
 use crate::{
     app::App,
     aws::{
@@ -26,7 +26,7 @@ pub struct Stop;
 pub struct Memory {
     /// When the run was about to stop it, in RFC 3339; it is noted before StopInstances is called.
     #[serde(skip_serializing_if = "Option::is_none")]
-    stopped_at: Option<String>,
+    pub(super) stopped_at: Option<String>,
     /// When EC2 had launched it by then, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) launched_at: Option<i64>,
@@ -95,9 +95,9 @@ impl Operation for Stop {
         }
         match state(&instance) {
             Some(InstanceStateName::Stopped) => {
-                // Somebody else has stopped it before this run did.
+                // Somebody else has stopped it before this run did; or this call comes late, and the run has stopped it
+                // since. So the tag stays on until the start.
                 let Some(stopped_at) = call.memory.stopped_at.clone() else {
-                    release(app, &instance, &call.run).await?;
                     let reason = "another client has stopped the instance";
                     return Ok(Answer::succeeded(Output { source_instance: None }, reason, call.memory));
                 };

@@ -4,9 +4,8 @@ use aws_sdk_ec2::types::{Instance, InstanceStateName};
 use aws_sdk_sfn::types::ExecutionStatus;
 
 use super::{
-    STOPPED_BY_TAG, Start, has_started_since, release, start, state,
-    stop::{Memory, Stop},
-    stopped_by, stopped_by_ec2, stops_again,
+    STOPPED_BY_TAG, Start, has_started_since, release, start, state, stop::Stop, stopped_by, stopped_by_ec2,
+    stops_again,
 };
 use crate::{
     app::App,
@@ -34,7 +33,12 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
         }
         let settled = settled(app, run, &stop);
         let id = arguments.source_instance_id.as_str();
-        if let Err(error) = step(app, run, &instance, &stop.memory, settled, &mut undone).await {
+        // It is noted before StopInstances is called.
+        let never_stopped = *stop.status == ExecutionStatus::Succeeded && stop.memory.stopped_at.is_none();
+        let is_anothers = is_stopped(&instance)
+            && stopped_by_ec2(&instance).is_none()
+            && (never_stopped || has_started_since(&instance, stop.memory.launched_at));
+        if let Err(error) = step(app, run, &instance, is_anothers, settled, &mut undone).await {
             if error.is_to_be_retried() {
                 return Err(error);
             }
@@ -49,16 +53,15 @@ async fn step(
     app: &App,
     run: &EndedRun,
     instance: &Instance,
-    memory: &Memory,
+    is_anothers: bool,
     settled: bool,
     undone: &mut Undone,
 ) -> Result<(), Error> {
     let Undone { removal, keeps_the_rest, .. } = undone;
     let id = instance.instance_id().unwrap_or_default();
     let vain = stopped_by_ec2(instance).map(stops_again);
-    // Somebody has stopped it again since it ran.
-    let is_someone_elses = vain.is_none() && is_stopped(instance) && has_started_since(instance, memory.launched_at);
-    if is_someone_elses {
+    // Somebody else has stopped it, before the run did or since it ran again.
+    if is_anothers {
         release(app, instance, &run.run).await?;
         removal.done();
         return Ok(());

@@ -36,32 +36,35 @@ pub struct Decision {
     pub stay: Vec<(String, String)>,
 }
 
-/// Decides about all images of one series.
-pub fn decide(retain: &Retain, mut series: Vec<Candidate>, now: i64) -> Decision {
+/// Decides about all images of one series. Of those younger than a day, only the one that is `certain` counts: the run
+/// of another one may still fail, and remove it.
+pub fn decide(retain: &Retain, mut series: Vec<Candidate>, certain: Option<&str>, now: i64) -> Decision {
     series.sort_by_key(|image| (Reverse(image.created), image.id.clone()));
     let mut decision = Decision::default();
-    let mut available = 0;
+    let mut newer = 0;
     for image in series {
-        available += usize::from(image.is_available);
-        match why_it_stays(retain, &image, available, now) {
+        let is_young = image.created.is_some_and(|created| now - created < DAY);
+        let counts = image.is_available && (!is_young || certain == Some(image.id.as_str()));
+        match why_it_stays(retain, &image, newer, counts, now) {
             Some(why) => decision.stay.push((image.id, why)),
             None => decision.go.push(image.id),
         }
+        newer += usize::from(counts);
     }
     decision.go.reverse();
     decision
 }
 
-/// `position` is how many available images are as new, with this one.
-fn why_it_stays(retain: &Retain, image: &Candidate, position: usize, now: i64) -> Option<String> {
+/// `newer` is how many images that count are newer, and `counts` whether this one does.
+fn why_it_stays(retain: &Retain, image: &Candidate, newer: usize, counts: bool, now: i64) -> Option<String> {
     let Retain { count, age, at_least, exclusions, .. } = retain;
     let Some(created) = image.created else { return Some("EC2 does not show when it was made".to_owned()) };
-    let is_among = |newest: usize| image.is_available && position <= newest;
-    if is_among(*at_least) {
+    if counts && newer < *at_least {
         return Some(format!("it is among the newest {at_least} available ones (atLeast)"));
     }
-    if let Some(count) = count.filter(|count| is_among(*count)) {
-        return Some(format!("it is among the newest {count} available ones (count)"));
+    // One that cannot be launched takes no place, and keeps its own.
+    if let Some(count) = count.filter(|count| newer < *count) {
+        return Some(format!("it is among the newest {count} (count)"));
     }
     if let Some(age) = age.filter(|age| now - created < *age) {
         return Some(format!("it is younger than {} days (age)", age / DAY));
@@ -85,16 +88,16 @@ fn why_it_stays(retain: &Retain, image: &Candidate, position: usize, now: i64) -
     None
 }
 
-/// Why a prune that would remove so many of a series is refused as a whole: a wrong clock or a wrong tag looks like that.
-pub fn too_many(retain: &Retain, go: usize, all: usize) -> Option<String> {
+/// Why a prune is refused as a whole: a wrong clock or a wrong tag looks like many images that go at once.
+pub fn too_many(retain: &Retain, series: &[Decision]) -> Option<String> {
     let Retain { max_per_run, max_percent_per_run, .. } = retain;
-    if go > *max_per_run {
-        return Some(format!("{go} images would go, and retain.maxPerRun is {max_per_run}"));
+    let all: usize = series.iter().map(|one| one.go.len()).sum();
+    if all > *max_per_run {
+        return Some(format!("{all} images would go, and retain.maxPerRun is {max_per_run}"));
     }
-    if go > FEW && go * 100 > all * max_percent_per_run {
-        return Some(format!("{go} of {all} images would go, and retain.maxPercentPerRun is {max_percent_per_run}"));
-    }
-    None
+    let share = series.iter().map(|one| (one.go.len(), one.go.len() + one.stay.len()));
+    let (go, of) = share.into_iter().find(|(go, of)| *go > FEW && go * 100 > of * max_percent_per_run)?;
+    Some(format!("{go} of {of} images would go, and retain.maxPercentPerRun is {max_percent_per_run}"))
 }
 
 #[cfg(test)]
@@ -136,30 +139,38 @@ mod tests {
         let mut rules = retain(Some(2), Some(35), 1);
         rules.exclusions =
             Exclusions { last_launched: Some(7 * DAY), tag_map: Tags::from([("Keep".to_owned(), "yes".to_owned())]) };
-        let decision = decide(&rules, series, NOW);
+        let decision = decide(&rules, series, None, NOW);
         assert_eq!(decision.go, ["ami-9", "ami-8", "ami-4"]);
         let why = |id: &str| decision.stay.iter().find(|(one, _)| one == id).unwrap().1.clone();
-        assert!(why("ami-0").contains("atLeast") && why("ami-1").contains("(count)"));
-        // What cannot be launched counts for neither number, and stays for its age.
-        assert!(why("ami-2").contains("(age)") && why("ami-3").contains("(age)"));
+        // One of today may be of a run that still fails.
+        assert!(why("ami-0").contains("(count)") && why("ami-1").contains("atLeast"));
+        // What cannot be launched takes no place of the two.
+        assert!(why("ami-2").contains("(count)") && why("ami-3").contains("(count)"));
         assert!(why("ami-5").contains("protection") && why("ami-6").contains("tagMap"));
         assert!(why("ami-7").contains("lastLaunched") && why("ami-unknown").contains("does not show"));
     }
 
     #[test]
-    fn an_image_of_less_than_a_day_stays_and_a_tie_is_broken_by_the_id() {
+    fn an_image_of_less_than_a_day_stays_and_counts_only_if_it_is_certain_and_a_tie_is_broken_by_the_id() {
         let series = vec![image("ami-b", 0), image("ami-a", 0), image("ami-d", 5), image("ami-c", 5)];
-        let decision = decide(&retain(Some(3), None, 1), series, NOW);
-        assert_eq!(decision.go, ["ami-d"]);
+        let go = |certain| decide(&retain(Some(1), None, 1), series.clone(), certain, NOW).go;
+        assert_eq!(go(None), ["ami-d"]);
+        assert_eq!(go(Some("ami-a")), ["ami-d", "ami-c"]);
     }
 
     #[test]
     fn what_looks_like_a_mistake_is_refused() {
         let rules = retain(Some(1), None, 1);
-        assert_eq!(too_many(&rules, 20, 40), None);
-        assert!(too_many(&rules, 21, 400).unwrap().contains("maxPerRun is 20"));
-        assert!(too_many(&rules, 6, 11).unwrap().contains("maxPercentPerRun is 50"));
-        assert_eq!(too_many(&rules, 5, 6), None);
+        let of = |go: usize, all: usize| Decision {
+            go: vec![String::new(); go],
+            stay: vec![(String::new(), String::new()); all - go],
+        };
+        let refusal = |series: &[Decision]| too_many(&rules, series).unwrap_or_default();
+        assert_eq!(refusal(&[of(20, 40)]), "");
+        assert!(refusal(&[of(21, 400)]).contains("maxPerRun is 20"));
+        assert!(refusal(&[of(5, 6), of(5, 6), of(5, 6), of(6, 60)]).contains("21 images"), "of all series together");
+        assert!(refusal(&[of(6, 11)]).contains("maxPercentPerRun is 50"));
+        assert_eq!(refusal(&[of(5, 6)]), "");
     }
 
     /// Whatever the series, the rules and the clock: what the rules name stays, and nothing is lost or named twice.
@@ -181,7 +192,8 @@ mod tests {
                     ..image(&format!("ami-{number}"), 0)
                 })
                 .collect();
-            let decision = decide(&rules, series.clone(), NOW);
+            let certain = rng.bool().then(|| format!("ami-{}", rng.usize(0..30)));
+            let decision = decide(&rules, series.clone(), certain.as_deref(), NOW);
             let gone: BTreeSet<_> = decision.go.iter().collect();
             let all = decision.go.iter().chain(decision.stay.iter().map(|(id, _)| id)).collect::<BTreeSet<_>>();
             assert_eq!((all.len(), decision.go.len() + decision.stay.len()), (series.len(), series.len()));
@@ -189,6 +201,13 @@ mod tests {
             let launchable = series.iter().filter(|image| image.is_available).count();
             let left = series.iter().filter(|image| image.is_available && !gone.contains(&image.id)).count();
             assert!(left >= rules.at_least.max(rules.count.unwrap_or(0)).min(launchable), "{rules:?} {series:?}");
+            // Though every image of the last day went: their runs may fail.
+            let is_old = |image: &&Candidate| image.created.is_some_and(|created| NOW - created >= DAY);
+            let is_sure =
+                |image: &&Candidate| image.is_available && (is_old(image) || certain.as_ref() == Some(&image.id));
+            let sure = series.iter().filter(is_sure).count();
+            let left = series.iter().filter(is_sure).filter(|image| !gone.contains(&image.id)).count();
+            assert!(left >= rules.at_least.min(sure), "{rules:?} {series:?}");
             let newest = series.iter().filter(|image| image.is_available && image.created.is_some());
             let newest = newest.max_by_key(|image| (image.created, Reverse(image.id.clone())));
             assert!(newest.is_none_or(|newest| !gone.contains(&newest.id)), "the newest available one stays");

@@ -15,6 +15,9 @@ use crate::{
 /// The largest number that is taken: more images than an account may have.
 const MOST: u64 = 50_000;
 
+/// More deletes than this have no room in the history of one execution.
+const MOST_PER_RUN: u64 = 500;
+
 impl Fields {
     /// What stays; none where the request prunes nothing.
     pub(in crate::plan) fn retain(&mut self) -> Result<Option<Retain>, Error> {
@@ -34,7 +37,7 @@ impl Fields {
             count,
             age,
             at_least: number("atLeast", MOST)?.unwrap_or(1),
-            max_per_run: number("maxPerRun", MOST)?.unwrap_or(MAX_PER_RUN),
+            max_per_run: number("maxPerRun", MOST_PER_RUN)?.unwrap_or(MAX_PER_RUN),
             max_percent_per_run: number("maxPercentPerRun", 100)?.unwrap_or(MAX_PERCENT),
             exclusions: exclusions(&members)?,
         }))
