@@ -4,33 +4,33 @@
 //! or has gone meanwhile counts.
 
 pub mod decide;
+mod one;
 mod read;
+mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::report::Output;
 use self::{
     decide::too_many,
+    one::{go_on, of_one},
     read::{Certain, Series},
+    report::{NAMED, ended},
 };
 use super::{
     Operation, Rehearsing,
-    delete::{self, Delete, IfInUse, Snapshots},
+    delete::{self, Delete},
     rehearsal::Kept,
 };
 use crate::{
     app::App,
     error::Error,
-    machine::{
-        answer::{self, Status},
-        call::{self, Step},
-    },
+    machine::{answer, call},
     model::{ids::ImageId, retention::Retain},
 };
 
-/// How many images that stay are named, each with its reason; of more, only the reasons are counted.
-const NAMED: usize = 100;
 /// Seconds until the next look for an image that EC2 does not list yet.
 const SHORTLY: u64 = 15;
 /// For how long, in seconds, a new image may not be in EC2's list.
@@ -40,8 +40,6 @@ const LISTED_WITHIN: u64 = 10 * 60;
 pub(crate) const LEAST: u64 = 20 * 60;
 /// A prune that has no more left ends, in seconds.
 const SHORTEST: u64 = 2 * 60;
-/// How many characters a reason may have: there may be many.
-const LONGEST_REASON: usize = 300;
 
 /// Removes images of a series.
 #[derive(Debug)]
@@ -77,22 +75,6 @@ pub struct Memory {
     /// The one that is being deleted, and what its delete knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<(ImageId, delete::Memory)>,
-}
-
-/// What a prune gives.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Output {
-    /// The images that were deleted.
-    pub pruned: Vec<String>,
-    /// Those that were kept, each with its reason; at most a hundred.
-    pub kept: Vec<Kept>,
-    /// How many more were kept for each reason.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub kept_besides: BTreeMap<String, usize>,
-    /// Those that could not be deleted, each with the error, or why nothing was.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub prune_failed: Vec<String>,
 }
 
 type Call = call::Call<Arguments, Memory>;
@@ -179,96 +161,4 @@ impl Operation for Prune {
         }
         Ok(())
     }
-}
-
-/// A call of the delete of one image.
-fn of_one(call: &Call, image_id: ImageId, memory: delete::Memory) -> call::Call<delete::Arguments, delete::Memory> {
-    let is_new = memory == delete::Memory::default();
-    call::Call {
-        run: call.run.clone(),
-        execution: call.execution.clone(),
-        step: if is_new { Step::Begin } else { Step::Look },
-        timeout_seconds: call.timeout_seconds,
-        arguments: delete::Arguments {
-            image_id,
-            manage_ebs_snapshots: None,
-            allow_unmanaged_images: false,
-            disable_protection: false,
-            if_in_use: IfInUse::Keep,
-            source_instance_id: None,
-            snapshots: Snapshots::Delete,
-        },
-        results: call.results.clone(),
-        waited_seconds: call.waited_seconds,
-        wait_seconds: call.wait_seconds,
-        woken: call.woken,
-        memory,
-    }
-}
-
-/// Takes the delete of one image a step further; none once it has ended.
-async fn go_on(app: &App, call: &mut Call, image_id: ImageId, memory: delete::Memory) -> Result<Option<Answer>, Error> {
-    let answer = match Delete::begin(app, of_one(call, image_id.clone(), memory)).await {
-        Ok(answer) => answer,
-        Err(error) if error.is_to_be_retried() => return Err(error),
-        Err(error) => {
-            call.memory.failed.insert(image_id.to_string(), cut(format!("{image_id}: {error}")));
-            return Ok(None);
-        }
-    };
-    match answer.status {
-        Status::Pending | Status::NotStarted => {
-            let reason = format!("{image_id}: {}", answer.reason);
-            call.memory.current = Some((image_id, answer.memory));
-            return Ok(Some(Answer::pending(answer.wait_seconds, reason, call.memory.clone())));
-        }
-        Status::Succeeded => match answer.result {
-            Some(delete::Output { kept_because: Some(why), .. }) => {
-                call.memory.used.insert(image_id.to_string(), cut(why));
-            }
-            _ => call.memory.deleted.push(image_id.to_string()),
-        },
-        Status::Failed => {
-            let why = answer.error.map(|failure| failure.message).unwrap_or_default();
-            call.memory.failed.insert(image_id.to_string(), cut(format!("{image_id}: {why}")));
-        }
-    }
-    Ok(None)
-}
-
-fn cut(text: String) -> String {
-    text.chars().take(LONGEST_REASON).collect()
-}
-
-/// A reason without what it names.
-fn kind(because: &str) -> String {
-    let end = [": ", " by arn:"].iter().filter_map(|end| because.find(end)).min();
-    because[..end.unwrap_or(because.len())].to_owned()
-}
-
-/// The prune is over; `refusal` is why not all of it was done.
-fn ended(call: Call, found: Series, refusal: Option<String>) -> Result<Answer, Error> {
-    let nothing_was_done = call.memory.deleted.is_empty() && call.memory.failed.is_empty();
-    if let Some(reason) = refusal.clone().filter(|_| nothing_was_done && !call.arguments.after_create) {
-        return Err(Error::PruneRefused { reason });
-    }
-    let failed: BTreeSet<_> = call.memory.failed.values().cloned().chain(refusal).collect();
-    if !failed.is_empty() && !call.arguments.after_create {
-        let leftovers = failed.into_iter().collect::<Vec<_>>().join("; ");
-        return Err(Error::LeftoversRemain { leftovers });
-    }
-    let mut kept: Vec<_> = found.kept();
-    kept.iter_mut().for_each(|one| one.because = cut(std::mem::take(&mut one.because)));
-    let besides = kept.split_off(kept.len().min(NAMED));
-    let mut kept_besides = BTreeMap::new();
-    for Kept { because, .. } in besides {
-        *kept_besides.entry(kind(&because)).or_default() += 1;
-    }
-    let prune_failed: Vec<_> = failed.into_iter().collect();
-    if !prune_failed.is_empty() {
-        tracing::error!(?prune_failed, "not all was pruned");
-    }
-    tracing::info!(pruned = ?call.memory.deleted, kept = ?found.kept(), "the series is pruned");
-    let output = Output { pruned: call.memory.deleted.clone(), kept, kept_besides, prune_failed };
-    Ok(Answer::succeeded(output, "nothing more is to go", call.memory))
 }

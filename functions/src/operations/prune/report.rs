@@ -1,0 +1,66 @@
+//! What a prune says: what went, what stays and why, and what could not be deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::{Answer, Call, read::Series};
+use crate::{error::Error, operations::rehearsal::Kept};
+
+/// How many images that stay are named, each with its reason; of more, only the reasons are counted.
+pub(super) const NAMED: usize = 100;
+/// How many characters a reason may have: there may be many.
+const LONGEST_REASON: usize = 300;
+
+/// What a prune gives.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// The images that were deleted.
+    pub pruned: Vec<String>,
+    /// Those that were kept, each with its reason; at most a hundred.
+    pub kept: Vec<Kept>,
+    /// How many more were kept for each reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept_besides: BTreeMap<String, usize>,
+    /// Those that could not be deleted, each with the error, or why nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prune_failed: Vec<String>,
+}
+
+pub(super) fn cut(text: String) -> String {
+    text.chars().take(LONGEST_REASON).collect()
+}
+
+/// A reason without what it names.
+fn kind(because: &str) -> String {
+    let end = [": ", " by arn:"].iter().filter_map(|end| because.find(end)).min();
+    because[..end.unwrap_or(because.len())].to_owned()
+}
+
+/// The prune is over; `refusal` is why not all of it was done.
+pub(super) fn ended(call: Call, found: Series, refusal: Option<String>) -> Result<Answer, Error> {
+    let nothing_was_done = call.memory.deleted.is_empty() && call.memory.failed.is_empty();
+    if let Some(reason) = refusal.clone().filter(|_| nothing_was_done && !call.arguments.after_create) {
+        return Err(Error::PruneRefused { reason });
+    }
+    let failed: BTreeSet<_> = call.memory.failed.values().cloned().chain(refusal).collect();
+    if !failed.is_empty() && !call.arguments.after_create {
+        let leftovers = failed.into_iter().collect::<Vec<_>>().join("; ");
+        return Err(Error::LeftoversRemain { leftovers });
+    }
+    let mut kept: Vec<_> = found.kept();
+    kept.iter_mut().for_each(|one| one.because = cut(std::mem::take(&mut one.because)));
+    let besides = kept.split_off(kept.len().min(NAMED));
+    let mut kept_besides = BTreeMap::new();
+    for Kept { because, .. } in besides {
+        *kept_besides.entry(kind(&because)).or_default() += 1;
+    }
+    let prune_failed: Vec<_> = failed.into_iter().collect();
+    if !prune_failed.is_empty() {
+        tracing::error!(?prune_failed, "not all was pruned");
+    }
+    tracing::info!(pruned = ?call.memory.deleted, kept = ?found.kept(), "the series is pruned");
+    let output = Output { pruned: call.memory.deleted.clone(), kept, kept_besides, prune_failed };
+    Ok(Answer::succeeded(output, "nothing more is to go", call.memory))
+}
