@@ -1,5 +1,7 @@
 //! Adopts: images that no run made are taken over, and nothing but their tags changes.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use ami_from_instance::{
     app::App,
     model::{
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     RUN, app, app_with, call, create_request, ec2, first_operation, merged, plan_of, rollbacks::roll_back, settings,
-    whole,
+    step_functions::that_answers, whole,
 };
 
 fn request(image: &str) -> Value {
@@ -215,4 +217,37 @@ async fn a_rollback_leaves_the_tags_of_an_image_that_an_earlier_run_of_the_same_
     assert_eq!(roll_back(&ec2, &tagged).await["status"], "Succeeded");
     assert_eq!(ec2.image(&earlier), Some(before));
     assert!(ec2.image(&image).unwrap().tags.is_empty());
+}
+
+/// What a sweep has rolled back where the run was aborted and its only operation took over an image.
+async fn swept(ec2: &Ec2, image: &str) -> Value {
+    let input = json!({"operation": "adopt", "arguments": {"imageId": image}}).to_string();
+    let client = that_answers(move |action, asked| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let arn = asked["executionArn"].as_str().unwrap_or_default();
+        let aborted = json!({"executionArn": RUN, "name": "nightly", "stateMachineArn": "arn", "status": "ABORTED",
+            "startDate": now - 600, "stopDate": now - 60});
+        match action {
+            "ListExecutions" if asked["statusFilter"] == "ABORTED" => (200, json!({"executions": [aborted]})),
+            "ListExecutions" => (200, json!({"executions": []})),
+            "StartExecution" => (200, json!({"executionArn": "arn", "startDate": 0})),
+            _ if arn.ends_with("-1") => (
+                200,
+                json!({"executionArn": arn, "stateMachineArn": "arn", "status": "ABORTED", "startDate": 0, "input": input}),
+            ),
+            _ => (400, json!({"__type": "ExecutionDoesNotExist", "message": arn})),
+        }
+    });
+    let sweep = json!({"source": "ami-from-instance", "detail-type": "Sweep", "detail": {}});
+    let app = App { step_functions: client.await, ..app(ec2) };
+    ami_from_instance::events::start_rollback(&app, sweep).await.unwrap()["rolledBack"].clone()
+}
+
+#[tokio::test]
+async fn a_sweep_finds_what_an_aborted_adopt_has_tagged_whatever_its_age_and_no_older_image_of_the_same_name() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("found", &[(RUN_TAG, RUN)]);
+    ec2.age_image(&image, std::time::Duration::from_secs(365 * 24 * 3600));
+    assert_eq!(swept(&ec2, &image).await, json!([RUN]));
+    assert_eq!(swept(&ec2, "ami-0aaaaaaaaaaaaaaaa").await, json!([]), "a run of that name made it long ago");
 }

@@ -176,7 +176,8 @@ impl Ended {
             violate(IN_USE, format!("{cause:?}"));
         }
         let left_alone = self.dry || self.operation == Operation::Adopt && *status != Status::Succeeded;
-        let others = [Deed::DeregisterOldImage, Deed::Tag, Deed::Untag];
+        // The image that an adopt has tagged is the run's own to those who deregister that.
+        let others = [Deed::DeregisterOldImage, Deed::DeregisterImage, Deed::Tag, Deed::Untag];
         if let Some(before) = self.before.as_ref().filter(|_| left_alone && !self.has(&others))
             && ec2.image(&before.id).as_ref() != Some(before)
         {
