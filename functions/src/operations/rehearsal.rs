@@ -103,17 +103,47 @@ pub enum DryRun {
     Concludes,
 }
 
+/// What EC2 is asked about, in place of what the operation would call it for.
+#[derive(Clone, Copy, Debug)]
+enum About {
+    /// The thing itself.
+    Itself,
+    /// The thing itself, which the role may touch only once a run has put its tag on it.
+    NotYetTagged,
+    /// An image that stands for one that is not made yet.
+    Another,
+}
+
 /// What asks for the operation that is rehearsed.
 #[derive(Debug)]
 pub struct Rehearsing<'a> {
     operation: &'static str,
+    about: About,
     given: &'a mut Rehearsal,
 }
 
-impl Rehearsing<'_> {
+impl<'a> Rehearsing<'a> {
+    fn new(operation: &'static str, given: &'a mut Rehearsal) -> Self {
+        Self { operation, about: About::Itself, given }
+    }
+
     /// The same, for a part of the operation.
     pub(crate) fn again(&mut self) -> Rehearsing<'_> {
-        Rehearsing { operation: self.operation, given: self.given }
+        self.about(self.about)
+    }
+
+    /// The same, where the role may make the call only once a run has put its tag on: until then, a denial says nothing.
+    pub(crate) fn before_it_is_tagged(&mut self) -> Rehearsing<'_> {
+        self.about(About::NotYetTagged)
+    }
+
+    /// The same, of an image that stands for one that is not made yet.
+    pub(crate) fn about_another(&mut self) -> Rehearsing<'_> {
+        self.about(About::Another)
+    }
+
+    fn about(&mut self, about: About) -> Rehearsing<'_> {
+        Rehearsing { operation: self.operation, about, given: self.given }
     }
 
     /// What the dry run gives.
@@ -132,42 +162,15 @@ impl Rehearsing<'_> {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let (verdict, why) = verdict(call, answer)?;
-        self.note(call, on, verdict, why);
-        Ok(())
-    }
-
-    /// The same, where the role may make it only once a run has put its tag on: until then, a denial says nothing.
-    pub(crate) fn ask_before_it_is_tagged<T, E>(
-        &mut self,
-        call: &'static str,
-        on: &[&str],
-        answer: Result<T, SdkError<E, HttpResponse>>,
-    ) -> Result<(), Error>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        match verdict(call, answer)? {
-            (Verdict::Denied, _) => {
+        match (self.about, verdict) {
+            (About::NotYetTagged, Verdict::Denied) => {
                 self.cannot_tell(call, on, "the role may only once the run has put its tag on the instance");
             }
-            (verdict, why) => self.note(call, on, verdict, why),
+            (About::Another, _) if why.is_empty() => {
+                self.note(call, on, verdict, "asked about an earlier image of this stack".to_owned());
+            }
+            _ => self.note(call, on, verdict, why),
         }
-        Ok(())
-    }
-
-    /// The same of an image that stands for one that is not made yet.
-    pub(crate) fn ask_about_another<T, E>(
-        &mut self,
-        call: &'static str,
-        on: &[&str],
-        answer: Result<T, SdkError<E, HttpResponse>>,
-    ) -> Result<(), Error>
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        let (verdict, why) = verdict(call, answer)?;
-        let why = if why.is_empty() { "asked about an earlier image of this stack".to_owned() } else { why };
-        self.note(call, on, verdict, why);
         Ok(())
     }
 
@@ -213,7 +216,7 @@ pub(super) async fn answer(app: &App, room: &Room, mut call: Value, dry_run: Dry
     let mut given: Rehearsal = serde_json::from_value(results)
         .map_err(|error| Error::invalid("results", format!("must be those of a dry run: {error}")))?;
     call["arguments"] = call["rehearsed"].take();
-    let rehearsed = (room.rehearse)(&app, call, Rehearsing { operation: room.name, given: &mut given }).await;
+    let rehearsed = (room.rehearse)(&app, call, Rehearsing::new(room.name, &mut given)).await;
     let refused = match rehearsed {
         Ok(()) => denied(&given).filter(|_| dry_run == DryRun::Concludes),
         Err(error) if error.is_to_be_retried() => return Err(error),

@@ -129,10 +129,10 @@ async fn rehearse(app: &App, mut rehearsing: Rehearsing<'_>) -> Result<(), Error
     };
     let id = image.image_id().unwrap_or_default();
     let answer = app.ec2.deregister_image().image_id(id).dry_run(true).send().await;
-    rehearsing.ask_about_another("ec2:DeregisterImage", &[id], answer)?;
+    rehearsing.about_another().ask("ec2:DeregisterImage", &[id], answer)?;
     let Some(id) = ec2::snapshot_ids(&image).next() else { return Ok(()) };
     let answer = app.ec2.delete_snapshot().snapshot_id(id).dry_run(true).send().await;
-    rehearsing.ask_about_another("ec2:DeleteSnapshot", &[id], answer)
+    rehearsing.about_another().ask("ec2:DeleteSnapshot", &[id], answer)
 }
 
 async fn look(app: &App, call: &mut Call) -> Result<Answer, Error> {

@@ -110,10 +110,10 @@ impl Operation for Start {
         }
         let id = call.arguments.source_instance_id.as_str();
         let answer = app.ec2.start_instances().instance_ids(id).dry_run(true).send().await;
-        rehearsing.ask_before_it_is_tagged("ec2:StartInstances", &[id], answer)?;
+        rehearsing.before_it_is_tagged().ask("ec2:StartInstances", &[id], answer)?;
         let tag = ec2::tag(super::STOPPED_BY_TAG, call.run.arn());
         let answer = app.ec2.delete_tags().resources(id).tags(tag).dry_run(true).send().await;
-        rehearsing.ask_before_it_is_tagged("ec2:DeleteTags", &[id], answer)
+        rehearsing.before_it_is_tagged().ask("ec2:DeleteTags", &[id], answer)
     }
 
     fn timed_out(arguments: &Arguments, reason: &str) -> Option<Error> {

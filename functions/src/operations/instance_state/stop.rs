@@ -148,7 +148,7 @@ impl Operation for Stop {
         let answer = app.ec2.create_tags().resources(id).tags(tag).dry_run(true).send().await;
         rehearsing.ask("ec2:CreateTags", &[id], answer)?;
         let answer = app.ec2.stop_instances().instance_ids(id).dry_run(true).send().await;
-        rehearsing.ask_before_it_is_tagged("ec2:StopInstances", &[id], answer)
+        rehearsing.before_it_is_tagged().ask("ec2:StopInstances", &[id], answer)
     }
 
     async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {

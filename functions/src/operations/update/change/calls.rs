@@ -108,7 +108,7 @@ impl Change {
                     let request = request.dry_run(true);
                     match image {
                         Rehearsed::Itself(_) => rehearsing.ask($call, $on, request.send().await)?,
-                        Rehearsed::Another(_) => rehearsing.ask_about_another($call, $on, request.send().await)?,
+                        Rehearsed::Another(_) => rehearsing.about_another().ask($call, $on, request.send().await)?,
                         Rehearsed::NotMade => rehearsing.cannot_tell($call, &[], "the image is not made yet"),
                     }
                 }
