@@ -80,6 +80,9 @@ async fn a_create_says_its_name_its_reboot_and_every_call() {
     let calls = ["ec2:CreateImage", "ec2:EnableImageDeprecation", "ec2:DeregisterImage", "ec2:DeleteSnapshot"];
     assert_eq!(would_do(&known), of(&calls.map(|call| (call, "allowed"))));
     assert_eq!(known["result"]["wouldDo"][2]["on"], json!([earlier]));
+    let why = |position: usize| known["result"]["wouldDo"][position]["why"].as_str().unwrap_or_default();
+    let another = "asked about an earlier image of this stack";
+    assert_eq!([why(0), why(1), why(2), why(3)], ["", another, another, another]);
     assert_eq!((&known["result"]["reboots"], &known["result"]["stops"]), (&json!(true), &json!(false)));
     let named = plan_of(&app(&ec2), RUN, request).await.unwrap()["operations"][0]["arguments"]["name"].clone();
     assert_eq!(known["result"]["names"], json!([named]));
