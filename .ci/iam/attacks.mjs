@@ -130,6 +130,7 @@ export default [
   attack("starts a run", "StartRollbackFunction", "states:StartExecution", own.lifecycle),
   attack("starts another deployment's operation", "StartRollbackFunction", "states:StartExecution", other.operation),
   attack("lists another deployment's runs", "StartRollbackFunction", "states:ListExecutions", other.lifecycle),
+  attack("asks about another deployment's run", "StartRollbackFunction", "states:DescribeExecution", other.run),
   attack("asks about another deployment's operation", "StartRollbackFunction", "states:DescribeExecution", other.operationOfRun),
   attack("starts a run from a run", "LifecycleMachine", "states:StartExecution", own.lifecycle),
   attack("starts another deployment's operation", "LifecycleMachine", "states:StartExecution", other.operation),

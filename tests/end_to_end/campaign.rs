@@ -14,10 +14,10 @@ use std::{
 use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
 use aws_sdk_ec2::types::InstanceStateName;
 use local_aws::{
+    calls::Recorder,
     campaign::{self, AT_ONCE, OPERATIONS, Operation, Plan, Report, SWEEP, Trouble, every_call, every_state},
     deployment::{Deployment, Options},
     execution::{Execution, Outcome},
-    permissions::Recorder,
     prepare::root,
     step_functions,
 };

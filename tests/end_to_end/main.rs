@@ -32,9 +32,9 @@ use std::{
 };
 
 use local_aws::{
+    calls::Recorder,
     deployment::{Deployment, Options},
     execution::{Execution, Outcome},
-    permissions::Recorder,
     prepare::root,
 };
 use local_ec2::InstanceSpec;

@@ -31,22 +31,23 @@ pub(crate) async fn roll_back(ec2: &Ec2, create: &Value) -> Value {
 
 /// The same for a run of several operations.
 async fn roll_back_all(ec2: &Ec2, documents: &[Value]) -> Value {
-    roll_back_as(ec2, documents, "ABORTED").await
+    roll_back_as(ec2, documents, "ABORTED", &json!({})).await
 }
 
 /// The same where the operation itself has ended otherwise.
 pub(crate) async fn roll_back_ended(ec2: &Ec2, document: &Value, status: &str) -> Value {
-    roll_back_as(ec2, std::slice::from_ref(document), status).await
+    roll_back_as(ec2, std::slice::from_ref(document), status, &json!({})).await
 }
 
-async fn roll_back_as(ec2: &Ec2, documents: &[Value], status: &str) -> Value {
+/// `end` is what Step Functions says of the run besides.
+async fn roll_back_as(ec2: &Ec2, documents: &[Value], status: &str, end: &Value) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let aborted = |input: &Value| {
         json!({"executionArn": "arn", "stateMachineArn": "arn", "startDate": now - 600, "stopDate": now,
             "status": "ABORTED", "input": input.to_string()})
     };
     let operation = |end: &str| format!("{RUN}-{end}").replace(":ami-lifecycle:", ":ami-operation:");
-    let mut executions = BTreeMap::from([(RUN.to_owned(), aborted(&json!({})))]);
+    let mut executions = BTreeMap::from([(RUN.to_owned(), merged(aborted(&json!({})), end.clone()))]);
     for (at, document) in documents.iter().enumerate() {
         let arn = operation(&(at + 1).to_string());
         executions.insert(arn.clone(), merged(aborted(document), json!({"executionArn": arn, "status": status})));
@@ -171,4 +172,24 @@ async fn a_rollback_starts_the_instance_before_it_removes_the_image() {
     let after = ec2.instance(&instance).unwrap();
     assert_eq!((after.state, after.tags.contains_key(STOPPED_BY_TAG)), (InstanceStateName::Running, false));
     assert!(ec2.images_tagged(RUN_TAG, RUN).is_empty());
+}
+
+/// A run of which a rollback says otherwise than another one would lose a part of its image.
+#[tokio::test]
+async fn whether_the_image_stays_by_which_an_instance_may_come_back_is_what_the_run_has_said() {
+    for (error, stays) in [("InstanceNotRestarted", true), ("LeftoversRemain", false)] {
+        let ec2 = ec2().await;
+        let stopped = InstanceSpec::default().tag(STOPPED_BY_TAG, RUN).state(InstanceStateName::Stopped);
+        let instance = ec2.add_instance(stopped);
+        let created = begin(&ec2, merged(create_request(), json!({"sourceInstanceId": instance}))).await;
+        ec2.advance(Duration::from_secs(3_600));
+        let [stop, start] = ["stop", "start"]
+            .map(|name| json!({"operation": name, "arguments": {"sourceInstanceId": instance}, "memory": {}}));
+        let failed = json!({"status": "FAILED", "error": error});
+        let document = roll_back_as(&ec2, &[stop, created.clone(), start], "FAILED", &failed).await;
+        assert_eq!(document["status"], "Succeeded", "{document}");
+        ec2.advance(Duration::from_secs(600));
+        assert_eq!(ec2.image(image_id(&created)).is_some(), stays, "{error}");
+        assert_eq!(ec2.instance(&instance).unwrap().state, InstanceStateName::Running);
+    }
 }

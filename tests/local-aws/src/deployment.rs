@@ -148,7 +148,7 @@ impl Deployment {
     /// `tests/local-step-functions/src/bin/replay/`.
     pub fn histories(&self) -> Result<String> {
         let kept = fs::read_to_string(self.kept_histories())?;
-        let machines = [self.lifecycle_machine_arn(), self.output("OperationMachineArn")];
+        let machines = ["LifecycleMachineArn", "OperationMachineArn", "CreateMachineArn"].map(|arn| self.output(arn));
         let is_ours = |line: &&str| {
             let execution: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
             execution["stateMachineArn"].as_str().is_some_and(|machine| machines.contains(&machine))

@@ -15,9 +15,13 @@ use crate::{
     run::{Finished, run},
 };
 
-/// Simulates the runs of these numbers. What is left of each is too little to fill a computer's memory with.
+/// After so many runs the campaign says how far it is.
+const SAID_EVERY: u64 = 50_000;
+
+/// Simulates the runs of these numbers, and says at once which of them violate something. What is left of each is too
+/// little to fill a computer's memory with.
 #[must_use]
-pub fn simulate(seed: u64, numbers: Range<u64>) -> Report {
+pub fn simulate(seed: u64, numbers: Range<u64>, say: &(dyn Fn(&str) + Sync)) -> Report {
     let next = AtomicU64::new(numbers.start);
     let report = Mutex::new(Report::new(seed));
     let work = || {
@@ -27,6 +31,12 @@ pub fn simulate(seed: u64, numbers: Range<u64>) -> Report {
                 break;
             }
             let finished = run(&Plan::new(seed, number), false);
+            for violation in &finished.violations {
+                say(&format!("--seed {seed} --only {number}: {}", violation.seen));
+            }
+            if (number + 1).is_multiple_of(SAID_EVERY) {
+                say(&format!("{} runs", number + 1));
+            }
             report.lock().unwrap_or_else(PoisonError::into_inner).add(finished);
         }
     };

@@ -127,7 +127,7 @@ pub enum Deed {
     StartRival,
     /// Starts another run that makes an image of the same instance.
     StartBeside,
-    /// Deploys the same version again, while everything runs.
+    /// Deploys this version while everything runs: over the machines of the release before, or over itself.
     Deploy,
     /// Terminates the instance.
     TerminateInstance,

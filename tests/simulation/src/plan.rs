@@ -7,7 +7,7 @@ use fastrand::Rng;
 use local_ec2::{Lags, Progress};
 use serde_json::{Value, json};
 
-use crate::faults::Fault;
+use crate::faults::{Deed, Fault};
 
 /// The time of deprecation, a year after every run's start.
 const DEPRECATION: &str = "2027-11-23T00:00:00Z";
@@ -136,6 +136,12 @@ impl Plan {
     #[must_use]
     pub fn with_faults(&self, faults: Vec<Fault>) -> Self {
         Self { faults, ..self.clone() }
+    }
+
+    /// Whether the deploy in its midst is one over the release before, which knew neither adopt nor prune.
+    pub(crate) fn begins_with_release_before(&self) -> bool {
+        let deploys = |fault: &Fault| matches!(fault, Fault::Person { does: Deed::Deploy, .. });
+        self.operation != Operation::Adopt && !self.retains && self.faults.iter().any(deploys)
     }
 
     /// The execution's name.

@@ -50,7 +50,8 @@ pub(crate) fn world(plan: &Plan, with_trace: bool) -> Arc<World> {
         }
     }));
     let engine = Engine::new(settings, Arc::new(Outside(Arc::clone(&world))));
-    for (arn, definition) in DEPLOYED.machines() {
+    let machines = if plan.begins_with_release_before() { DEPLOYED.machines_before() } else { DEPLOYED.machines() };
+    for (arn, definition) in machines {
         if let Err(error) = engine.create_state_machine(arn, Arc::clone(definition)) {
             panic!("a machine is refused: {error}");
         }

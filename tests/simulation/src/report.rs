@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use permissions::Lines;
+
 use crate::{
     check::INVARIANTS,
     coverage::Coverage,
@@ -21,6 +23,7 @@ pub struct Report {
     /// Planned and struck.
     faults: BTreeMap<String, (u64, u64)>,
     coverage: Coverage,
+    calls: Lines,
     /// By the runs' numbers.
     failed: BTreeMap<u64, Finished>,
 }
@@ -33,6 +36,7 @@ impl Report {
             outcomes: BTreeMap::new(),
             faults: BTreeMap::new(),
             coverage: Coverage::default(),
+            calls: Lines::default(),
             failed: BTreeMap::new(),
         }
     }
@@ -40,6 +44,7 @@ impl Report {
     pub(crate) fn add(&mut self, mut finished: Finished) {
         self.runs += 1;
         self.coverage.add(std::mem::take(&mut finished.coverage));
+        self.calls.append(std::mem::take(&mut finished.calls));
         let operation = format!("{:?}", finished.plan.operation);
         *self.outcomes.entry((operation, finished.outcome.clone())).or_default() += 1;
         for fault in &finished.plan.faults {
@@ -51,6 +56,12 @@ impl Report {
         if !finished.violations.is_empty() {
             self.failed.insert(finished.plan.number, finished);
         }
+    }
+
+    /// What the functions have called, as IAM judges it.
+    #[must_use]
+    pub fn calls(&self) -> &Lines {
+        &self.calls
     }
 
     /// How many runs violated an invariant.

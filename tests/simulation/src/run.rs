@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use local_step_functions::Engine;
+use local_step_functions::{Engine, Execution};
+use permissions::Lines;
 use serde_json::Value;
 use tokio::task::{LocalSet, spawn_local};
 
@@ -29,6 +30,8 @@ pub struct Finished {
     pub struck: Vec<String>,
     /// What has gone wrong where.
     pub coverage: Coverage,
+    /// What the functions have called.
+    pub calls: Lines,
     /// What does not hold.
     pub violations: Vec<Violation>,
     /// What happened, if that was asked for.
@@ -70,8 +73,9 @@ async fn live(plan: &Plan, with_trace: bool) -> Finished {
     let struck = lock(&world.troubles).struck().map(Fault::kind).collect();
     let violations = lock(&world.violations).clone();
     let coverage = std::mem::take(&mut *lock(&world.coverage));
+    let calls = std::mem::take(&mut *lock(&world.calls));
     world.end();
-    Finished { plan: plan.clone(), outcome, struck, coverage, violations, trace }
+    Finished { plan: plan.clone(), outcome, struck, coverage, calls, violations, trace }
 }
 
 /// Waits for the run's end and for all that comes after it, and says how it ended.
@@ -82,13 +86,13 @@ async fn judge(plan: &Plan, world: &Arc<World>, mut run: Ended) -> String {
         Ok(Ok(execution)) => run.execution = execution,
         _ => world.violation(LIMITS, format!("it still runs after {:?}", plan.longest())),
     }
-    run.keeps_image = keeps_image(&engine, &run.execution.name);
+    run.keeps_image = keeps_image(&engine, &run.execution);
     let violate = |violation: Violation| world.violation(violation.invariant, violation.seen);
     run.unnamed(&world.ec2).into_iter().for_each(violate);
     rest::comes(world).await.into_iter().for_each(|seen| world.violation(REST, seen));
     run.done = lock(&world.subject).done.clone();
     run.named_by_sweep = named_by_last_sweep(world);
-    run.keeps_image = keeps_image(&engine, &run.execution.name);
+    run.keeps_image = keeps_image(&engine, &run.execution);
     run.violations(&world.ec2).into_iter().for_each(violate);
     let others = lock(&world.others).clone();
     for mut other in others {
@@ -110,15 +114,13 @@ fn named_by_last_sweep(world: &World) -> BTreeSet<String> {
 }
 
 /// Whether one of the run's operations has begun with which its image stays, or the run has told its rollback that
-/// it should have.
-fn keeps_image(engine: &Engine, run: &str) -> bool {
+/// it should have; or the run has said that its image may be the only way to bring the instance back.
+fn keeps_image(engine: &Engine, run: &Execution) -> bool {
     let operations = DEPLOYED.operation_arn.replacen(":stateMachine:", ":execution:", 1);
-    let execution = |suffix: &str| engine.describe_execution(&format!("{operations}:{run}-{suffix}")).ok();
+    let execution = |suffix: &str| engine.describe_execution(&format!("{operations}:{}-{suffix}", run.name)).ok();
     let input = |suffix: String| -> Option<Value> { serde_json::from_str(&execution(&suffix)?.input).ok() };
     let keeps = |planned: &Value| planned["keepsImage"] == true;
-    // Its image may be the only way to bring the instance back.
-    let gave = execution("undo").and_then(|rollback| rollback.output).unwrap_or_default();
-    gave.contains("InstanceNotRestarted")
+    run.error.as_deref() == Some("InstanceNotRestarted")
         || (1..).map_while(|position: u8| input(position.to_string())).any(|operation| keeps(&operation))
         || input("undo".to_owned()).is_some_and(|rollback| keeps(&rollback["arguments"]["failed"]["planned"]))
 }

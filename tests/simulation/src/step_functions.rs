@@ -13,7 +13,7 @@ pub(crate) fn about(body: &str) -> String {
 }
 
 /// Answers a request, unless a fault keeps it from that.
-pub(crate) fn answer(engine: &Engine, action: &str, body: &str, fault: Option<CallFault>) -> Sent {
+pub(crate) fn answer(engine: &Engine, action: &str, request: &Value, fault: Option<CallFault>) -> Sent {
     let unavailable = |status| Sent::error(status, "ServiceUnavailable", "not now");
     match fault {
         Some(CallFault::Throttled) => return Sent::error(400, "ThrottlingException", "Rate exceeded"),
@@ -22,7 +22,7 @@ pub(crate) fn answer(engine: &Engine, action: &str, body: &str, fault: Option<Ca
         Some(CallFault::Reset) => return Sent::Reset,
         Some(CallFault::AnswerLost | CallFault::AnswerLostAs(_) | CallFault::Slow(_)) | None => {}
     }
-    let done = perform(engine, action, body);
+    let done = perform(engine, action, request);
     match fault {
         Some(CallFault::AnswerLost) => Sent::Reset,
         Some(CallFault::AnswerLostAs(status)) => unavailable(status),
@@ -33,8 +33,7 @@ pub(crate) fn answer(engine: &Engine, action: &str, body: &str, fault: Option<Ca
     }
 }
 
-fn perform(engine: &Engine, action: &str, body: &str) -> Result<Value, ServiceError> {
-    let request: Value = serde_json::from_str(body).unwrap_or_default();
+fn perform(engine: &Engine, action: &str, request: &Value) -> Result<Value, ServiceError> {
     let text = |name: &str| request[name].as_str();
     let required = |name: &str| text(name).unwrap_or_default();
     let most = request["maxResults"].as_u64().and_then(|most| usize::try_from(most).ok());

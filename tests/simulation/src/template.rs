@@ -12,14 +12,21 @@ use local_step_functions::{Definition, substitute};
 const TEMPLATE: &str = include_str!("../../../template.yaml");
 const LIFECYCLE: &str = include_str!("../../../state-machine/lifecycle.asl.json");
 const OPERATION: &str = include_str!("../../../state-machine/operation.asl.json");
+/// Of the release before.
+const LIFECYCLE_BEFORE: &str = include_str!("../../releases/0.2.0/lifecycle.asl.json");
+const OPERATION_BEFORE: &str = include_str!("../../releases/0.2.0/operation.asl.json");
 
 /// What a deployment has.
 #[derive(Debug)]
 pub(crate) struct Deployed {
     pub(crate) lifecycle_arn: String,
+    /// What the ARNs of runs begin with.
+    pub(crate) runs: String,
     pub(crate) operation_arn: String,
     pub(crate) lifecycle: Arc<Definition>,
     pub(crate) operation: Arc<Definition>,
+    /// The two machines, as the release before had them.
+    before: [Arc<Definition>; 2],
     /// Of each function.
     pub(crate) function_timeout: Duration,
     /// Which ends of a run start a rollback.
@@ -34,7 +41,7 @@ pub(crate) struct Deployed {
 
 /// The deployment, the same for every run.
 pub(crate) static DEPLOYED: LazyLock<Deployed> = LazyLock::new(|| {
-    let machine = |name: &str| format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:ami-{name}");
+    let machine = |name: &str| format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:ami-from-instance-{name}");
     let (lifecycle_arn, operation_arn) = (machine("lifecycle"), machine("operation"));
     let definition = |text: &str| match definition(text, &operation_arn) {
         Ok(definition) => Arc::new(definition),
@@ -43,11 +50,13 @@ pub(crate) static DEPLOYED: LazyLock<Deployed> = LazyLock::new(|| {
     Deployed {
         lifecycle: definition(LIFECYCLE),
         operation: definition(OPERATION),
+        before: [LIFECYCLE_BEFORE, OPERATION_BEFORE].map(definition),
         function_timeout: Duration::from_secs(number(after("Timeout: ", "Globals:"))),
         rolled_back: list(after("status: ", "RunEndedBadly:")),
         waking: list(after("State: ", "ImageEnded:")),
         sweep_every: rate(&parameter("SweepSchedule")),
         sweep_input: after("Input: ", "Sweep:\n").trim_matches('\'').to_owned(),
+        runs: format!("{}:", lifecycle_arn.replacen(":stateMachine:", ":execution:", 1)),
         lifecycle_arn,
         operation_arn,
     }
@@ -58,11 +67,17 @@ impl Deployed {
     pub(crate) fn machines(&self) -> [(&str, &Arc<Definition>); 2] {
         [(&self.lifecycle_arn, &self.lifecycle), (&self.operation_arn, &self.operation)]
     }
+
+    /// The machines of the release before, by the same ARNs.
+    pub(crate) fn machines_before(&self) -> [(&str, &Arc<Definition>); 2] {
+        let [lifecycle, operation] = &self.before;
+        [(&self.lifecycle_arn, lifecycle), (&self.operation_arn, operation)]
+    }
 }
 
 /// The ARN of a run.
 pub(crate) fn execution_arn(name: &str) -> String {
-    format!("{}:{name}", DEPLOYED.lifecycle_arn.replacen(":stateMachine:", ":execution:", 1))
+    format!("{}{name}", DEPLOYED.runs)
 }
 
 /// The default of a parameter.

@@ -6,7 +6,8 @@ use aws_sdk_ec2::config::{HttpClient, RuntimeComponents, http::HttpRequest};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
-use local_ec2::{Fault, FaultKind, Request};
+use local_ec2::{Call, Fault, FaultKind, Request};
+use permissions::Deployed;
 
 use crate::{
     check::{IN_USE, NOT_ALLOWED},
@@ -15,6 +16,7 @@ use crate::{
     people,
     replies::Sent,
     roles, step_functions,
+    template::DEPLOYED,
     world::{World, lock},
 };
 
@@ -82,7 +84,7 @@ impl Wire {
         }
         let sent = match request {
             Some(request) => self.ec2(request, fault),
-            None => step_functions::answer(&world.engine(), &action, &body, fault),
+            None => self.step_functions(&action, &body, fault),
         };
         world.say(|| {
             let struck = fault.map(|fault| format!(" [{fault:?}]")).unwrap_or_default();
@@ -101,11 +103,32 @@ impl Wire {
         let mut in_use = lock(&self.world.in_use);
         match action {
             "DescribeImageReferences" => in_use.asked(image, is_answered),
-            "DeregisterImage" if in_use.is_known(image) => {
+            // Somebody else may have deregistered it meanwhile.
+            "DeregisterImage" if in_use.is_known(image) && self.world.ec2.image(image).is_some() => {
                 self.world.violation(IN_USE, format!("{} deregisters {image}", self.function));
             }
             _ => {}
         }
+    }
+
+    fn step_functions(&self, action: &str, body: &str, fault: Option<CallFault>) -> Sent {
+        let request = serde_json::from_str(body).unwrap_or_default();
+        lock(&self.world.calls).extend([permissions::of_step_functions(&self.principal(), action, &request)]);
+        step_functions::answer(&self.world.engine(), action, &request, fault)
+    }
+
+    /// Writes down calls whose resources IAM looks at.
+    fn note(&self, calls: &[Call]) {
+        let is_unmanaged_allowed = self.world.is_unmanaged_allowed();
+        let deployed = Deployed { runs: &DEPLOYED.runs, is_unmanaged_allowed };
+        // People call, too.
+        for call in calls.iter().filter(|call| call.mutating && call.caller == self.function) {
+            lock(&self.world.calls).extend(permissions::of_ec2(&self.principal(), call, deployed));
+        }
+    }
+
+    fn principal(&self) -> String {
+        format!("{}Function", self.function)
     }
 
     fn ec2(&self, request: Request, fault: Option<CallFault>) -> Sent {
@@ -126,6 +149,7 @@ impl Wire {
             ec2.inject(Fault::on_any(kind));
         }
         let reply = ec2.answer(request);
+        self.note(&ec2.calls());
         ec2.clear_faults();
         ec2.forget_calls();
         self.world.ec2_changed.notify_one();

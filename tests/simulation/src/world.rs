@@ -10,6 +10,7 @@ use ami_from_instance::model::run::RUN_TAG;
 use fastrand::Rng;
 use local_ec2::Ec2;
 use local_step_functions::{Clock, Engine};
+use permissions::Lines;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -106,6 +107,8 @@ pub(crate) struct World {
     /// How often everything was deployed again.
     pub(crate) deployments: Mutex<u32>,
     pub(crate) in_use: Mutex<InUse>,
+    /// What the functions have called, as IAM judges it.
+    pub(crate) calls: Mutex<Lines>,
 }
 
 impl std::fmt::Debug for World {
@@ -147,6 +150,7 @@ impl World {
             others: Mutex::default(),
             deployments: Mutex::new(0),
             in_use: Mutex::default(),
+            calls: Mutex::default(),
         })
     }
 

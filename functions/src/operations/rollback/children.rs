@@ -9,12 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Arguments, FailedOperation};
-use crate::{
-    aws::step_functions,
-    error::{Error, Failure, NOT_RESTARTED},
-    model::run::Run,
-    operations::ended_run::Child,
-};
+use crate::{aws::step_functions, error::Error, model::run::Run, operations::ended_run::Child};
 
 /// How many of the latest events of an execution's history are read: more than its last state has, its
 /// retries included.
@@ -46,59 +41,25 @@ async fn executions(
     }
 }
 
-/// Whether the run keeps its image, and none of its operations goes on: a rollback would change nothing of it.
+/// Whether the run's plan keeps its image, and none of its operations goes on.
 pub(super) async fn are_to_stay(client: &Client, operation_machine_arn: &str, run: &Run) -> Result<bool, Error> {
     let executions = executions(client, operation_machine_arn, run).await?;
     if executions.iter().any(|execution| execution.status == ExecutionStatus::Running) {
         return Ok(false);
     }
     let keeps = executions.iter().any(|execution| parsed(execution.input()).unwrap_or_default().keeps_image);
-    Ok(keeps || own_rollback(client, operation_machine_arn, run).await?.keeps_image())
+    Ok(keeps || failed(client, operation_machine_arn, run).await?.is_some_and(|failed| failed.planned.keeps_image))
 }
 
-/// The rollback that a run itself has asked for.
-#[derive(Default)]
-pub(super) struct OwnRollback {
-    /// The operation that failed: it may have no execution.
-    pub(super) failed: Option<FailedOperation>,
-    /// The name of the error that the run fails with, once the rollback is done.
-    pub(super) error: Option<String>,
-}
-
-impl OwnRollback {
-    /// Whether the run keeps its image: its plan says so of the operation that failed, or the image may be the only
-    /// way to bring back the instance that the run has stopped.
-    pub(super) fn keeps_image(&self) -> bool {
-        self.failed.as_ref().is_some_and(|failed| failed.planned.keeps_image)
-            || self.error.as_deref() == Some(NOT_RESTARTED)
-    }
-}
-
-/// What a rollback gives, as its execution's output has it.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Given {
-    result: GivenResult,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct GivenResult {
-    error: Option<Failure>,
-}
-
-/// What the run's own rollback was told, and gave.
-pub(super) async fn own_rollback(
+/// The operation that failed, as the run's own rollback was told: it may have no execution.
+pub(super) async fn failed(
     client: &Client,
     operation_machine_arn: &str,
     run: &Run,
-) -> Result<OwnRollback, Error> {
+) -> Result<Option<FailedOperation>, Error> {
     let rollback = step_functions::execution(client, &run.rollback(operation_machine_arn)).await?;
-    let Some(rollback) = rollback else { return Ok(OwnRollback::default()) };
-    let document = parsed(rollback.input());
-    let failed = document.and_then(|document| serde_json::from_value::<Arguments>(document.arguments).ok()?.failed);
-    let given: Given = rollback.output().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-    Ok(OwnRollback { failed, error: given.result.error.map(|error| error.name) })
+    let document = rollback.and_then(|rollback| parsed(rollback.input()));
+    Ok(document.and_then(|document| serde_json::from_value::<Arguments>(document.arguments).ok()?.failed))
 }
 
 /// Stops those that still run.

@@ -14,7 +14,8 @@ const TIMEOUT: &str = "States.Timeout";
 const RESERVED: &str = "States.";
 
 /// The error that a run fails with after its operation, as its execution shows it before anybody stops it.
-pub(super) fn of(failed: &FailedOperation, child: Option<&Child>) -> Failure {
+pub(super) fn of(failed: &FailedOperation, children: &[Child]) -> Failure {
+    let child = children.get(failed.position.wrapping_sub(1));
     let failure = child.map_or_else(|| caught(failed), |child| of_child(failed, child));
     with_note(failure, &failed.planned.note)
 }
@@ -29,8 +30,9 @@ pub(super) fn caught(failed: &FailedOperation) -> Failure {
 fn of_child(failed: &FailedOperation, child: &Child) -> Failure {
     let reason = child.reason.clone().unwrap_or_else(|| "it had not begun".to_owned());
     let stopped_by_us = child.error.as_deref() == Some(STOPPED_BY_ROLLBACK);
+    let has_timed_out = failed.caught.name == TIMEOUT || child.status == ExecutionStatus::TimedOut;
     match child.status {
-        ExecutionStatus::Aborted if failed.caught.name != TIMEOUT && !stopped_by_us => {
+        ExecutionStatus::Aborted if !has_timed_out && !stopped_by_us => {
             Error::OperationStopped { execution: child.arn.clone(), reason }.into()
         }
         ExecutionStatus::Failed => {
@@ -43,7 +45,7 @@ fn of_child(failed: &FailedOperation, child: &Child) -> Failure {
             }
         }
         // It ran on after its timeout, until somebody stopped it.
-        ExecutionStatus::Aborted | ExecutionStatus::Running | ExecutionStatus::TimedOut => {
+        ExecutionStatus::Aborted | ExecutionStatus::Running | ExecutionStatus::TimedOut if has_timed_out => {
             let own = timed_out(&child.operation, &child.arguments, &reason);
             let timed_out = || Error::TimedOut {
                 operation: failed.planned.operation.clone(),
@@ -101,12 +103,17 @@ mod tests {
     #[test]
     fn the_error_says_how_the_execution_ended_what_it_waited_for_and_the_plans_note() {
         let timed_out = "TimedOut: the create took longer than its timeout of 180 seconds (timeouts.create): EC2 has made 43 % of the slowest snapshot; ami-1 still exists";
+        let not_started =
+            "OperationFailed: the execution of the create (operation 1 of the run) failed: StepFunctions.AccessDenied";
         for (caught, status, error, expected) in [
             ("States.TaskFailed", ExecutionStatus::Failed, "NameTaken", "NameTaken: the name is taken; ami-1"),
             ("States.Timeout", ExecutionStatus::Running, "", timed_out),
             ("States.Timeout", ExecutionStatus::Aborted, "States.TaskAborted", timed_out),
             // A first attempt of the rollback stopped it, and its answer was lost.
-            ("States.TaskFailed", ExecutionStatus::Aborted, "RolledBack", timed_out),
+            ("States.Timeout", ExecutionStatus::Aborted, "RolledBack", timed_out),
+            // The machine was told that it had not started, and it had.
+            ("StepFunctions.AccessDenied", ExecutionStatus::Aborted, "RolledBack", not_started),
+            ("StepFunctions.AccessDenied", ExecutionStatus::Running, "", not_started),
             ("States.TaskFailed", ExecutionStatus::TimedOut, "States.Timeout", timed_out),
             (
                 "States.TaskFailed",
@@ -121,7 +128,7 @@ mod tests {
                 "OperationFailed: the execution arn:child",
             ),
         ] {
-            let failure = of(&failed(caught), Some(&child(status, error)));
+            let failure = of(&failed(caught), &[child(status, error)]);
             let text = format!("{}: {}", failure.name, failure.message);
             assert!(text.starts_with(expected), "{text}");
         }
@@ -135,14 +142,14 @@ mod tests {
             reason: Some("no place".into()),
             ..child(ExecutionStatus::Aborted, "States.TaskAborted")
         };
-        let failure = of(&failed("States.Timeout"), Some(&start));
+        let failure = of(&failed("States.Timeout"), &[start]);
         assert_eq!(failure.name, "InstanceNotRestarted");
         assert!(failure.message.starts_with("i-1, which the run stopped, does not run again: no place, until"));
     }
 
     #[test]
     fn an_operation_that_never_started_fails_with_what_the_machine_caught() {
-        let failure = of(&failed("StepFunctions.ExecutionLimitExceededException"), None);
+        let failure = of(&failed("StepFunctions.ExecutionLimitExceededException"), &[]);
         assert_eq!(failure.name, "OperationFailed");
         assert!(failure.message.contains("StepFunctions.ExecutionLimitExceededException"), "{}", failure.message);
     }

@@ -5,11 +5,7 @@ use std::time::SystemTime;
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
 
-use super::{
-    Call,
-    children::{self, OwnRollback},
-    failure,
-};
+use super::{Call, children, failure};
 use crate::{
     app::App,
     aws::step_functions,
@@ -64,19 +60,20 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
     if let Some(failed) = &call.arguments.failed
         && call.memory.failure.is_none()
     {
-        call.memory.failure = Some(failure::of(failed, children.get(failed.position.wrapping_sub(1))));
+        call.memory.failure = Some(failure::of(failed, &children));
     }
     children::stop(&app.step_functions, &children).await?;
     // The run itself knows more than its operations' executions: the one that failed may not have started.
-    let own = match &call.arguments.failed {
-        None => children::own_rollback(&app.step_functions, &machines.operation, run).await?,
-        failed => OwnRollback {
-            failed: failed.clone(),
-            error: call.memory.failure.as_ref().map(|failure| failure.name.clone()),
-        },
+    let failed = match &call.arguments.failed {
+        None => children::failed(&app.step_functions, &machines.operation, run).await?,
+        failed => failed.clone(),
     };
-    let keeps_image = own.keeps_image() || children.iter().any(|child| child.keeps_image);
-    let has_given_up = rolls_itself_back && own.error.as_deref() == Some(NOT_RESTARTED);
+    let is_planned = failed.is_some_and(|failed| failed.planned.keeps_image);
+    let is_waited_for = rolls_itself_back && execution.status == ExecutionStatus::Running;
+    let error = call.memory.failure.as_ref().map(|failure| failure.name.as_str());
+    let has_given_up = is_waited_for && error == Some(NOT_RESTARTED);
+    let keeps_image =
+        is_planned || has_given_up || is_not_restarted(&execution) || children.iter().any(|child| child.keeps_image);
     let (run, started, waited) = (run.clone(), execution.start_date, call.waited());
     let ended = EndedRun { run, started, waited, rolls_itself_back, has_given_up, keeps_image, children };
     Ok(Verdict::Undo(ended))
@@ -88,7 +85,15 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
 ///
 /// What Step Functions refuses.
 pub(crate) async fn is_kept(app: &App, run: &Run) -> Result<bool, Error> {
-    children::are_to_stay(&app.step_functions, &app.settings.machines()?.operation, run).await
+    let execution = step_functions::execution(&app.step_functions, run.arn()).await?;
+    Ok(execution.is_some_and(|execution| is_not_restarted(&execution))
+        || children::are_to_stay(&app.step_functions, &app.settings.machines()?.operation, run).await?)
+}
+
+/// Whether the run has said that its image stays, as it may be the only way to bring back the instance that the run has
+/// stopped. Only what the run itself has said counts, so that all its rollbacks do the same.
+fn is_not_restarted(execution: &DescribeExecutionOutput) -> bool {
+    execution.error() == Some(NOT_RESTARTED)
 }
 
 fn is_over_for_long(execution: &DescribeExecutionOutput, now: SystemTime) -> bool {

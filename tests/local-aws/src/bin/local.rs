@@ -16,6 +16,7 @@ use cargo_local::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use local_aws::{
+    calls,
     campaign::{self, AT_ONCE, Plan, every_call, every_state},
     deployment::{Deployment, Options},
     diagram,
@@ -164,8 +165,9 @@ fn simulate(scope: &Scope) -> Result<ExitCode> {
         finished.violations.len()
     } else {
         let start = Instant::now();
-        let report = simulation::campaign::simulate(seed, 0..runs);
+        let report = simulation::campaign::simulate(seed, 0..runs, &say);
         show(&report.to_string())?;
+        calls::write("simulation", report.calls())?;
         say(&format!("{runs} runs in {:.1} seconds", start.elapsed().as_secs_f64()));
         report.failures()
     };

@@ -3,17 +3,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    sync::{Mutex, PoisonError},
+    fmt,
 };
 
 use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG, settings::SOURCE_TAG};
-use anyhow::Result;
-use local_ec2::{ACCOUNT, Parameters, REGION, Tags};
+use local_ec2::{ACCOUNT, Call, Parameters, REGION, Tags};
 use serde::Serialize;
 use serde_json::{Value, json};
-
-use crate::{deployment::Deployment, prepare::root, step_functions};
 
 /// What an image and its snapshots are called where CreateImage failed: an id they could have had.
 const NEVER_MADE: [&str; 2] = ["ami-00000000000000000", "snap-00000000000000000"];
@@ -23,7 +19,7 @@ type Context = BTreeMap<String, Value>;
 
 /// A call, in the format of `.ci/iam/expectations.mjs`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Line {
+pub struct Line {
     principal: String,
     action: String,
     resources: Vec<String>,
@@ -55,89 +51,84 @@ impl Line {
     /// What all calls have in common that no policy tells apart: it leaves out ids, names and values, but those
     /// that say whose a resource is.
     fn kind(&self) -> String {
-        let mut kind = self.clone();
         let resources: BTreeSet<_> = self.resources.iter().map(|arn| without_name(arn)).collect();
-        kind.resources = resources.into_iter().collect();
-        for (key, value) in &mut kind.context {
-            match value {
-                Value::String(text) if key.ends_with(RUN_TAG) => *text = without_name(text),
-                Value::String(text) if key.contains("Tag/") => text.clear(),
-                _ => {}
-            }
+        let mut kind = format!("{} {} {resources:?}", self.principal, self.action);
+        for (key, value) in &self.context {
+            let told = match value {
+                Value::String(text) if key.ends_with(RUN_TAG) => without_name(text).to_owned(),
+                Value::String(_) if key.contains("Tag/") => String::new(),
+                other => other.to_string(),
+            };
+            kind += &format!(" {key}={told}");
         }
-        json!(kind).to_string()
+        self.given.iter().for_each(|(parameter, value)| kind += &format!(" {parameter}: {value}"));
+        kind
     }
 }
 
 /// An ARN without the id, or the name of the execution.
-fn without_name(arn: &str) -> String {
+fn without_name(arn: &str) -> &str {
     let end = if arn.contains(":execution:") { arn.rfind(':') } else { arn.rfind('/') };
-    arn[..end.unwrap_or(arn.len())].to_owned()
+    &arn[..end.unwrap_or(arn.len())]
 }
 
-/// The calls that a test binary has seen, of each kind the first.
-#[derive(Debug)]
-pub struct Recorder {
-    name: &'static str,
-    lines: Mutex<BTreeMap<String, Line>>,
-}
+/// Calls, of each kind the first.
+#[derive(Clone, Debug, Default)]
+pub struct Lines(BTreeMap<String, Line>);
 
-impl Recorder {
-    /// One that writes to the file of a name in `target/calls/`.
-    pub const fn new(name: &'static str) -> Self {
-        Self { name, lines: Mutex::new(BTreeMap::new()) }
-    }
-
-    /// Writes down what the functions and machines of a deployment have called.
-    pub fn record(&self, aws: &Deployment) -> Result<()> {
-        let new = lines(aws)?;
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in new {
-            lines.entry(line.kind()).or_insert(line);
+impl Lines {
+    /// Adds what others have seen.
+    pub fn append(&mut self, others: Self) {
+        for (kind, line) in others.0 {
+            self.0.entry(kind).or_insert(line);
         }
-        self.write(&lines)
-    }
-
-    /// Writes what is known by now, so that what an earlier run saw goes.
-    pub fn begin(&self) -> Result<()> {
-        self.write(&self.lines.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn write(&self, lines: &BTreeMap<String, Line>) -> Result<()> {
-        let folder = root().join("target/calls");
-        fs::create_dir_all(&folder)?;
-        let text: String = lines.values().map(|line| format!("{}\n", json!(line))).collect();
-        Ok(fs::write(folder.join(self.name).with_extension("jsonl"), text)?)
     }
 }
 
-fn lines(aws: &Deployment) -> Result<Vec<Line>> {
-    let own = format!("{}:", aws.lifecycle_machine_arn().replace(":stateMachine:", ":execution:"));
-    let unmanaged = aws.has_parameter(&format!("{UNMANAGED}=true"));
-    let mut lines = vec![];
+impl Extend<Line> for Lines {
+    fn extend<T: IntoIterator<Item = Line>>(&mut self, lines: T) {
+        for line in lines {
+            self.0.entry(line.kind()).or_insert(line);
+        }
+    }
+}
+
+/// A line of JSON for each.
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.values().try_for_each(|line| writeln!(f, "{}", json!(line)))
+    }
+}
+
+/// What a deployment says of its calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Deployed<'a> {
+    /// What the ARNs of its runs begin with.
+    pub runs: &'a str,
+    /// Whether it may change images that no run made.
+    pub is_unmanaged_allowed: bool,
+}
+
+/// What a function calls of EC2.
+pub fn of_ec2(principal: &str, call: &Call, deployed: Deployed<'_>) -> Vec<Line> {
     // What a dry run only asks about may be denied.
-    let is_dry = |call: &local_ec2::Call| call.parameters.get("DryRun").is_some_and(|dry| dry == "true");
+    let is_dry = call.parameters.get("DryRun").is_some_and(|dry| dry == "true");
     // Of two rollbacks at once, one may start an instance that the other has just released: its role may not, and it
     // takes that for an answer.
-    let is_late = |call: &local_ec2::Call| {
-        let is_released = |tags: &Tags| !tags.contains_key(STOPPED_BY_TAG);
-        call.action == "StartInstances" && call.caller.ends_with("-cleanup") && call.resources.values().all(is_released)
-    };
-    for call in aws.ec2.calls().into_iter().filter(|call| !is_dry(call) && !is_late(call)) {
-        let Some(principal) = function(&call.caller) else { continue };
-        for (mut line, tags) in of_ec2(&principal, &call) {
-            let is_anybodys = call.mutating && tags.is_some_and(|tags| !is_of_a_run(&tags, &own));
-            if unmanaged && (is_anybodys || is_of_an_adopt(&line)) {
-                line.given.insert(UNMANAGED.to_owned(), true);
-            }
-            lines.push(line);
+    let is_released = |tags: &Tags| !tags.contains_key(STOPPED_BY_TAG);
+    let is_start = principal == "CleanupFunction" && call.action == "StartInstances";
+    if is_dry || is_start && call.resources.values().all(is_released) {
+        return vec![];
+    }
+    let is_of_a_run = |tags: &Tags| tags.get(RUN_TAG).is_some_and(|run| run.starts_with(deployed.runs));
+    let given = |(mut line, tags): (Line, Option<Tags>)| {
+        let is_anybodys = call.mutating && tags.is_some_and(|tags| !is_of_a_run(&tags));
+        if deployed.is_unmanaged_allowed && (is_anybodys || is_of_an_adopt(&line)) {
+            line.given.insert(UNMANAGED.to_owned(), true);
         }
-    }
-    for call in aws.step_functions_calls()? {
-        lines.extend(of_step_functions(&call)?);
-    }
-    lines.extend(aws.machines_calls()?.iter().filter_map(of_machine));
-    Ok(lines)
+        line
+    };
+    by_tags(principal, call).into_iter().map(given).collect()
 }
 
 /// Whether only an adopt, or undoing one, takes the call: it needs the parameter whatever the image.
@@ -146,19 +137,15 @@ fn is_of_an_adopt(line: &Line) -> bool {
     line.principal == "AdoptFunction" || line.principal == "CleanupFunction" && unadopts
 }
 
-fn is_of_a_run(tags: &Tags, own: &str) -> bool {
-    tags.get(RUN_TAG).is_some_and(|run| run.starts_with(own))
-}
-
 /// What the template calls the function with an application id: `start-create` is `StartCreateFunction`.
-fn function(caller: &str) -> Option<String> {
+pub fn function(caller: &str) -> Option<String> {
     let words = caller.strip_prefix("ami-from-instance-")?.split('-');
     let capitalized = |word: &str| word[..1].to_uppercase() + &word[1..];
     Some(words.map(capitalized).collect::<String>() + "Function")
 }
 
 /// A call of EC2, in a line for all resources with the same tags; those of a resource that was there before.
-fn of_ec2(principal: &str, call: &local_ec2::Call) -> Vec<(Line, Option<Tags>)> {
+fn by_tags(principal: &str, call: &Call) -> Vec<(Line, Option<Tags>)> {
     let action = call.permission();
     let is_of_a_resource = ["DescribeImageAttribute", "DescribeInstanceAttribute"].contains(&call.action.as_str());
     if call.action.starts_with("Describe") && !is_of_a_resource {
@@ -186,7 +173,7 @@ fn of_ec2(principal: &str, call: &local_ec2::Call) -> Vec<(Line, Option<Tags>)> 
 }
 
 /// What CreateImage makes, and that it tags it in its caller's name.
-fn of_create_image(principal: &str, call: &local_ec2::Call) -> Vec<Line> {
+fn of_create_image(principal: &str, call: &Call) -> Vec<Line> {
     let mut lines = vec![];
     let made = if call.made.is_empty() { NEVER_MADE.map(str::to_owned).to_vec() } else { call.made.clone() };
     for (kind, prefix) in [("image", "ami-"), ("snapshot", "snap-")] {
@@ -234,31 +221,30 @@ fn tagged(tags: &Tags) -> Context {
     tags.iter().map(|(key, value)| (format!("aws:ResourceTag/{key}"), json!(value))).collect()
 }
 
-fn of_step_functions(call: &step_functions::Call) -> Result<Option<Line>> {
-    let Some(principal) = function(&call.caller) else { return Ok(None) };
-    let body: Value = serde_json::from_str(&call.body)?;
-    let named = ["executionArn", "stateMachineArn"].into_iter().find_map(|name| body[name].as_str());
-    let resource = named.unwrap_or("*").to_owned();
-    Ok(Some(Line::new(&principal, format!("states:{}", call.action), vec![resource])))
+/// What a function calls of Step Functions.
+pub fn of_step_functions(principal: &str, action: &str, request: &Value) -> Line {
+    let named = ["executionArn", "stateMachineArn"].into_iter().find_map(|name| request[name].as_str());
+    Line::new(principal, format!("states:{action}"), vec![named.unwrap_or("*").to_owned()])
 }
 
-/// A call of a machine of the template; the tests make others too.
-fn of_machine(call: &step_functions::MachineCall) -> Option<Line> {
-    let principal = match call.machine.rsplit(':').next()? {
+/// What a Task of a machine of the template calls: its resource, such as `arn:aws:states:::lambda:invoke`, with
+/// its arguments. None for the machines that the tests make.
+pub fn of_machine(machine: &str, resource: &str, arguments: &Value) -> Option<Line> {
+    let principal = match machine.rsplit(':').next()? {
         "ami-from-instance-lifecycle" => "LifecycleMachine",
         "ami-from-instance-operation" => "OperationMachine",
         "ami-from-instance-create" => "CreateMachine",
         _ => return None,
     };
-    let text = |name: &str| call.arguments[name].as_str().unwrap_or_default().to_owned();
-    let (_, task) = call.resource.split_once(":::")?;
+    let text = |name: &str| arguments[name].as_str().unwrap_or_default().to_owned();
+    let (_, task) = resource.split_once(":::")?;
     let line = |action: &str, resource| Some(Line::new(principal, action, vec![resource]));
     match task {
         "lambda:invoke" => line("lambda:InvokeFunction", text("FunctionName")),
         "states:startExecution.sync:2" => line("states:StartExecution", text("StateMachineArn")),
         "aws-sdk:sfn:describeExecution" => line("states:DescribeExecution", text("ExecutionArn")),
         "events:putEvents.waitForTaskToken" => {
-            let entries = call.arguments["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let entries = arguments["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
             let all = |name: &str| json!(entries.iter().map(|entry| &entry[name]).collect::<Vec<_>>());
             let context = [("events:source", all("Source")), ("events:detail-type", all("DetailType"))];
             let context = context.map(|(key, values)| (key.to_owned(), values));
@@ -276,9 +262,9 @@ mod tests {
 
     use super::*;
 
-    fn call(action: &str, parameters: &[(&str, &str)], resources: &[(&str, &[(&str, &str)])]) -> local_ec2::Call {
+    fn call(action: &str, parameters: &[(&str, &str)], resources: &[(&str, &[(&str, &str)])]) -> Call {
         let texts = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-        local_ec2::Call {
+        Call {
             action: action.to_owned(),
             parameters: texts(parameters),
             concerns: BTreeSet::new(),
@@ -293,8 +279,8 @@ mod tests {
         }
     }
 
-    fn seen(call: &local_ec2::Call) -> Value {
-        json!(of_ec2("X", call).into_iter().map(|(line, _)| line).collect::<Vec<_>>())
+    fn seen(call: &Call) -> Value {
+        json!(by_tags("X", call).into_iter().map(|(line, _)| line).collect::<Vec<_>>())
     }
 
     #[test]
@@ -336,7 +322,7 @@ mod tests {
             ("TagSpecification.1.Tag.1.Key", "Team"),
             ("TagSpecification.1.Tag.1.Value", "web"),
         ];
-        let lines = of_ec2("X", &call("CreateImage", &parameters, &[("i-1", &[])]));
+        let lines = by_tags("X", &call("CreateImage", &parameters, &[("i-1", &[])]));
         let lines: Vec<_> = lines.into_iter().map(|(line, _)| (line.action, line.resources.concat())).collect();
         let instance = "arn:aws:ec2:us-east-1:000000000000:instance/i-1".to_owned();
         let [image, snapshot] = NEVER_MADE.map(arn);
@@ -356,7 +342,7 @@ mod tests {
     fn calls_that_differ_by_names_only_are_of_one_kind() {
         let of = |id: &str, run: &str| {
             let tags: &[(&str, &str)] = &[(RUN_TAG, run), ("Name", id)];
-            of_ec2("X", &call("DeregisterImage", &[], &[(id, tags)]))[0].0.kind()
+            by_tags("X", &call("DeregisterImage", &[], &[(id, tags)]))[0].0.kind()
         };
         let run = "arn:aws:states:us-east-1:000000000000:execution:ami-from-instance-lifecycle:";
         assert_eq!(of("ami-1", &format!("{run}one")), of("ami-2", &format!("{run}two")));
