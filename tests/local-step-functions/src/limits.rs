@@ -1,5 +1,7 @@
 //! The quotas of Step Functions that a run can meet.
 
+use std::io::{self, Write};
+
 use serde_json::Value;
 
 /// Events of an execution's history, the last included.
@@ -31,7 +33,22 @@ pub(crate) const DEFAULT_PAGE: usize = 100;
 
 /// Whether a document is too large for a state.
 pub(crate) fn too_large(document: &Value) -> bool {
-    document.to_string().len() > PAYLOAD_BYTES
+    let mut room = Room(PAYLOAD_BYTES);
+    serde_json::to_writer(&mut room, document).is_err()
+}
+
+/// So many bytes may be written into it.
+struct Room(usize);
+
+impl Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The first characters of a text.
@@ -57,6 +74,13 @@ pub(crate) fn is_execution_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_has_262_144_bytes_at_the_most() {
+        for (characters, is_too_large) in [(PAYLOAD_BYTES - 2, false), (PAYLOAD_BYTES - 1, true)] {
+            assert_eq!(too_large(&"a".repeat(characters).into()), is_too_large);
+        }
+    }
 
     #[test]
     fn a_text_is_cut_between_characters() {

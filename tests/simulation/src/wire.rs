@@ -79,7 +79,9 @@ impl Wire {
         if let Some(fault) = fault {
             lock(&world.coverage).note(coverage::call(self.function, &action), fault.name());
         }
-        if let Some(image) = parameter(&body, "ImageId").or_else(|| parameter(&body, "ImageId.1")) {
+        let is_dry = parameter(&body, "DryRun") == Some("true");
+        let image = parameter(&body, "ImageId").or_else(|| parameter(&body, "ImageId.1"));
+        if let Some(image) = image.filter(|_| !is_dry) {
             self.watch_use(&action, image, fault.is_none());
         }
         let sent = match request {

@@ -171,6 +171,13 @@ fn wrong_success(aws: &Deployment, run: &Ended, output: &serde_json::Value) -> O
         }
         Operation::Delete if old.is_some() || snapshots_left => return Some(format!("{:?} is not gone", run.old)),
         Operation::Delete => return None,
+        // An image of which nobody may ask whether it is in use stays, and the result says why.
+        Operation::Replace if old.is_some() && run.plan.refuses("DescribeImageReferences") => {
+            let because = output["keptBecause"].as_str().unwrap_or_default();
+            if !because.contains("ec2:DescribeImageReferences") {
+                return Some(format!("{:?} is not gone, and {output}", run.old));
+            }
+        }
         Operation::Replace | Operation::ReplaceSameName if old.is_some() || snapshots_left => {
             return Some(format!("{:?} is not gone", run.old));
         }

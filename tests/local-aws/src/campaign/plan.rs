@@ -131,6 +131,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether calls of an action are refused to the run.
+    pub(super) fn refuses(&self, name: &str) -> bool {
+        let refuses = |trouble: &Trouble| matches!(trouble, Trouble::OwnCall { action, kind: FaultKind::Refused { .. }, .. } if action == name);
+        self.troubles.iter().any(refuses)
+    }
+
     /// A run with the troubles given and nothing else at random.
     pub fn with(label: &str, number: u64, operation: Operation, troubles: Vec<Trouble>) -> Self {
         let label = label.to_owned();
