@@ -12,7 +12,7 @@ use std::{
 };
 
 use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
-use aws_sdk_ec2::types::InstanceStateName;
+use aws_sdk_ec2::types::{InstanceStateName, Tag};
 use local_aws::{
     calls::Recorder,
     campaign::{self, AT_ONCE, OPERATIONS, Operation, Plan, Report, SWEEP, Trouble, every_call, every_state},
@@ -138,20 +138,16 @@ fn allowed(aws: &Deployment) -> BTreeMap<String, BTreeSet<String>> {
 /// Updates protect images and leave them unprotected, and deletes disable the protection of one that may go at once
 /// and of one that may not.
 async fn protect_and_delete(aws: &Deployment) {
-    let end = async |request: Value| {
-        let client = aws.step_functions();
-        let run = Execution::start(&client, aws.lifecycle_machine_arn(), None, &request.to_string()).await.unwrap();
-        run.wait().await.unwrap()
-    };
     let (without, with) = ("enabled-without-cooldown", "enabled-with-cooldown");
     for protections in [vec![without, "disabled", without], vec![with]] {
         let image = aws.ec2.add_foreign_image(protections[0], &[(RUN_TAG, &aws.past_run())]);
         for protection in &protections {
             let update = json!({"action": "update", "imageId": image, "deregistrationProtection": protection});
-            let ended = end(update).await;
+            let ended = end(aws, &update.to_string()).await;
             assert!(matches!(ended, Outcome::Succeeded(_)), "{ended:?}");
         }
-        let ended = end(json!({"action": "delete", "imageId": image, "disableProtection": true})).await;
+        let delete = json!({"action": "delete", "imageId": image, "disableProtection": true});
+        let ended = end(aws, &delete.to_string()).await;
         assert_eq!(matches!(ended, Outcome::Succeeded(_)), protections[0] == without, "{ended:?}");
     }
 }
@@ -169,7 +165,9 @@ async fn stop_and_start(aws: &Deployment) {
     assert!(matches!(start(&good).await.wait().await.unwrap(), Outcome::Succeeded(_)));
     let ended = start(&lost).await.wait().await.unwrap();
     assert!(matches!(&ended, Outcome::Ended { error, .. } if error == "InstanceNotRestarted"), "{ended:?}");
-    aws.ec2.client().terminate_instances().instance_ids(lost).send().await.unwrap();
+    // Its owner sees to it, so that the sweep only has the image to ask about.
+    let tag = Tag::builder().key(STOPPED_BY_TAG).build();
+    aws.ec2.client().delete_tags().resources(lost).tags(tag).send().await.unwrap();
     let is_up = || aws.ec2.instance(&aborted).unwrap().state == InstanceStateName::Running;
     let run = start(&aborted).await;
     while is_up() {
@@ -181,60 +179,79 @@ async fn stop_and_start(aws: &Deployment) {
     }
 }
 
+/// Starts a run, and says how it ended.
+async fn end(aws: &Deployment, request: &str) -> Outcome {
+    let run = Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), None, request).await.unwrap();
+    run.wait().await.unwrap()
+}
+
+/// Every operation without a fault, a run that is aborted, and one whose image was begun by a lost answer.
+async fn every_operation(aws: &Arc<Deployment>) {
+    let everything =
+        OPERATIONS.iter().enumerate().map(|(n, operation)| Plan::with("roles", n as u64, *operation, vec![]));
+    let aborted = Plan::with("roles", 99, Operation::Create, vec![Trouble::AbortedAt("Look".to_owned())]);
+    let lost = FaultKind::LostResponse;
+    let lost = Trouble::OwnCall { action: "CreateImage".to_owned(), kind: lost, times: 1, after: 0 };
+    let lost = Plan::with("roles", 100, Operation::Create, vec![lost]);
+    let plans = everything.chain([aborted, lost]).collect();
+    assert_nothing_is_violated(&campaign::run_plans(aws, plans, AT_ONCE).await.unwrap());
+}
+
+/// What some of the requests among the events ask for.
+async fn requests(aws: &Deployment) {
+    let read = |file: &str| fs::read_to_string(root().join("events/requests").join(file)).unwrap();
+    // The seeded instance boots by UEFI.
+    let files =
+        ["create-with-everything.json", "create-without-data-volumes.json", "update.json", "update-remove.json"];
+    let more = ["update-watermarks.json", "update-watermarks-remove.json", "disable.json", "enable.json"];
+    for file in files.into_iter().chain(more) {
+        assert!(matches!(end(aws, &read(file)).await, Outcome::Succeeded(_)), "{file}");
+    }
+    let ended = end(aws, &read("adopt.json")).await;
+    assert!(matches!(&ended, Outcome::Ended { error, .. } if error == "ImageNotManaged"), "{ended:?}");
+}
+
+/// An operation goes on after its timeout until it is stopped.
+async fn too_late(aws: &Deployment) {
+    let instance = aws.ec2.add_instance(InstanceSpec::default());
+    aws.ec2.next_image(&instance, Fate::Never);
+    let request = json!({"name": "roles-late", "sourceInstanceId": instance, "timeouts": {"create": "1m"}});
+    let ended = end(aws, &request.to_string()).await;
+    assert!(matches!(&ended, Outcome::Ended { error, .. } if error == "TimedOut"), "{ended:?}");
+}
+
+/// Of five images that end at five moments, the event of one at least comes amid a wait. Another run asks whether the
+/// name of the last one is about to be free.
+async fn events_and_a_rival(aws: &Deployment) {
+    let mut runs = vec![];
+    for number in 0..5 {
+        let (name, takes) = (format!("roles-event-{number}"), Duration::from_secs(300 + 40 * number));
+        runs.push(aws.create_without_progress(&name, takes).await.unwrap());
+    }
+    let name = "roles-event-4";
+    let begun = |call: &local_ec2::Call| call.action == "CreateImage" && call.mentions(name);
+    while !aws.ec2.calls().iter().any(begun) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let request = json!({"name": name, "sourceInstanceId": aws.ec2.add_instance(InstanceSpec::default())});
+    let rival = end(aws, &request.to_string()).await;
+    assert!(matches!(&rival, Outcome::Ended { error, .. } if error == "NameTaken"), "{rival:?}");
+    for run in runs {
+        assert!(matches!(run.wait().await.unwrap(), Outcome::Succeeded(_)));
+    }
+}
+
 #[test]
 fn each_function_calls_exactly_the_actions_its_role_allows() {
     alone(async |aws| {
-        let everything =
-            OPERATIONS.iter().enumerate().map(|(n, operation)| Plan::with("roles", n as u64, *operation, vec![]));
-        let aborted = Plan::with("roles", 99, Operation::Create, vec![Trouble::AbortedAt("Look".to_owned())]);
-        let lost = FaultKind::LostResponse;
-        let lost = Trouble::OwnCall { action: "CreateImage".to_owned(), kind: lost, times: 1, after: 0 };
-        let lost = Plan::with("roles", 100, Operation::Create, vec![lost]);
-        assert_nothing_is_violated(
-            &campaign::run_plans(aws, everything.chain([aborted, lost]).collect(), AT_ONCE).await.unwrap(),
+        tokio::join!(
+            every_operation(aws),
+            requests(aws),
+            protect_and_delete(aws),
+            stop_and_start(aws),
+            too_late(aws),
+            events_and_a_rival(aws)
         );
-        // The seeded instance boots by UEFI.
-        let files =
-            ["create-with-everything.json", "create-without-data-volumes.json", "update.json", "update-remove.json"];
-        let more = ["update-watermarks.json", "update-watermarks-remove.json", "disable.json", "enable.json"];
-        for file in files.into_iter().chain(more) {
-            let input = fs::read_to_string(root().join("events/requests").join(file)).unwrap();
-            let client = aws.step_functions();
-            let run = Execution::start(&client, aws.lifecycle_machine_arn(), None, &input).await.unwrap();
-            assert!(matches!(run.wait().await.unwrap(), Outcome::Succeeded(_)), "{file}");
-        }
-        let input = fs::read_to_string(root().join("events/requests/adopt.json")).unwrap();
-        let run = Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), None, &input).await.unwrap();
-        let refused = |outcome: &Outcome| matches!(outcome, Outcome::Ended { error, .. } if error == "ImageNotManaged");
-        assert!(refused(&run.wait().await.unwrap()));
-        protect_and_delete(aws).await;
-        stop_and_start(aws).await;
-        // An operation goes on after its timeout until it is stopped.
-        let instance = aws.ec2.add_instance(InstanceSpec::default());
-        aws.ec2.next_image(&instance, Fate::Never);
-        let request = json!({"name": "roles-late", "sourceInstanceId": instance, "timeouts": {"create": "1m"}});
-        let late = Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), None, &request.to_string())
-            .await
-            .unwrap();
-        assert!(matches!(late.wait().await.unwrap(), Outcome::Ended { error, .. } if error == "TimedOut"));
-        // Of five images that end at five moments, the event of one at least comes amid a wait.
-        let mut runs = vec![];
-        for number in 0..5 {
-            let (name, takes) = (format!("roles-event-{number}"), Duration::from_secs(300 + 40 * number));
-            runs.push(aws.create_without_progress(&name, takes).await.unwrap());
-        }
-        // The last one's name, while its run goes on: the other run asks whether it is about to be free.
-        let name = "roles-event-4";
-        let begun = |call: &local_ec2::Call| call.action == "CreateImage" && call.mentions(name);
-        while !aws.ec2.calls().iter().any(begun) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let request = json!({"name": name, "sourceInstanceId": instance}).to_string();
-        let rival = Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), None, &request).await.unwrap();
-        assert!(matches!(rival.wait().await.unwrap(), Outcome::Ended { error, .. } if error == "NameTaken"));
-        for run in runs {
-            assert!(matches!(run.wait().await.unwrap(), Outcome::Succeeded(_)));
-        }
         // A sweep comes every twenty seconds, and asks about the run that could not start its instance: its image stays.
         let asks = |call: &step_functions::Call| call.caller == SWEEP && call.action == "DescribeExecution";
         while !aws.step_functions_calls().unwrap().iter().any(asks) {
