@@ -22,10 +22,7 @@ pub enum Error {
         problem: String,
     },
     /// The deployment gives the function a setting it cannot use; nothing was touched.
-    #[error(
-        "the template's parameter {}: {problem}; deploy the stack again with a value that is accepted",
-        parameter(setting)
-    )]
+    #[error("{}: {problem}; deploy the stack again with a value that is accepted", parameter(setting))]
     InvalidSetting {
         /// The environment variable, such as `DEFAULT_TAGS`, or a part of it.
         setting: String,
@@ -97,7 +94,7 @@ pub enum Error {
         reason: String,
     },
     /// Something names the image, or may.
-    #[error("{image_id} stays: {reason}; a request with unlessInUse: false removes it all the same")]
+    #[error("{image_id} stays: {reason}; to delete it anyway, send unlessInUse: false")]
     ImageInUse {
         /// The image.
         image_id: String,
@@ -145,7 +142,7 @@ pub enum Error {
         message: String,
     },
     /// AWS did not answer, or answered 5xx; whether it did the work is not known; the machines retry.
-    #[error("{action} got no answer: {message}")]
+    #[error("{action} got no usable answer: {message}")]
     ServiceUnavailable {
         /// The action.
         action: String,
@@ -235,13 +232,17 @@ impl Error {
     }
 }
 
-/// The template's parameter that sets an environment variable: `DefaultTags` sets `DEFAULT_TAGS`.
+/// What sets an environment variable: the parameter `DefaultTags` of the template sets `DEFAULT_TAGS`, and the stack
+/// itself the ARNs.
 fn parameter(variable: &str) -> String {
+    if variable.ends_with("_ARN") {
+        return format!("the function's environment variable {variable}");
+    }
     let (name, rest) = variable.split_at(variable.find('.').unwrap_or(variable.len()));
     let words = name.split('_').map(|word| {
         word.chars().next().into_iter().chain(word.chars().skip(1).flat_map(char::to_lowercase)).collect::<String>()
     });
-    words.chain([rest.to_owned()]).collect()
+    format!("the template's parameter {}{rest}", words.collect::<String>())
 }
 
 /// Why something failed, in the form of an execution's Error and Cause.
@@ -297,14 +298,14 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_is_named_by_the_parameter_that_sets_it() {
+    fn a_setting_is_named_by_what_sets_it() {
         for (variable, parameter) in [
-            ("CREATE_TIMEOUT", "CreateTimeout"),
-            ("DEFAULT_TAGS.aws:a", "DefaultTags.aws:a"),
-            ("LIFECYCLE_MACHINE_ARN", "LifecycleMachineArn"),
+            ("CREATE_TIMEOUT", "the template's parameter CreateTimeout"),
+            ("DEFAULT_TAGS.aws:a", "the template's parameter DefaultTags.aws:a"),
+            ("LIFECYCLE_MACHINE_ARN", "the function's environment variable LIFECYCLE_MACHINE_ARN"),
         ] {
             let message = Error::setting(variable, "must be set").to_string();
-            assert!(message.starts_with(&format!("the template's parameter {parameter}: must be set;")), "{message}");
+            assert!(message.starts_with(&format!("{parameter}: must be set;")), "{message}");
         }
     }
 }

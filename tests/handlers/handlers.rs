@@ -962,3 +962,19 @@ async fn a_sweep_names_the_snapshots_of_no_image_of_a_run_that_has_made_another_
 fn sweep() -> Value {
     json!({"source": "ami-from-instance", "detail-type": "Sweep", "detail": {}})
 }
+
+#[tokio::test]
+async fn the_causes_of_wrong_requests_in_the_documents_are_what_the_functions_say() {
+    let ec2 = ec2().await;
+    let documents = include_str!("../../docs/errors.md");
+    let instance = SEED_INSTANCE;
+    for request in [
+        json!({"name": "web", "sourceInstanceId": instance, "snapshotWithoutReboots": true}),
+        json!({"name": "ab", "sourceInstanceId": instance}),
+        json!({"name": "web:1", "sourceInstanceId": instance}),
+        json!({"action": "update", "imageId": "ami-0123456789abcdef0"}),
+    ] {
+        let cause = plan_of(&app(&ec2), RUN, request).await.unwrap_err().to_string();
+        assert!(documents.contains(&format!("\n{cause}\n")), "{cause}");
+    }
+}
