@@ -51,31 +51,27 @@ fn assert_nothing_is_violated(report: &Report) {
 }
 
 /// The faults that take a process, or the wall's time; the others are drawn in virtual time, too.
-const OF_PROCESSES: [&str; 2] = ["handler killed", "slower than the client waits"];
+const OF_PROCESSES: [&str; 3] = ["handler killed", "slower than the client waits", "slower than the function may take"];
 
+/// Forty runs at random, a fault at every seventh call, a slow answer to every change, and an abort at every state.
 #[test]
-fn a_campaign_of_40_runs_violates_nothing() {
+fn a_campaign_of_runs_at_random_of_faults_at_calls_and_of_aborts_at_states_violates_nothing() {
     alone(async |aws| {
-        let plans = (0..40).map(|number| Plan::new(1, number)).collect();
+        let calls = every_call::calls(aws).await.unwrap();
+        let at_calls = every_call::plans(aws, &calls).await.unwrap().into_iter().enumerate();
+        // Only a process is slow in the wall's time.
+        let at_calls = at_calls.filter(|(number, plan)| number % 7 == 0 || plan.troubles().iter().any(is_slow));
+        let at_calls: Vec<_> = at_calls.map(|(_, plan)| plan).collect();
+        assert!(at_calls.len() > 30, "{at_calls:?}");
+        // Each state once, the operations in turn.
+        let at_states = every_state::plans().unwrap();
+        let states = at_states.len() / OPERATIONS.len();
+        let at_states = (0..states).map(|state| at_states[state % OPERATIONS.len() * states + state].clone());
+        let (injected, before) = (at_calls.len(), struck(aws));
+        let plans = (0..40).map(|number| Plan::new(1, number)).chain(at_calls).chain(at_states).collect();
         let report = campaign::run_plans(aws, plans, AT_ONCE).await.unwrap();
         assert_nothing_is_violated(&report);
         assert_eq!(OF_PROCESSES.into_iter().filter(|kind| report.times(kind) == 0).collect::<Vec<_>>(), [""; 0]);
-    });
-}
-
-#[test]
-fn a_fault_at_every_seventh_call_of_every_operation_and_a_slow_answer_to_every_change_violate_nothing() {
-    alone(async |aws| {
-        let calls = every_call::calls(aws).await.unwrap();
-        let plans = every_call::plans(aws, &calls).await.unwrap().into_iter().enumerate();
-        // Only a process is slow in the wall's time.
-        let plans = plans.filter(|(number, plan)| number % 7 == 0 || plan.troubles().iter().any(is_slow));
-        let plans: Vec<_> = plans.map(|(_, plan)| plan).collect();
-        assert!(plans.len() > 30, "{plans:?}");
-        let (injected, before) = (plans.len(), struck(aws));
-        let report = campaign::run_plans(aws, plans, AT_ONCE).await.unwrap();
-        assert_nothing_is_violated(&report);
-        assert!(report.times("slower than the function may take") > 0);
         let struck = struck(aws) - before;
         assert!(struck >= injected, "{struck} calls struck by {injected} faults");
     });
@@ -89,17 +85,6 @@ fn is_slow(trouble: &Trouble) -> bool {
 fn struck(aws: &Deployment) -> usize {
     let ec2 = aws.ec2.calls().iter().filter(|call| call.fault.is_some()).count();
     ec2 + aws.step_functions_calls().unwrap().iter().filter(|call| call.fault.is_some()).count()
-}
-
-#[test]
-fn an_abort_at_every_state_of_some_operation_violates_nothing() {
-    alone(async |aws| {
-        let plans = every_state::plans().unwrap();
-        // Each state once, the operations in turn.
-        let states = plans.len() / OPERATIONS.len();
-        let plans = (0..states).map(|state| plans[state % OPERATIONS.len() * states + state].clone()).collect();
-        assert_nothing_is_violated(&campaign::run_plans(aws, plans, AT_ONCE).await.unwrap());
-    });
 }
 
 /// The services whose calls are written down.

@@ -1,12 +1,13 @@
 //! What is known of an execution, and the event that tells EventBridge about it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
     clock::iso8601,
+    executions::Machine,
     history::{Event, HistoryEvent},
     limits,
 };
@@ -77,6 +78,8 @@ pub struct Execution {
     pub error: Option<String>,
     /// Why, of the same.
     pub cause: Option<String>,
+    /// How often it was redriven.
+    pub redrive_count: u64,
 }
 
 impl Execution {
@@ -117,7 +120,7 @@ impl Execution {
             ("outputDetails", self.output.as_ref().and_then(|_| included())),
             ("error", self.error.as_deref().map(Value::from)),
             ("cause", self.cause.as_deref().map(Value::from)),
-            ("redriveCount", Some(0.into())),
+            ("redriveCount", Some(self.redrive_count.into())),
         ];
         Value::Object(fields.into_iter().filter_map(|(name, value)| Some((case(name), value?))).collect())
     }
@@ -164,7 +167,7 @@ impl StatusChange {
             "cause": execution.cause,
             "stateMachineVersionArn": null,
             "stateMachineAliasArn": null,
-            "redriveCount": 0,
+            "redriveCount": execution.redrive_count,
             "redriveDate": null,
             "redriveStatus": null,
             "redriveStatusReason": null,
@@ -191,9 +194,18 @@ pub(crate) fn numbered_uuid(kind: u16, number: u64) -> String {
     format!("{kind:08x}-0000-4000-8000-{number:012x}")
 }
 
+/// Where an execution goes on.
+pub(crate) struct Resume {
+    pub(crate) state: String,
+    pub(crate) input: Value,
+    pub(crate) variables: BTreeMap<String, Value>,
+}
+
 /// An execution and what the engine keeps with it.
 pub(crate) struct Record {
     pub(crate) described: Execution,
+    /// As it was when the execution started: a redrive goes on with the same definition.
+    pub(crate) machine: Arc<Machine>,
     pub(crate) history: Vec<HistoryEvent>,
     /// Counts starts and ends: what happens within one millisecond has an order too.
     pub(crate) started: u64,
@@ -219,9 +231,35 @@ impl Record {
         });
     }
 
+    /// The state that was entered last, from which a redrive goes on. Where AWS goes on with an execution that was stopped
+    /// between two states is not documented.
+    pub(crate) fn resume(&self) -> Option<Resume> {
+        let parsed = |text: &Value| serde_json::from_str(text.as_str()?).ok();
+        let mut variables = BTreeMap::new();
+        let mut entered = None;
+        for HistoryEvent { event_type, details, .. } in &self.history {
+            if event_type.ends_with("StateEntered") {
+                entered = Some(details);
+            }
+            let assigned = details["assignedVariables"].as_object().into_iter().flatten();
+            variables.extend(assigned.filter_map(|(name, text)| Some((name.clone(), parsed(text)?))));
+        }
+        let entered = entered?;
+        Some(Resume { state: entered["name"].as_str()?.to_owned(), input: parsed(&entered["input"])?, variables })
+    }
+
     /// Whether an event would be one too many: the last of a full history can only be an execution's end.
     pub(crate) fn is_full_for(&self, event: &Event<'_>) -> bool {
         self.history.len() + 1 >= limits::HISTORY_EVENTS && !event.is_the_last()
+    }
+
+    /// Whether it has ended badly, and not too long ago, with room in its history.
+    pub(crate) fn is_redrivable(&self, now_millis: i64) -> bool {
+        let ended_badly = matches!(self.described.status, Status::Failed | Status::TimedOut | Status::Aborted);
+        let is_late = |stop: i64| now_millis - stop > limits::REDRIVABLE_MILLIS;
+        ended_badly
+            && !self.described.stop_millis.is_some_and(is_late)
+            && self.history.len() < limits::HISTORY_EVENTS - 1
     }
 
     /// Whether the name is free again and nothing is known any more.

@@ -18,7 +18,7 @@ pub(crate) use self::{
 };
 pub use self::{error::ServiceError, settings::Settings};
 use crate::{
-    execution::{Execution, Record, Status, numbered_uuid},
+    execution::{Execution, Record, Resume, Status, numbered_uuid},
     history::Event,
     limits,
 };
@@ -68,10 +68,12 @@ impl Shared {
                 output: None,
                 error: None,
                 cause: None,
+                redrive_count: 0,
             };
             let started = state.next_in_order();
             let mut record = Record {
                 described: described.clone(),
+                machine: Arc::clone(&found),
                 history: Vec::new(),
                 started,
                 ended: 0,
@@ -83,19 +85,51 @@ impl Shared {
             state.executions.insert(arn, record);
             (found, described)
         };
+        Self::go(shared, machine, described.clone(), document, None);
+        Ok(described)
+    }
+
+    /// Lets an execution go on that failed, was stopped or timed out: from the state that it was in, with the
+    /// definition that it had.
+    pub(crate) fn redrive_execution(shared: &Arc<Self>, arn: &str) -> Result<Execution, ServiceError> {
+        shared.describe_execution(arn)?;
+        let now = shared.now_millis();
+        let (machine, described, resume) = {
+            let mut state = shared.state();
+            let order = state.next_in_order();
+            let found = state.executions.get_mut(arn).filter(|record| record.is_redrivable(now));
+            let record = found.ok_or_else(|| ServiceError::ExecutionNotRedrivable(arn.to_owned()))?;
+            let resume = record.resume();
+            let described = &mut record.described;
+            described.redrive_count += 1;
+            described.status = Status::Running;
+            (described.stop_millis, described.error, described.cause) = (None, None, None);
+            let described = described.clone();
+            record.add(&Event::ExecutionRedriven { count: described.redrive_count }, now);
+            record.started = order;
+            record.end.send_replace(false);
+            (Arc::clone(&record.machine), described, resume)
+        };
+        let input = serde_json::from_str(&described.input).unwrap_or_default();
+        Self::go(shared, machine, described.clone(), input, resume);
+        Ok(described)
+    }
+
+    /// Tells that an execution runs, and lets it.
+    fn go(shared: &Arc<Self>, machine: Arc<Machine>, described: Execution, input: Value, resume: Option<Resume>) {
         shared.announce(&described.arn);
-        let running = tokio::spawn((shared.interpreter)(Arc::clone(shared), machine, described.clone(), document));
-        if let Some(record) = shared.state().running(&described.arn) {
+        let arn = described.arn.clone();
+        let running = tokio::spawn((shared.interpreter)(Arc::clone(shared), machine, described, input, resume));
+        if let Some(record) = shared.state().running(&arn) {
             record.interpreter = Some(running.abort_handle());
         }
-        let (watcher, arn) = (Arc::clone(shared), described.arn.clone());
+        let watcher = Arc::clone(shared);
         tokio::spawn(async move {
             if running.await.is_err_and(|error| error.is_panic()) {
                 let cause = "the interpreter of the state machine has panicked".to_owned();
                 Self::end(&watcher, &arn, Ending::failed("Interpreter.Panicked", Some(cause)));
             }
         });
-        Ok(described)
     }
 
     /// Ends an execution, unless it has ended. A child that it waits for may be stopped.

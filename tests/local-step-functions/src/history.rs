@@ -57,6 +57,7 @@ pub(crate) enum Event<'a> {
     ExecutionFailed { error: &'a str, cause: Option<&'a str> },
     ExecutionAborted { error: Option<&'a str>, cause: Option<&'a str> },
     ExecutionTimedOut,
+    ExecutionRedriven { count: u64 },
     StateEntered { kind: &'static str, name: &'a str, input: &'a Value },
     StateExited { kind: &'static str, name: &'a str, output: &'a Value, assigned: &'a [(String, Value)] },
     TaskScheduled { resource: Names, region: &'a str, parameters: &'a Value, timeout_seconds: Option<u64> },
@@ -74,7 +75,7 @@ pub(crate) type Names = (&'static str, &'static str);
 impl Event<'_> {
     /// Whether the event comes from outside of the execution's path.
     pub(crate) fn comes_from_outside(&self) -> bool {
-        matches!(self, Self::ExecutionAborted { .. } | Self::ExecutionTimedOut)
+        matches!(self, Self::ExecutionAborted { .. } | Self::ExecutionTimedOut | Self::ExecutionRedriven { .. })
     }
 
     /// Whether it ends the execution.
@@ -96,6 +97,7 @@ impl Event<'_> {
             Self::ExecutionFailed { .. } => "ExecutionFailed",
             Self::ExecutionAborted { .. } => "ExecutionAborted",
             Self::ExecutionTimedOut => "ExecutionTimedOut",
+            Self::ExecutionRedriven { .. } => "ExecutionRedriven",
             Self::StateEntered { kind, .. } => return format!("{kind}StateEntered"),
             Self::StateExited { kind, .. } => return format!("{kind}StateExited"),
             Self::TaskScheduled { .. } => "TaskScheduled",
@@ -120,6 +122,7 @@ impl Event<'_> {
             Self::ExecutionFailed { error, cause } => failure(Some(error), *cause),
             Self::ExecutionAborted { error, cause } => failure(*error, *cause),
             Self::ExecutionTimedOut => failure(Some("States.Timeout"), None),
+            Self::ExecutionRedriven { count } => json!({"redriveCount": count}),
             Self::StateEntered { name, input, .. } => {
                 json!({"name": name, "input": input.to_string(), "inputDetails": whole})
             }

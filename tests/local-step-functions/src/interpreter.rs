@@ -11,7 +11,7 @@ use self::visit::Visit;
 use crate::{
     clock::iso8601,
     definition::{Next, State},
-    execution::Execution,
+    execution::{Execution, Resume},
     executions::{Ended, Ending, Machine, Shared},
     history::Event,
     tasks::BoxFuture,
@@ -65,18 +65,24 @@ struct Run {
     input: Value,
 }
 
-/// Runs an execution to its end.
-pub(crate) fn run(shared: Arc<Shared>, machine: Arc<Machine>, execution: Execution, input: Value) -> BoxFuture<()> {
+/// Runs an execution to its end, from its first state on or from where it goes on.
+pub(crate) fn run(
+    shared: Arc<Shared>,
+    machine: Arc<Machine>,
+    execution: Execution,
+    input: Value,
+    resume: Option<Resume>,
+) -> BoxFuture<()> {
     let run = Run { shared, machine, execution, input };
-    Box::pin(run.drive())
+    Box::pin(run.drive(resume))
 }
 
 impl Run {
-    async fn drive(self) {
+    async fn drive(self, resume: Option<Resume>) {
         let ending = match self.machine.definition.timeout_seconds {
-            None => self.states().await,
+            None => self.states(resume).await,
             Some(seconds) => {
-                let states = self.states();
+                let states = self.states(resume);
                 tokio::time::timeout(Duration::from_secs(seconds), states).await.unwrap_or(Ok(Ending::TimedOut))
             }
         };
@@ -88,10 +94,14 @@ impl Run {
         Shared::end(&self.shared, &self.execution.arn, ending);
     }
 
-    async fn states(&self) -> Result<Ending, Stop> {
-        let mut variables = BTreeMap::new();
-        let mut name = &self.machine.definition.start_at;
-        let mut input = self.input.clone();
+    async fn states(&self, resume: Option<Resume>) -> Result<Ending, Stop> {
+        let first = || Resume {
+            state: self.machine.definition.start_at.clone(),
+            input: self.input.clone(),
+            variables: BTreeMap::new(),
+        };
+        let Resume { state, mut input, mut variables } = resume.unwrap_or_else(first);
+        let mut name = self.state(&state)?.0;
         loop {
             let (name_of_state, state) = self.state(name)?;
             self.shared.step().await;

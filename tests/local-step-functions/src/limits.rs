@@ -22,6 +22,9 @@ pub(crate) const NAME_CHARACTERS: usize = 80;
 /// How long the name of an execution that has ended stays taken, and the execution known: 90 days.
 pub const NAME_KEPT_MILLIS: i64 = 90 * 24 * 3600 * 1000;
 
+/// How long an execution can be redriven after its end: 14 days.
+pub(crate) const REDRIVABLE_MILLIS: i64 = 14 * 24 * 3600 * 1000;
+
 /// Seconds of a Wait, a timeout or a delay before a retry.
 pub(crate) const SECONDS: u64 = 99_999_999;
 

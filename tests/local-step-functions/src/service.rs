@@ -74,6 +74,15 @@ impl Engine {
         Shared::stop_execution(&self.shared, arn, error, cause)
     }
 
+    /// RedriveExecution. It goes on from the state that it was in, with the definition that it had.
+    ///
+    /// # Errors
+    ///
+    /// There is no such execution, it runs, it has succeeded, or it ended more than 14 days ago.
+    pub fn redrive_execution(&self, arn: &str) -> Result<Execution, ServiceError> {
+        Shared::redrive_execution(&self.shared, arn)
+    }
+
     /// DescribeExecution.
     ///
     /// # Errors

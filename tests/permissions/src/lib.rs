@@ -117,7 +117,13 @@ pub fn of_ec2(principal: &str, call: &Call, deployed: Deployed<'_>) -> Vec<Line>
     // takes that for an answer.
     let is_released = |tags: &Tags| !tags.contains_key(STOPPED_BY_TAG);
     let is_start = principal == "CleanupFunction" && call.action == "StartInstances";
-    if is_dry || is_start && call.resources.values().all(is_released) {
+    // A tag that the run has put on already: the answer was lost, or the function was called again. The role may not put
+    // it on twice, and the functions then look whether it is there.
+    let tags = tags_of(&call.parameters, "Tag");
+    let has_it = |key: &str, on: &Tags| tags.get(key).is_some_and(|tag| tag.as_ref() == on.get(key) && tag.is_some());
+    let is_repeated = call.action == "CreateTags"
+        && call.resources.values().any(|on| [RUN_TAG, STOPPED_BY_TAG].iter().any(|key| has_it(key, on)));
+    if is_dry || is_repeated || is_start && call.resources.values().all(is_released) {
         return vec![];
     }
     let is_of_a_run = |tags: &Tags| tags.get(RUN_TAG).is_some_and(|run| run.starts_with(deployed.runs));

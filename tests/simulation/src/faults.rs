@@ -121,6 +121,8 @@ pub enum Fate {
 pub enum Deed {
     /// Stops the run.
     Abort,
+    /// Redrives the run, which has ended.
+    Redrive,
     /// Starts the run again, under its name.
     StartAgain,
     /// Starts another run that wants the same image name, of an instance of its own.
@@ -158,6 +160,8 @@ pub enum Deed {
 pub enum Moment {
     /// So many milliseconds after the run's start.
     Millis(u64),
+    /// So many milliseconds after the run's end.
+    MillisAfterEnd(u64),
     /// At the so-manieth call that a function makes.
     Call(u32),
     /// At the so-manieth call after the run's first snapshot exists.

@@ -25,6 +25,7 @@ pub(crate) fn act(world: &World, deed: Deed) {
     let protect = "EnableImageDeregistrationProtection";
     let has_changed = match deed {
         Deed::Abort => abort(world, &subject),
+        Deed::Redrive => world.engine().redrive_execution(&subject.arn).is_ok(),
         Deed::StartAgain => start_again(world, &subject),
         Deed::StartRival => {
             let instance = world.ec2.add_instance(InstanceSpec::default());

@@ -80,7 +80,7 @@ async fn live(plan: &Plan, with_trace: bool) -> Finished {
 
 /// Waits for the run's end and for all that comes after it, and says how it ended.
 async fn judge(plan: &Plan, world: &Arc<World>, mut run: Ended) -> String {
-    people(plan, world);
+    people(plan, world, |at| if let Moment::Millis(millis) = at { Some(millis) } else { None });
     let engine = world.engine();
     match tokio::time::timeout(plan.longest(), engine.wait_for_end(&run.execution.arn)).await {
         Ok(Ok(execution)) => run.execution = execution,
@@ -89,7 +89,12 @@ async fn judge(plan: &Plan, world: &Arc<World>, mut run: Ended) -> String {
     run.keeps_image = keeps_image(&engine, &run.execution);
     let violate = |violation: Violation| world.violation(violation.invariant, violation.seen);
     run.unnamed(&world.ec2).into_iter().for_each(violate);
+    people(plan, world, |at| if let Moment::MillisAfterEnd(millis) = at { Some(millis) } else { None });
     rest::comes(world).await.into_iter().for_each(|seen| world.violation(REST, seen));
+    // It may have been redriven.
+    if let Ok(execution) = engine.describe_execution(&run.execution.arn) {
+        run.execution = execution;
+    }
     run.done = lock(&world.subject).done.clone();
     run.named_by_sweep = named_by_last_sweep(world);
     run.keeps_image = keeps_image(&engine, &run.execution);
@@ -125,10 +130,12 @@ fn keeps_image(engine: &Engine, run: &Execution) -> bool {
         || input("undo".to_owned()).is_some_and(|rollback| keeps(&rollback["arguments"]["failed"]["planned"]))
 }
 
-/// Lets people do what they do at a certain time.
-fn people(plan: &Plan, world: &Arc<World>) {
+/// Lets people do what they do at a time of a kind, from now on.
+fn people(plan: &Plan, world: &Arc<World>, of_a_kind: impl Fn(Moment) -> Option<u64>) {
     for fault in plan.faults.clone() {
-        if let Fault::Person { does, at: Moment::Millis(millis) } = fault {
+        if let Fault::Person { does, at } = fault
+            && let Some(millis) = of_a_kind(at)
+        {
             let world = Arc::clone(world);
             spawn_local(async move {
                 tokio::time::sleep(Duration::from_millis(millis)).await;

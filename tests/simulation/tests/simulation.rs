@@ -1,6 +1,10 @@
 //! A sample of simulated runs, and the same runs twice. `.ci/run` simulates ten times as many.
 
-use simulation::{Plan, Told, campaign, run};
+use simulation::{
+    Plan, Told, campaign,
+    faults::{Deed, Fault, Moment},
+    run,
+};
 
 #[test]
 fn the_same_seed_gives_the_same_trace_byte_for_byte() {
@@ -30,4 +34,18 @@ fn a_run_without_faults_succeeds_or_reaches_its_timeout() {
         }
     }
     assert!(succeeded >= 30, "{succeeded}");
+}
+
+#[test]
+fn an_aborted_run_that_is_redriven_succeeds_or_leaves_nothing() {
+    let mut succeeded = 0;
+    for number in 0..120 {
+        let abort = Fault::Person { does: Deed::Abort, at: Moment::Millis(number * number) };
+        let redrive = Fault::Person { does: Deed::Redrive, at: Moment::MillisAfterEnd(number * 7_919 % 90_000) };
+        let finished = run(&Plan::new(29, number).with_faults(vec![abort, redrive]), true);
+        assert!(finished.violations.is_empty(), "{}", Told(&finished));
+        assert_ne!(finished.outcome, "ABORTED", "{}", Told(&finished));
+        succeeded += u32::from(finished.outcome == "SUCCEEDED");
+    }
+    assert!((20..100).contains(&succeeded), "{succeeded}");
 }

@@ -16,6 +16,8 @@ pub enum ServiceError {
     ExecutionDoesNotExist(String),
     #[error("Execution Already Exists: '{0}'")]
     ExecutionAlreadyExists(String),
+    #[error("Execution Not Redrivable: '{0}'")]
+    ExecutionNotRedrivable(String),
     #[error("Invalid Arn: '{0}'")]
     InvalidArn(String),
     #[error("Invalid Name: '{0}'")]
@@ -41,6 +43,7 @@ impl ServiceError {
             Self::StateMachineAlreadyExists(_) => "StateMachineAlreadyExists",
             Self::ExecutionDoesNotExist(_) => "ExecutionDoesNotExist",
             Self::ExecutionAlreadyExists(_) => "ExecutionAlreadyExists",
+            Self::ExecutionNotRedrivable(_) => "ExecutionNotRedrivable",
             Self::InvalidArn(_) => "InvalidArn",
             Self::InvalidName(_) => "InvalidName",
             Self::InvalidExecutionInput => "InvalidExecutionInput",

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::{Ending, ServiceError, Settings};
 use crate::{
     definition::Definition,
-    execution::{Execution, Record, StatusChange},
+    execution::{Execution, Record, Resume, StatusChange},
     history::Event,
     limits,
     tasks::{BoxFuture, TaskError, Tasks},
@@ -31,7 +31,7 @@ pub(crate) struct Machine {
 pub(crate) struct Ended;
 
 /// Runs an execution to its end.
-type Interpreter = fn(Arc<Shared>, Arc<Machine>, Execution, Value) -> BoxFuture<()>;
+type Interpreter = fn(Arc<Shared>, Arc<Machine>, Execution, Value, Option<Resume>) -> BoxFuture<()>;
 
 pub(crate) struct Shared {
     pub(crate) settings: Settings,

@@ -165,3 +165,36 @@ async fn answers_are_written_as_the_api_writes_them() {
     });
     assert_eq!(event, expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_redriven_execution_goes_on_from_its_state_with_its_variables_and_its_definition() {
+    let states = json!({
+        "A": {"Type": "Pass", "Assign": {"kept": "{% $states.input + 1 %}"}, "Next": "B"},
+        "B": {"Type": "Wait", "Seconds": 60, "Output": "{% [$states.input, $kept] %}", "End": true},
+    });
+    let engine = engine(&states, Outside::echoing());
+    let arn = engine.start_execution(MACHINE, Some("once"), "1").unwrap().arn;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(engine.redrive_execution(&arn).unwrap_err().code(), "ExecutionNotRedrivable");
+    engine.stop_execution(&arn, Some("E"), Some("why")).unwrap();
+    engine.update_state_machine(MACHINE, definition(&json!({"A": {"Type": "Succeed", "Output": "new"}}))).unwrap();
+    let redriven = engine.redrive_execution(&arn).unwrap();
+    assert_eq!((redriven.status, redriven.redrive_count, redriven.error), (Status::Running, 1, None));
+    let ended = engine.wait_for_end(&arn).await.unwrap();
+    assert_eq!((ended.status, output(&ended)), (Status::Succeeded, json!([1, 2])));
+    let types: Vec<_> = history(&engine, &arn).into_iter().map(|event| event.event_type).collect();
+    let after = types.iter().position(|one| one == "ExecutionRedriven").unwrap();
+    assert_eq!(types[after + 1..], ["WaitStateEntered", "WaitStateExited", "ExecutionSucceeded"]);
+    assert_eq!(engine.redrive_execution(&arn).unwrap_err().code(), "ExecutionNotRedrivable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_execution_can_be_redriven_for_14_days_and_fails_again_in_its_fail_state() {
+    let engine = engine(&json!({"A": {"Type": "Fail", "Error": "E", "Cause": "why"}}), Outside::echoing());
+    let failed = run(&engine, &json!(1)).await;
+    engine.redrive_execution(&failed.arn).unwrap();
+    let again = engine.wait_for_end(&failed.arn).await.unwrap();
+    assert_eq!((again.status, again.error, again.redrive_count), (Status::Failed, Some("E".to_owned()), 1));
+    tokio::time::sleep(Duration::from_secs(15 * 24 * 3600)).await;
+    assert_eq!(engine.redrive_execution(&failed.arn).unwrap_err().code(), "ExecutionNotRedrivable");
+}

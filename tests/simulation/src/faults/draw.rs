@@ -35,7 +35,8 @@ impl Fault {
                 Self::Delivery { of, fate: choice(rng, &fates, Fate::Lost) }
             }
             72..82 => Self::Person { does: Deed::Abort, at: moment(rng) },
-            82..96 => Self::person(rng),
+            82..94 => Self::person(rng),
+            94 | 95 => Self::Person { does: Deed::Redrive, at: Moment::MillisAfterEnd(scale(rng, 1_500_000.0)) },
             96 | 97 => {
                 let seconds = i64::try_from(scale(rng, 600.0)).unwrap_or_default();
                 Self::Clock(if rng.bool() { seconds } else { -seconds })
