@@ -90,8 +90,14 @@ fn every_cargo_command_exists() {
             let words: Vec<_> = command.split('#').next().unwrap().split_whitespace().collect();
             let ["cargo", subcommand, arguments @ ..] = &words[..] else { continue };
             let is_alias = aliases.contains(&format!("\n{subcommand} = "));
-            let known = ["fmt", "clippy", "test", "deny", "fuzz", "install", "lambda"].contains(subcommand);
+            let known = ["build", "fmt", "clippy", "test", "deny", "fuzz", "install", "lambda"].contains(subcommand);
             assert!(known || is_alias, "{path:?}: {command}");
+            if let Some(at) = arguments.iter().position(|word| *word == "--profile") {
+                assert!(
+                    read("Cargo.toml").contains(&format!("\n[profile.{}]\n", arguments[at + 1])),
+                    "{path:?}: {command}"
+                );
+            }
             if let Some(at) = arguments.iter().position(|word| *word == "--test") {
                 assert!(is_test(arguments[at + 1]), "{path:?}: {command}");
             }
