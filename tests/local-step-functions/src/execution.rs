@@ -7,9 +7,9 @@ use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
     clock::iso8601,
-    executions::Machine,
     history::{Event, HistoryEvent},
     limits,
+    machine::Machine,
 };
 
 /// How an execution stands.

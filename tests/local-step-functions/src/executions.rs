@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 pub(crate) use self::{
     ending::Ending,
-    shared::{Ended, Machine, Shared},
+    shared::{Ended, Shared},
     tokens::Token,
 };
 pub use self::{error::ServiceError, settings::Settings};
@@ -21,6 +21,7 @@ use crate::{
     execution::{Execution, Record, Resume, Status, numbered_uuid},
     history::Event,
     limits,
+    machine::Machine,
 };
 
 impl Shared {

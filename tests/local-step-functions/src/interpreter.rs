@@ -12,8 +12,9 @@ use crate::{
     clock::iso8601,
     definition::{Next, State},
     execution::{Execution, Resume},
-    executions::{Ended, Ending, Machine, Shared},
+    executions::{Ended, Ending, Shared},
     history::Event,
+    machine::Machine,
     tasks::BoxFuture,
 };
 

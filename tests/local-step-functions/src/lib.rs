@@ -21,6 +21,7 @@ mod expression;
 mod history;
 mod interpreter;
 mod limits;
+mod machine;
 mod service;
 mod substitution;
 mod tasks;

@@ -15,16 +15,9 @@ use crate::{
     execution::{Execution, Record, Resume, StatusChange},
     history::Event,
     limits,
+    machine::Machine,
     tasks::{BoxFuture, TaskError, Tasks},
 };
-
-/// A machine as executions see it.
-pub(crate) struct Machine {
-    pub(crate) arn: String,
-    pub(crate) name: String,
-    pub(crate) region: String,
-    pub(crate) definition: Arc<Definition>,
-}
 
 /// The execution has ended, so the interpreter has nothing more to do.
 #[derive(Debug)]
