@@ -107,7 +107,7 @@ impl Shared {
             (described.stop_millis, described.error, described.cause) = (None, None, None);
             let described = described.clone();
             record.add(&Event::ExecutionRedriven { count: described.redrive_count }, now);
-            record.started = order;
+            (record.started, record.ended) = (order, 0);
             record.end.send_replace(false);
             (Arc::clone(&record.machine), described, resume)
         };

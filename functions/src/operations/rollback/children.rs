@@ -41,13 +41,18 @@ async fn executions(
     }
 }
 
-/// Whether the run's plan keeps its image, and none of its operations goes on.
-pub(super) async fn are_to_stay(client: &Client, operation_machine_arn: &str, run: &Run) -> Result<bool, Error> {
+/// Whether the run keeps its image, by its plan or by what it has said, and none of its operations goes on.
+pub(super) async fn are_to_stay(
+    client: &Client,
+    operation_machine_arn: &str,
+    run: &Run,
+    is_said: bool,
+) -> Result<bool, Error> {
     let executions = executions(client, operation_machine_arn, run).await?;
     if executions.iter().any(|execution| execution.status == ExecutionStatus::Running) {
         return Ok(false);
     }
-    let keeps = executions.iter().any(|execution| parsed(execution.input()).unwrap_or_default().keeps_image);
+    let keeps = is_said || executions.iter().any(|execution| parsed(execution.input()).unwrap_or_default().keeps_image);
     Ok(keeps || failed(client, operation_machine_arn, run).await?.is_some_and(|failed| failed.planned.keeps_image))
 }
 

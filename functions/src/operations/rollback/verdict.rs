@@ -57,10 +57,14 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         return Ok(Verdict::Keep("the run has ended too long ago"));
     }
     let children = children::of(&app.step_functions, &machines.operation, run).await?;
+    // Of a run that was redriven, another rollback may have removed a part already: it cannot say that its image stays.
+    let is_redriven = execution.redrive_count().is_some_and(|times| times > 0);
     if let Some(failed) = &call.arguments.failed
         && call.memory.failure.is_none()
     {
-        call.memory.failure = Some(failure::of(failed, &children));
+        let failure = failure::of(failed, &children);
+        let is_lost = is_redriven && failure.name == NOT_RESTARTED;
+        call.memory.failure = Some(if is_lost { failure::caught(failed) } else { failure });
     }
     children::stop(&app.step_functions, &children).await?;
     // The run itself knows more than its operations' executions: the one that failed may not have started.
@@ -69,7 +73,7 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         failed => failed.clone(),
     };
     let is_planned = failed.is_some_and(|failed| failed.planned.keeps_image);
-    let is_waited_for = rolls_itself_back && execution.status == ExecutionStatus::Running;
+    let is_waited_for = rolls_itself_back && execution.status == ExecutionStatus::Running && !is_redriven;
     let error = call.memory.failure.as_ref().map(|failure| failure.name.as_str());
     let has_given_up = is_waited_for && error == Some(NOT_RESTARTED);
     let keeps_image =
@@ -86,8 +90,8 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
 /// What Step Functions refuses.
 pub(crate) async fn is_kept(app: &App, run: &Run) -> Result<bool, Error> {
     let execution = step_functions::execution(&app.step_functions, run.arn()).await?;
-    Ok(execution.is_some_and(|execution| is_not_restarted(&execution))
-        || children::are_to_stay(&app.step_functions, &app.settings.machines()?.operation, run).await?)
+    let is_not_restarted = execution.is_some_and(|execution| is_not_restarted(&execution));
+    children::are_to_stay(&app.step_functions, &app.settings.machines()?.operation, run, is_not_restarted).await
 }
 
 /// Whether the run has said that its image stays, as it may be the only way to bring back the instance that the run has
