@@ -41,6 +41,11 @@ pub(crate) async fn roll_back_ended(ec2: &Ec2, document: &Value, status: &str) -
 
 /// `end` is what Step Functions says of the run besides.
 async fn roll_back_as(ec2: &Ec2, documents: &[Value], status: &str, end: &Value) -> Value {
+    roll_back_told(ec2, documents, status, end, &json!({})).await
+}
+
+/// `told` is what the rollback is told besides.
+async fn roll_back_told(ec2: &Ec2, documents: &[Value], status: &str, end: &Value, told: &Value) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let aborted = |input: &Value| {
         json!({"executionArn": "arn", "stateMachineArn": "arn", "startDate": now - 600, "stopDate": now,
@@ -67,7 +72,7 @@ async fn roll_back_as(ec2: &Ec2, documents: &[Value], status: &str, end: &Value)
     let app = App { step_functions: client.await, ..app(ec2) };
     let document = json!({"operation": "rollback", "run": RUN, "execution": operation("by-hand"),
         "timeoutSeconds": 5_400, "arguments": {}});
-    let mut document = call(&app, "begin", document).await.unwrap();
+    let mut document = call(&app, "begin", merged(document, told.clone())).await.unwrap();
     while is_going_on(&document) {
         wait(ec2, &document);
         document = call(&app, "look", document).await.unwrap();
@@ -191,5 +196,30 @@ async fn whether_the_image_stays_by_which_an_instance_may_come_back_is_what_the_
         ec2.advance(Duration::from_secs(600));
         assert_eq!(ec2.image(image_id(&created)).is_some(), stays, "{error}");
         assert_eq!(ec2.instance(&instance).unwrap().state, InstanceStateName::Running);
+    }
+}
+
+/// Another rollback may have removed a part of the image before a redrive.
+#[tokio::test]
+async fn a_run_gives_its_instance_up_and_keeps_its_image_unless_it_was_redriven() {
+    for (times, stays) in [(0, true), (1, false)] {
+        let ec2 = ec2().await;
+        let stopped = InstanceSpec::default().tag(STOPPED_BY_TAG, RUN).state(InstanceStateName::Stopped);
+        let instance = ec2.add_instance(stopped);
+        let created = begin(&ec2, merged(create_request(), json!({"sourceInstanceId": instance}))).await;
+        ec2.advance(Duration::from_secs(3_600));
+        let [stop, start] = ["stop", "start"]
+            .map(|name| json!({"operation": name, "arguments": {"sourceInstanceId": instance}, "memory": {}}));
+        let planned = json!({"operation": "start", "timeoutSeconds": 2_400, "keepsImage": false, "note": ""});
+        let caught = json!({"name": "States.Timeout", "message": ""});
+        let failed = json!({"position": 3, "planned": planned, "caught": caught});
+        let own = json!({"execution": format!("{RUN}-undo").replace(":ami-lifecycle:", ":ami-operation:"),
+            "arguments": {"failed": failed}});
+        let runs = json!({"status": "RUNNING", "redriveCount": times});
+        let document = roll_back_told(&ec2, &[stop, created.clone(), start], "ABORTED", &runs, &own).await;
+        assert_eq!(document["status"], "Succeeded", "{document}");
+        assert_eq!(document["result"]["error"]["name"] == "InstanceNotRestarted", stays, "{document}");
+        ec2.advance(Duration::from_secs(600));
+        assert_eq!(ec2.image(image_id(&created)).is_some(), stays, "{document}");
     }
 }
