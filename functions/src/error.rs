@@ -185,6 +185,14 @@ pub enum Error {
         /// Step Functions' error and its words.
         reason: String,
     },
+    /// Somebody has redriven the run, which then goes no further.
+    #[error(
+        "{run} was redriven: what a run has made is removed once it was stopped, so it cannot go on; start a new execution"
+    )]
+    RunRedriven {
+        /// The run's execution ARN.
+        run: String,
+    },
     /// A rollback was asked for a run that goes on; nothing was touched.
     #[error("{run} still runs: what it makes is kept")]
     RunKept {

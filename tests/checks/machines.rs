@@ -179,6 +179,8 @@ fn the_lifecycle_machine_knows_no_operation_but_the_rollback_and_no_machine_take
         assert!(!lifecycle.contains(&format!("\"{name}\"")) && !lifecycle.contains(&format!("'{name}'")), "{name}");
     }
     for machine in MACHINES.map(text) {
+        // An output is a whole document.
+        let machine = machine.replace("$parse($states.result.Output)", "");
         for function in ["$parse", "$match", "$contains", "$eval", "$max"] {
             assert!(!machine.contains(function), "{function}");
         }

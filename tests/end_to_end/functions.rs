@@ -36,7 +36,8 @@ fn each_function_answers_what_the_machines_send_it() {
             // It tags the instance, and the test stops there.
             ("InstanceStateFunction", "instance-state.json", "Pending"),
             ("CheckStatusFunction", "check-status.json", "Succeeded"),
-            ("CleanupFunction", "cleanup.json", "Succeeded"),
+            // The run that the event names has ended long ago, and its own rollback asks until it is sure.
+            ("CleanupFunction", "cleanup.json", "Pending"),
         ] {
             let answer = invoke(function, file);
             assert_eq!(answer["status"], status, "{file}: {answer}");

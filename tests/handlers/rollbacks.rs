@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Mutex,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -46,6 +47,19 @@ async fn roll_back_as(ec2: &Ec2, documents: &[Value], status: &str, end: &Value)
 
 /// `told` is what the rollback is told besides.
 async fn roll_back_told(ec2: &Ec2, documents: &[Value], status: &str, end: &Value, told: &Value) -> Value {
+    roll_back_shown(ec2, documents, status, end, told, [json!({}), json!({})]).await
+}
+
+/// `first` is what Step Functions shows otherwise until it has been asked three times, of the run and of its last
+/// operation.
+async fn roll_back_shown(
+    ec2: &Ec2,
+    documents: &[Value],
+    status: &str,
+    end: &Value,
+    told: &Value,
+    first: [Value; 2],
+) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let aborted = |input: &Value| {
         json!({"executionArn": "arn", "stateMachineArn": "arn", "startDate": now - 600, "stopDate": now,
@@ -55,17 +69,27 @@ async fn roll_back_told(ec2: &Ec2, documents: &[Value], status: &str, end: &Valu
     let mut executions = BTreeMap::from([(RUN.to_owned(), merged(aborted(&json!({})), end.clone()))]);
     for (at, document) in documents.iter().enumerate() {
         let arn = operation(&(at + 1).to_string());
-        executions.insert(arn.clone(), merged(aborted(document), json!({"executionArn": arn, "status": status})));
+        let execution = merged(aborted(document), json!({"executionArn": arn, "status": status}));
+        executions.insert(arn, merged(execution, document["shown"].clone()));
     }
+    let first = [RUN.to_owned(), operation(&documents.len().to_string())].into_iter().zip(first);
+    let (first, asked) = (BTreeMap::from_iter(first), Mutex::new(BTreeMap::<String, usize>::new()));
     let client = step_functions::that_answers(move |action, input| {
-        match (action, executions.get(input["executionArn"].as_str().unwrap())) {
+        let arn = input["executionArn"].as_str().unwrap();
+        let times =
+            *asked.lock().unwrap().entry(format!("{action} {arn}")).and_modify(|times| *times += 1).or_insert(1);
+        let shown = executions.get(arn).map(|execution| match first.get(arn) {
+            Some(first) if times <= 3 => merged(execution.clone(), first.clone()),
+            _ => execution.clone(),
+        });
+        match (action, shown.filter(|shown| shown["status"] != "NOT_SHOWN")) {
             ("GetExecutionHistory", Some(execution)) => {
                 let entered = json!({"name": "Wait", "input": execution["input"]});
                 let entered =
                     json!({"id": 1, "timestamp": now, "type": "WaitStateEntered", "stateEnteredEventDetails": entered});
                 (200, json!({"events": [entered]}))
             }
-            (_, Some(execution)) => (200, execution.clone()),
+            (_, Some(execution)) => (200, execution),
             (_, None) => (400, json!({"__type": "ExecutionDoesNotExist", "message": "none"})),
         }
     });
@@ -199,27 +223,86 @@ async fn whether_the_image_stays_by_which_an_instance_may_come_back_is_what_the_
     }
 }
 
+/// A run that has stopped its instance and could not start it again, as far as its own rollback knows: EC2, what its
+/// operations knew, and what the rollback is told.
+async fn not_restarted(caught: &str) -> (Ec2, [Value; 3], Value) {
+    let ec2 = ec2().await;
+    let stopped = InstanceSpec::default().tag(STOPPED_BY_TAG, RUN).state(InstanceStateName::Stopped);
+    let instance = ec2.add_instance(stopped);
+    let created = begin(&ec2, merged(create_request(), json!({"sourceInstanceId": instance}))).await;
+    ec2.advance(Duration::from_secs(3_600));
+    let [stop, start] = ["stop", "start"]
+        .map(|name| json!({"operation": name, "arguments": {"sourceInstanceId": instance}, "memory": {}}));
+    let planned = json!({"operation": "start", "timeoutSeconds": 2_400, "keepsImage": false, "note": ""});
+    let failed = json!({"position": 3, "planned": planned, "caught": {"name": caught, "message": ""}});
+    let own = json!({"execution": format!("{RUN}-undo").replace(":ami-lifecycle:", ":ami-operation:"),
+        "arguments": {"failed": failed}});
+    (ec2, [stop, created, start], own)
+}
+
 /// Another rollback may have removed a part of the image before a redrive.
 #[tokio::test]
 async fn a_run_gives_its_instance_up_and_keeps_its_image_unless_it_was_redriven() {
-    for (times, stays) in [(0, true), (1, false)] {
-        let ec2 = ec2().await;
-        let stopped = InstanceSpec::default().tag(STOPPED_BY_TAG, RUN).state(InstanceStateName::Stopped);
-        let instance = ec2.add_instance(stopped);
-        let created = begin(&ec2, merged(create_request(), json!({"sourceInstanceId": instance}))).await;
-        ec2.advance(Duration::from_secs(3_600));
-        let [stop, start] = ["stop", "start"]
-            .map(|name| json!({"operation": name, "arguments": {"sourceInstanceId": instance}, "memory": {}}));
-        let planned = json!({"operation": "start", "timeoutSeconds": 2_400, "keepsImage": false, "note": ""});
-        let caught = json!({"name": "States.Timeout", "message": ""});
-        let failed = json!({"position": 3, "planned": planned, "caught": caught});
-        let own = json!({"execution": format!("{RUN}-undo").replace(":ami-lifecycle:", ":ami-operation:"),
-            "arguments": {"failed": failed}});
+    for (times, error) in [(0, "InstanceNotRestarted"), (1, "RunRedriven")] {
+        let (ec2, documents, own) = not_restarted("States.Timeout").await;
         let runs = json!({"status": "RUNNING", "redriveCount": times});
-        let document = roll_back_told(&ec2, &[stop, created.clone(), start], "ABORTED", &runs, &own).await;
+        let document = roll_back_told(&ec2, &documents, "ABORTED", &runs, &own).await;
         assert_eq!(document["status"], "Succeeded", "{document}");
-        assert_eq!(document["result"]["error"]["name"] == "InstanceNotRestarted", stays, "{document}");
+        assert_eq!(document["result"]["error"]["name"], error, "{document}");
         ec2.advance(Duration::from_secs(600));
-        assert_eq!(ec2.image(image_id(&created)).is_some(), stays, "{document}");
+        assert_eq!(ec2.image(image_id(&documents[1])).is_some(), times == 0, "{document}");
     }
+}
+
+/// A plan keeps the image from an operation's beginning on. Before a redrive, that operation may not have begun.
+#[tokio::test]
+async fn an_operation_that_a_redriven_run_begins_or_would_begin_does_not_keep_the_image() {
+    for (document, times, stays) in [
+        (json!({"operation": "delete", "arguments": {}, "memory": {}, "keepsImage": true}), 1, true),
+        (json!({"operation": "delete", "arguments": {}, "memory": {}, "keepsImage": true, "redriven": true}), 1, false),
+        (Value::Null, 0, true),
+        (Value::Null, 1, false),
+    ] {
+        let ec2 = ec2().await;
+        let created = begin(&ec2, create_request()).await;
+        ec2.advance(Duration::from_secs(3_600));
+        let planned = json!({"operation": "delete", "timeoutSeconds": 5_400, "keepsImage": true, "note": ""});
+        let caught = json!({"name": "RunRedriven", "message": ""});
+        let own = json!({"execution": format!("{RUN}-undo").replace(":ami-lifecycle:", ":ami-operation:"),
+            "arguments": {"failed": {"position": 2, "planned": planned, "caught": caught}}});
+        let runs = json!({"status": "RUNNING", "redriveCount": times});
+        let documents: Vec<_> = [created.clone(), document.clone()].into_iter().filter(Value::is_object).collect();
+        let rolled_back = roll_back_told(&ec2, &documents, "ABORTED", &runs, &own).await;
+        assert_eq!(rolled_back["status"], "Succeeded", "{rolled_back}");
+        ec2.advance(Duration::from_secs(600));
+        assert_eq!(ec2.image(image_id(&created)).is_some(), stays, "{times} {document}");
+    }
+}
+
+#[tokio::test]
+async fn what_step_functions_does_not_show_yet_is_asked_for_again() {
+    let runs = json!({"status": "RUNNING"});
+    let failed = json!({"status": "FAILED", "error": "InstanceNotRestarted", "cause": "it does not run"});
+    // Its own rollback: the failed operation shows as running, or not at all, or the run does not.
+    for first in [
+        [json!({}), json!({"status": "RUNNING"})],
+        [json!({}), json!({"status": "NOT_SHOWN"})],
+        [json!({"status": "NOT_SHOWN"}), json!({})],
+    ] {
+        let (ec2, mut documents, own) = not_restarted("States.TaskFailed").await;
+        documents[2] = merged(documents[2].clone(), json!({"shown": failed}));
+        let document = roll_back_shown(&ec2, &documents, "FAILED", &runs, &own, first.clone()).await;
+        let error = &document["result"]["error"];
+        assert_eq!(error["name"], "InstanceNotRestarted", "{first:?} {document}");
+    }
+    // Another one's: the run had been redriven, and the operation that goes on does not show yet.
+    let ec2 = ec2().await;
+    let created = begin(&ec2, create_request()).await;
+    let first = [json!({}), json!({"status": "NOT_SHOWN"})];
+    let document =
+        roll_back_shown(&ec2, std::slice::from_ref(&created), "ABORTED", &json!({}), &json!({}), first).await;
+    assert_eq!(document["status"], "Succeeded", "{document}");
+    assert!(document["waitedSeconds"].as_u64().unwrap() >= 60, "{document}");
+    ec2.advance(Duration::from_secs(600));
+    assert!(ec2.images_tagged(RUN_TAG, RUN).is_empty());
 }

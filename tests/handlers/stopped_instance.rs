@@ -322,3 +322,45 @@ async fn what_would_not_come_back_as_it_was_is_not_stopped() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_lost_tag_that_ec2_does_not_show_yet_is_waited_for_and_a_lasting_denial_is_not() {
+    let denied = || FaultKind::Refused { code: "UnauthorizedOperation".to_owned(), message: "no".to_owned() };
+    for is_tagged_by_then in [true, false] {
+        let ec2 = ec2().await;
+        let instance = with_a_data_volume(&ec2);
+        let app = app(&ec2);
+        // It has waited for long before.
+        let waited = json!({"waitedSeconds": 1_000});
+        let mut document = merged(operation(&app, &instance, 0, &json!({})).await, waited);
+        ec2.inject(Fault::on("CreateTags", denied()).for_ever());
+        document = call(&app, "begin", document).await.unwrap();
+        assert_eq!(document["status"], "NotStarted", "{document}");
+        if is_tagged_by_then {
+            ec2.clear_faults();
+            let tag = aws_sdk_ec2::types::Tag::builder().key(STOPPED_BY_TAG).value(RUN).build();
+            ec2.client().create_tags().resources(&instance).tags(tag).send().await.unwrap();
+            wait(&ec2, &document);
+            assert_eq!(call(&app, "begin", document).await.unwrap()["status"], "Pending");
+            continue;
+        }
+        while document["status"] == "NotStarted" {
+            wait(&ec2, &document);
+            document = call(&app, "begin", document).await.unwrap();
+        }
+        assert_eq!(document["error"]["name"], "NotAuthorized", "{document}");
+        let waited = document["waitedSeconds"].as_u64().unwrap();
+        assert!((1_120..1_140).contains(&waited), "{document}");
+    }
+}
+
+#[tokio::test]
+async fn no_operation_of_a_run_that_was_redriven_begins() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let redriven = merged(operation(&app, &instance, 0, &json!({})).await, json!({"redriven": true}));
+    let document = call(&app, "begin", redriven).await.unwrap();
+    assert_eq!(document["error"]["name"], "RunRedriven", "{document}");
+    assert!(ec2.mutating_calls().is_empty());
+}

@@ -14,6 +14,9 @@ pub struct Call<A, M> {
     pub execution: String,
     /// Whether the operation is to begin, or is looked at.
     pub step: Step,
+    /// Whether the run was redriven.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redriven: bool,
     /// The operation's timeout, in seconds.
     pub timeout_seconds: u64,
     /// What the plan says.

@@ -80,6 +80,9 @@ pub struct Memory {
     failure: Option<Failure>,
     /// For how long looks have found nothing, in seconds.
     quiet_seconds: u64,
+    /// Whether Step Functions was only asked again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    asked_again: bool,
     #[serde(flatten)]
     progress: Progress,
 }
@@ -136,18 +139,23 @@ async fn rehearse(app: &App, mut rehearsing: Rehearsing<'_>) -> Result<(), Error
 }
 
 async fn look(app: &App, call: &mut Call) -> Result<Answer, Error> {
+    let asked_again = std::mem::take(&mut call.memory.asked_again);
     let run = match verdict::ask(app, call).await? {
         Verdict::Undo(run) => run,
         Verdict::Keep(why) => return Ok(kept(call, why)),
         Verdict::AskAgain => {
-            return Ok(Answer::pending(ASK_AGAIN, "Step Functions says that the run still runs", call.memory.clone()));
+            call.memory.asked_again = true;
+            let reason = "Step Functions may not show yet how the run has ended";
+            return Ok(Answer::pending(ASK_AGAIN, reason, call.memory.clone()));
         }
     };
     let settles = match undo(app, call, &run).await? {
         ControlFlow::Break(answer) => return Ok(answer),
         ControlFlow::Continue(settles_seconds) => settles_seconds,
     };
-    call.memory.quiet_seconds += call.wait_seconds;
+    if !asked_again {
+        call.memory.quiet_seconds += call.wait_seconds;
+    }
     let quiet = call.memory.quiet_seconds;
     if quiet < settles {
         let wait = (settles - quiet).min(LONGEST_WAIT);

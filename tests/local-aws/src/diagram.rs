@@ -98,10 +98,11 @@ impl State {
 }
 
 impl Rule {
-    /// The condition, without the JSONata around its names; a number below a count leaves some.
+    /// The condition, without the JSONata around its names; a number below a count leaves some, one above 0 is told by
+    /// its name.
     fn words(&self) -> String {
         let mut words = self.condition.clone().unwrap_or_default();
-        for noise in ["{%", "%}", "$states.input.", "$exists", "$count", "status =", "(", ")", "'"] {
+        for noise in ["{%", "%}", "$states.input.", "$states.context.Execution.", " > 0", "$exists", "$count", "status =", "(", ")", "'"] {
             words = words.replace(noise, "");
         }
         words.split_once('<').map_or(words.trim().to_owned(), |(_, all)| format!("{} left", all.trim()))

@@ -194,7 +194,9 @@ pub(crate) fn numbered_uuid(kind: u16, number: u64) -> String {
     format!("{kind:08x}-0000-4000-8000-{number:012x}")
 }
 
-/// Where an execution goes on.
+/// Where an execution goes on that is redriven: at the state that it has not left yet. One that was left is not entered
+/// again.
+#[derive(Clone)]
 pub(crate) struct Resume {
     pub(crate) state: String,
     pub(crate) input: Value,
@@ -207,6 +209,8 @@ pub(crate) struct Record {
     /// As it was when the execution started: a redrive goes on with the same definition.
     pub(crate) machine: Arc<Machine>,
     pub(crate) history: Vec<HistoryEvent>,
+    /// None before its first state.
+    pub(crate) resume: Option<Resume>,
     /// Counts starts and ends: what happens within one millisecond has an order too.
     pub(crate) started: u64,
     pub(crate) ended: u64,
@@ -229,23 +233,6 @@ impl Record {
             event_type: event.name(),
             details: event.details(),
         });
-    }
-
-    /// The state that was entered last, from which a redrive goes on. Where AWS goes on with an execution that was stopped
-    /// between two states is not documented.
-    pub(crate) fn resume(&self) -> Option<Resume> {
-        let parsed = |text: &Value| serde_json::from_str(text.as_str()?).ok();
-        let mut variables = BTreeMap::new();
-        let mut entered = None;
-        for HistoryEvent { event_type, details, .. } in &self.history {
-            if event_type.ends_with("StateEntered") {
-                entered = Some(details);
-            }
-            let assigned = details["assignedVariables"].as_object().into_iter().flatten();
-            variables.extend(assigned.filter_map(|(name, text)| Some((name.clone(), parsed(text)?))));
-        }
-        let entered = entered?;
-        Some(Resume { state: entered["name"].as_str()?.to_owned(), input: parsed(&entered["input"])?, variables })
     }
 
     /// Whether an event would be one too many: the last of a full history can only be an execution's end.

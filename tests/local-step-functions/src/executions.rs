@@ -76,6 +76,7 @@ impl Shared {
                 described: described.clone(),
                 machine: Arc::clone(&found),
                 history: Vec::new(),
+                resume: None,
                 started,
                 ended: 0,
                 child: None,
@@ -90,7 +91,7 @@ impl Shared {
         Ok(described)
     }
 
-    /// Lets an execution go on that failed, was stopped or timed out: from the state that it was in, with the
+    /// Lets an execution go on that failed, was stopped or timed out: from the state that it had not left, with the
     /// definition that it had.
     pub(crate) fn redrive_execution(shared: &Arc<Self>, arn: &str) -> Result<Execution, ServiceError> {
         shared.describe_execution(arn)?;
@@ -100,7 +101,7 @@ impl Shared {
             let order = state.next_in_order();
             let found = state.executions.get_mut(arn).filter(|record| record.is_redrivable(now));
             let record = found.ok_or_else(|| ServiceError::ExecutionNotRedrivable(arn.to_owned()))?;
-            let resume = record.resume();
+            let resume = record.resume.clone();
             let described = &mut record.described;
             described.redrive_count += 1;
             described.status = Status::Running;

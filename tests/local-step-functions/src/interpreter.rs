@@ -105,6 +105,8 @@ impl Run {
         let mut name = self.state(&state)?.0;
         loop {
             let (name_of_state, state) = self.state(name)?;
+            let resume = Resume { state: name.clone(), input: input.clone(), variables: variables.clone() };
+            self.shared.comes_to(&self.execution.arn, resume);
             self.shared.step().await;
             let kind = state.kind.name();
             let entered = self.record(&Event::StateEntered { kind, name: name_of_state, input: &input })?;
@@ -142,7 +144,7 @@ impl Run {
 
     /// `$states.context`, without what belongs to the state.
     fn context(&self) -> Value {
-        json!({
+        let mut context = json!({
             "Execution": {
                 "Id": self.execution.arn,
                 "Name": self.execution.name,
@@ -150,6 +152,10 @@ impl Run {
                 "Input": self.input,
             },
             "StateMachine": {"Id": self.machine.arn, "Name": self.machine.name},
-        })
+        });
+        if self.execution.redrive_count > 0 {
+            context["Execution"]["RedriveCount"] = self.execution.redrive_count.into();
+        }
+        context
     }
 }

@@ -117,13 +117,16 @@ pub fn of_ec2(principal: &str, call: &Call, deployed: Deployed<'_>) -> Vec<Line>
     // takes that for an answer.
     let is_released = |tags: &Tags| !tags.contains_key(STOPPED_BY_TAG);
     let is_start = principal == "CleanupFunction" && call.action == "StartInstances";
-    // A tag that the run has put on already: the answer was lost, or the function was called again. The role may not put
-    // it on twice, and the functions then look whether it is there.
-    let tags = tags_of(&call.parameters, "Tag");
-    let has_it = |key: &str, on: &Tags| tags.get(key).is_some_and(|tag| tag.as_ref() == on.get(key) && tag.is_some());
-    let is_repeated = call.action == "CreateTags"
-        && call.resources.values().any(|on| [RUN_TAG, STOPPED_BY_TAG].iter().any(|key| has_it(key, on)));
-    if is_dry || is_repeated || is_start && call.resources.values().all(is_released) {
+    // A tag of a run that is on already: the answer was lost, or another run was first. The role may not put it on
+    // twice, and the two functions that do look whether it is there.
+    let put_on_once = match principal {
+        "InstanceStateFunction" => Some(STOPPED_BY_TAG),
+        "AdoptFunction" => Some(RUN_TAG),
+        _ => None,
+    };
+    let is_repeated =
+        |tags: &Tags| call.action == "CreateTags" && put_on_once.is_some_and(|key| tags.contains_key(key));
+    if is_dry || is_start && call.resources.values().all(is_released) {
         return vec![];
     }
     let is_of_a_run = |tags: &Tags| tags.get(RUN_TAG).is_some_and(|run| run.starts_with(deployed.runs));
@@ -134,7 +137,8 @@ pub fn of_ec2(principal: &str, call: &Call, deployed: Deployed<'_>) -> Vec<Line>
         }
         line
     };
-    by_tags(principal, call).into_iter().map(given).collect()
+    let lines = by_tags(principal, call).into_iter();
+    lines.filter(|(_, tags)| !tags.as_ref().is_some_and(is_repeated)).map(given).collect()
 }
 
 /// Whether only an adopt, or undoing one, takes the call: it needs the parameter whatever the image.

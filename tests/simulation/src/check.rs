@@ -29,7 +29,7 @@ pub const INVARIANTS: [&str; 13] = [
     "no function panics, and one name is one execution",
     "nothing is called that the caller's role does not allow",
     "the error of a failed run names what it has left, by its id or by the tag that finds it",
-    "a replace leaves the old image, or all its snapshots, or the new image",
+    "a replace leaves the old image, or all its snapshots, or the new image; no image goes while its instance is stopped",
     "what is known to be in use stays, and nothing stays for a use that there is not",
     "a prune leaves what the request keeps, and begins only when the new image is certain",
 ];
@@ -44,7 +44,7 @@ pub(crate) const REST: usize = 6;
 pub(crate) const ONE_NAME: usize = 7;
 pub(crate) const NOT_ALLOWED: usize = 8;
 const NAMED: usize = 9;
-const NOTHING_LOST: usize = 10;
+pub(crate) const NOTHING_LOST: usize = 10;
 pub(crate) const IN_USE: usize = 11;
 const RETAINED: usize = 12;
 

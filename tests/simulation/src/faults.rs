@@ -162,6 +162,8 @@ pub enum Moment {
     Millis(u64),
     /// So many milliseconds after the run's end.
     MillisAfterEnd(u64),
+    /// So many milliseconds after the run's so-manieth operation has succeeded.
+    AfterOperation(u8, u64),
     /// At the so-manieth call that a function makes.
     Call(u32),
     /// At the so-manieth call after the run's first snapshot exists.

@@ -19,6 +19,7 @@ mod rest;
 mod roles;
 mod rules;
 mod run;
+mod shown;
 mod shrink;
 mod step_functions;
 mod strangers;

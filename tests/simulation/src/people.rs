@@ -1,6 +1,6 @@
 //! What people and other programs do while a run goes on.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ami_from_instance::model::run::RUN_TAG;
 use local_ec2::{InstanceSpec, Reply, Request};
@@ -9,7 +9,7 @@ use local_step_functions::{Engine, Status};
 use crate::{
     check::{Ended, ONE_NAME},
     coverage,
-    faults::Deed,
+    faults::{Deed, Fault, Moment},
     plan::{Operation, create},
     template::DEPLOYED,
     world::{Subject, World, lock},
@@ -55,6 +55,35 @@ pub(crate) fn act(world: &World, deed: Deed) {
         lock(&world.subject).done.insert(deed);
     }
     world.ec2_changed.notify_one();
+}
+
+/// Lets people do what they do at a time of a kind, counted from now on.
+pub(crate) fn later(world: &Arc<World>, of_a_kind: impl Fn(Moment) -> Option<u64>) {
+    let faults = lock(&world.troubles).all();
+    for fault in faults {
+        if let Fault::Person { does, at } = fault
+            && let Some(millis) = of_a_kind(at)
+        {
+            let world = Arc::clone(world);
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                if lock(&world.troubles).comes(&fault) {
+                    act(&world, does);
+                }
+            });
+        }
+    }
+}
+
+/// What people do once an operation of the run has succeeded.
+pub(crate) fn after_operation(world: &Arc<World>, execution: &str) {
+    let name = lock(&world.subject).name.clone();
+    let position = execution.rsplit(':').next().and_then(|child| child.strip_prefix(&name)?.strip_prefix('-'));
+    let Some(position) = position.and_then(|position| position.parse::<u8>().ok()) else { return };
+    later(world, |at| match at {
+        Moment::AfterOperation(after, millis) if after == position => Some(millis),
+        _ => None,
+    });
 }
 
 fn deploy(world: &World) -> bool {

@@ -81,6 +81,8 @@ pub struct Plan {
     pub(crate) timeout_seconds: Option<u64>,
     pub(crate) progress: Progress,
     pub(crate) lags: Lags,
+    /// How late Step Functions shows how an execution stands, in milliseconds.
+    pub(crate) shows_after_millis: i64,
     /// Decides all that is not planned.
     pub(crate) seed: u64,
 }
@@ -106,7 +108,11 @@ impl Plan {
             _ => Operation::ReplaceSameName,
         };
         let count = rng.choice([0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5]).unwrap_or(1);
-        let faults = (0..count).map(|_| Fault::draw(&mut rng)).collect();
+        let mut faults: Vec<_> = (0..count).map(|_| Fault::draw(&mut rng)).collect();
+        // Who has aborted a run may want it to go on.
+        if faults.iter().any(|fault| matches!(fault, Fault::Person { does: Deed::Abort, .. })) && rng.u8(0..3) == 0 {
+            faults.push(Fault::redrive(&mut rng));
+        }
         let lags = Lags {
             rebooted_snapshots_begin: Duration::from_secs(rng.choice([0, 0, 5, 60, 180]).unwrap_or(0)),
             tag_access: Duration::from_secs(rng.choice([0, 0, 2]).unwrap_or(0)),
@@ -122,6 +128,7 @@ impl Plan {
             timeout_seconds: rng.choice([None, None, Some(14_400), Some(120), Some(600)]).flatten(),
             progress: rng.choice([Progress::Linear, Progress::Jumping, Progress::AtOnce]).unwrap_or_default(),
             lags,
+            shows_after_millis: rng.choice([0, 0, 0, 2_000, 20_000, 50_000]).unwrap_or(0),
             deprecates: rng.u8(0..4) == 0,
             protects: rng.u8(0..4) == 0,
             chooses: rng.u8(0..4) == 0,

@@ -40,7 +40,7 @@ pub(crate) fn world(plan: &Plan, with_trace: bool) -> Arc<World> {
     let (invocations, invoked) = mpsc::unbounded_channel();
     let (deliveries, delivered) = mpsc::unbounded_channel();
     let troubles = Troubles::new(&plan.faults);
-    let world = World::new(clock, ec2, troubles, plan.seed, with_trace, invocations, deliveries);
+    let world = World::new(clock, ec2, troubles, plan, with_trace, invocations, deliveries);
     let mut settings = local_step_functions::Settings::new(plan.seed, clock);
     settings.step_millis = 5..=60;
     let watcher = Arc::downgrade(&world);

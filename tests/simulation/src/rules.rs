@@ -3,7 +3,7 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use local_ec2::{ACCOUNT, REGION};
-use local_step_functions::StatusChange;
+use local_step_functions::{Status, StatusChange};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::spawn_local};
 
@@ -12,6 +12,7 @@ use crate::{
     coverage,
     faults::{self, Fate},
     functions::Functions,
+    people,
     template::DEPLOYED,
     time,
     world::{Delivery, World, lock},
@@ -21,8 +22,14 @@ use crate::{
 const PAUSES: [u64; 3] = [60, 120, 0];
 
 /// What the rule for ended runs does with a change of status.
-pub(crate) fn status_changed(world: &World, change: &StatusChange) {
+pub(crate) fn status_changed(world: &Arc<World>, change: &StatusChange) {
     world.say(|| format!("{:<14} is {}", crate::trace::short(&change.execution), change.status));
+    if let Ok(execution) = world.engine().describe_execution(&change.execution) {
+        lock(&world.shown).changes(world.clock.now_millis(), execution);
+    }
+    if change.status == Status::Succeeded {
+        people::after_operation(world, &change.execution);
+    }
     let matches = change.machine == DEPLOYED.lifecycle_arn
         && DEPLOYED.rolled_back.iter().any(|status| status == change.status.as_str());
     if matches {

@@ -1,11 +1,11 @@
 //! One run, from an empty world to the judgement.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use local_step_functions::{Engine, Execution};
 use permissions::Lines;
 use serde_json::Value;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::LocalSet;
 
 use crate::{
     check::{Ended, HISTORY, LIMITS, OTHERS, REST, Violation},
@@ -80,7 +80,7 @@ async fn live(plan: &Plan, with_trace: bool) -> Finished {
 
 /// Waits for the run's end and for all that comes after it, and says how it ended.
 async fn judge(plan: &Plan, world: &Arc<World>, mut run: Ended) -> String {
-    people(plan, world, |at| if let Moment::Millis(millis) = at { Some(millis) } else { None });
+    people::later(world, |at| if let Moment::Millis(millis) = at { Some(millis) } else { None });
     let engine = world.engine();
     match tokio::time::timeout(plan.longest(), engine.wait_for_end(&run.execution.arn)).await {
         Ok(Ok(execution)) => run.execution = execution,
@@ -89,7 +89,7 @@ async fn judge(plan: &Plan, world: &Arc<World>, mut run: Ended) -> String {
     run.keeps_image = keeps_image(&engine, &run.execution);
     let violate = |violation: Violation| world.violation(violation.invariant, violation.seen);
     run.unnamed(&world.ec2).into_iter().for_each(violate);
-    people(plan, world, |at| if let Moment::MillisAfterEnd(millis) = at { Some(millis) } else { None });
+    people::later(world, |at| if let Moment::MillisAfterEnd(millis) = at { Some(millis) } else { None });
     rest::comes(world).await.into_iter().for_each(|seen| world.violation(REST, seen));
     // It may have been redriven.
     if let Ok(execution) = engine.describe_execution(&run.execution.arn) {
@@ -118,31 +118,16 @@ fn named_by_last_sweep(world: &World) -> BTreeSet<String> {
     named.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect()
 }
 
-/// Whether one of the run's operations has begun with which its image stays, or the run has told its rollback that
-/// it should have; or the run has said that its image may be the only way to bring the instance back.
+/// Whether one of the run's operations has begun with which its image stays, or the run, unless it was redriven, has told
+/// its rollback that it should have; or the run has said that its image may be the only way to bring the instance back.
 fn keeps_image(engine: &Engine, run: &Execution) -> bool {
     let operations = DEPLOYED.operation_arn.replacen(":stateMachine:", ":execution:", 1);
     let execution = |suffix: &str| engine.describe_execution(&format!("{operations}:{}-{suffix}", run.name)).ok();
     let input = |suffix: String| -> Option<Value> { serde_json::from_str(&execution(&suffix)?.input).ok() };
-    let keeps = |planned: &Value| planned["keepsImage"] == true;
+    let keeps = |planned: &Value| planned["keepsImage"] == true && planned["redriven"] != true;
+    let is_planned =
+        || input("undo".to_owned()).is_some_and(|rollback| keeps(&rollback["arguments"]["failed"]["planned"]));
     run.error.as_deref() == Some("InstanceNotRestarted")
         || (1..).map_while(|position: u8| input(position.to_string())).any(|operation| keeps(&operation))
-        || input("undo".to_owned()).is_some_and(|rollback| keeps(&rollback["arguments"]["failed"]["planned"]))
-}
-
-/// Lets people do what they do at a time of a kind, from now on.
-fn people(plan: &Plan, world: &Arc<World>, of_a_kind: impl Fn(Moment) -> Option<u64>) {
-    for fault in plan.faults.clone() {
-        if let Fault::Person { does, at } = fault
-            && let Some(millis) = of_a_kind(at)
-        {
-            let world = Arc::clone(world);
-            spawn_local(async move {
-                tokio::time::sleep(Duration::from_millis(millis)).await;
-                if lock(&world.troubles).comes(&fault) {
-                    people::act(&world, does);
-                }
-            });
-        }
-    }
+        || run.redrive_count == 0 && is_planned()
 }

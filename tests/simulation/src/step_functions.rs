@@ -1,9 +1,14 @@
 //! Step Functions' API over the interpreter of the machines: JSON in, JSON out.
 
-use local_step_functions::{Engine, Execution, HistoryEvent, Page, ServiceError, Status};
+use local_step_functions::{Execution, HistoryEvent, Page, ServiceError, Status};
 use serde_json::{Value, json};
 
-use crate::{faults::CallFault, replies::Sent, trace::short};
+use crate::{
+    faults::CallFault,
+    replies::Sent,
+    trace::short,
+    world::{World, lock},
+};
 
 /// What of a request a reader of the trace wants to see.
 pub(crate) fn about(body: &str) -> String {
@@ -13,7 +18,7 @@ pub(crate) fn about(body: &str) -> String {
 }
 
 /// Answers a request, unless a fault keeps it from that.
-pub(crate) fn answer(engine: &Engine, action: &str, request: &Value, fault: Option<CallFault>) -> Sent {
+pub(crate) fn answer(world: &World, action: &str, request: &Value, fault: Option<CallFault>) -> Sent {
     let unavailable = |status| Sent::error(status, "ServiceUnavailable", "not now");
     match fault {
         Some(CallFault::Throttled) => return Sent::error(400, "ThrottlingException", "Rate exceeded"),
@@ -22,7 +27,7 @@ pub(crate) fn answer(engine: &Engine, action: &str, request: &Value, fault: Opti
         Some(CallFault::Reset) => return Sent::Reset,
         Some(CallFault::AnswerLost | CallFault::AnswerLostAs(_) | CallFault::Slow(_)) | None => {}
     }
-    let done = perform(engine, action, request);
+    let done = perform(world, action, request);
     match fault {
         Some(CallFault::AnswerLost) => Sent::Reset,
         Some(CallFault::AnswerLostAs(status)) => unavailable(status),
@@ -33,7 +38,8 @@ pub(crate) fn answer(engine: &Engine, action: &str, request: &Value, fault: Opti
     }
 }
 
-fn perform(engine: &Engine, action: &str, request: &Value) -> Result<Value, ServiceError> {
+fn perform(world: &World, action: &str, request: &Value) -> Result<Value, ServiceError> {
+    let engine = world.engine();
     let text = |name: &str| request[name].as_str();
     let required = |name: &str| text(name).unwrap_or_default();
     let most = request["maxResults"].as_u64().and_then(|most| usize::try_from(most).ok());
@@ -48,7 +54,13 @@ fn perform(engine: &Engine, action: &str, request: &Value) -> Result<Value, Serv
             let stopped = engine.stop_execution(required("executionArn"), text("error"), text("cause"))?;
             json!({"stopDate": stopped.to_json()["stopDate"]})
         }
-        "DescribeExecution" => engine.describe_execution(required("executionArn"))?.to_json(),
+        "DescribeExecution" => {
+            let arn = required("executionArn");
+            // One that is forgotten is an error at once.
+            engine.describe_execution(arn)?;
+            let shown = lock(&world.shown).execution(world.clock.now_millis(), arn);
+            shown.ok_or_else(|| ServiceError::ExecutionDoesNotExist(arn.to_owned()))?.to_json()
+        }
         "ListExecutions" => {
             let status = text("statusFilter").and_then(Status::from_name);
             let Page { items, next_token } =

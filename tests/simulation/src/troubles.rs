@@ -44,6 +44,11 @@ impl Troubles {
         self.all.iter().filter(|pending| pending.struck).map(|pending| &pending.fault)
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Fault> {
+        self.all.iter().map(|pending| pending.fault.clone()).collect()
+    }
+
     /// What strikes something of a kind that `of` recognizes; each fault counts what it could strike.
     fn strike<T>(&mut self, of: impl Fn(&Fault) -> Option<T>) -> Option<T> {
         if self.over {

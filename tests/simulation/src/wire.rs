@@ -2,15 +2,19 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use aws_sdk_ec2::config::{HttpClient, RuntimeComponents, http::HttpRequest};
+use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
+use aws_sdk_ec2::{
+    config::{HttpClient, RuntimeComponents, http::HttpRequest},
+    types::{ImageState::Available, InstanceStateName},
+};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
-use local_ec2::{Call, Fault, FaultKind, Request};
+use local_ec2::{Call, Fault, FaultKind, ImageInfo, InstanceInfo, Request};
 use permissions::Deployed;
 
 use crate::{
-    check::{IN_USE, NOT_ALLOWED},
+    check::{IN_USE, NOT_ALLOWED, NOTHING_LOST},
     coverage,
     faults::CallFault,
     people,
@@ -83,9 +87,11 @@ impl Wire {
         let image = parameter(&body, "ImageId").or_else(|| parameter(&body, "ImageId.1"));
         if let Some(image) = image.filter(|_| !is_dry) {
             self.watch_use(&action, image, fault.is_none());
+            self.watch_instance(&action, image);
         }
+        let is_denied = self.is_denied(&action, &body);
         let sent = match request {
-            Some(request) => self.ec2(request, fault),
+            Some(request) => self.ec2(request, if is_denied { Some(CallFault::Refused) } else { fault }),
             None => self.step_functions(&action, &body, fault),
         };
         world.say(|| {
@@ -113,10 +119,46 @@ impl Wire {
         }
     }
 
+    /// No function deregisters the image of a run whose instance is still as the run has stopped it.
+    fn watch_instance(&self, action: &str, image: &str) {
+        if action != "DeregisterImage" || self.world.ec2.image(image).is_none_or(|image| image.state != Available) {
+            return;
+        }
+        let subject = lock(&self.world.subject).clone();
+        let is_of_the_run = |image: &ImageInfo| image.tags.get(RUN_TAG) == Some(&subject.arn);
+        let is_down = |instance: &InstanceInfo| {
+            instance.tags.get(STOPPED_BY_TAG) == Some(&subject.arn) && instance.state == InstanceStateName::Stopped
+        };
+        let ec2 = &self.world.ec2;
+        if ec2.image(image).is_some_and(|one| is_of_the_run(&one))
+            && ec2.instance(&subject.instance).is_some_and(|one| is_down(&one))
+        {
+            let seen = format!("{} deregisters {image}, and {} is stopped", self.function, subject.instance);
+            self.world.violation(NOTHING_LOST, seen);
+        }
+    }
+
+    /// Whether the role denies a call by its condition: a tag of a run is put on only where none is.
+    fn is_denied(&self, action: &str, body: &str) -> bool {
+        let key = match (action, self.function) {
+            ("CreateTags", "InstanceState") => STOPPED_BY_TAG,
+            ("CreateTags", "Adopt") => RUN_TAG,
+            _ => return false,
+        };
+        let ec2 = &self.world.ec2;
+        let tags = |id: &str| {
+            let image = ec2.image(id).map(|image| image.tags);
+            let snapshot = || ec2.snapshot(id).map(|snapshot| snapshot.tags);
+            image.or_else(snapshot).or_else(|| ec2.instance(id).map(|instance| instance.tags))
+        };
+        let ids = (1..).map_while(|number| parameter(body, &format!("ResourceId.{number}")));
+        ids.filter_map(tags).any(|tags| tags.contains_key(key))
+    }
+
     fn step_functions(&self, action: &str, body: &str, fault: Option<CallFault>) -> Sent {
         let request = serde_json::from_str(body).unwrap_or_default();
         lock(&self.world.calls).extend([permissions::of_step_functions(&self.principal(), action, &request)]);
-        step_functions::answer(&self.world.engine(), action, &request, fault)
+        step_functions::answer(&self.world, action, &request, fault)
     }
 
     /// Writes down calls whose resources IAM looks at.

@@ -18,6 +18,8 @@ use crate::{
     check::{Ended, Violation},
     coverage::Coverage,
     faults::{Deed, Delivery as Delivered, Fate},
+    plan::Plan,
+    shown::Shown,
     trace::Trace,
     troubles::Troubles,
 };
@@ -109,6 +111,8 @@ pub(crate) struct World {
     pub(crate) in_use: Mutex<InUse>,
     /// What the functions have called, as IAM judges it.
     pub(crate) calls: Mutex<Lines>,
+    /// How Step Functions shows executions.
+    pub(crate) shown: Mutex<Shown>,
 }
 
 impl std::fmt::Debug for World {
@@ -127,7 +131,7 @@ impl World {
         clock: Clock,
         ec2: Ec2,
         troubles: Troubles,
-        seed: u64,
+        plan: &Plan,
         with_trace: bool,
         invocations: mpsc::UnboundedSender<Invocation>,
         deliveries: mpsc::UnboundedSender<Delivery>,
@@ -139,7 +143,7 @@ impl World {
             troubles: Mutex::new(troubles),
             trace: with_trace.then(Mutex::default),
             coverage: Mutex::default(),
-            rng: Mutex::new(Rng::with_seed(!seed)),
+            rng: Mutex::new(Rng::with_seed(!plan.seed)),
             subject: Mutex::default(),
             invocations,
             deliveries,
@@ -151,6 +155,7 @@ impl World {
             deployments: Mutex::new(0),
             in_use: Mutex::default(),
             calls: Mutex::default(),
+            shown: Mutex::new(Shown::after(plan.shows_after_millis)),
         })
     }
 

@@ -34,6 +34,9 @@ pub struct Memory {
     stopped_after: u64,
     /// What it had waited when the tag was set, in seconds.
     tagged_after: u64,
+    /// What it had waited when EC2 first denied the tag, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denied_after: Option<u64>,
 }
 
 type Call = call::Call<Arguments, Memory>;
@@ -157,8 +160,8 @@ impl Operation for Stop {
 }
 
 /// Tags the instance. The role may do that only where no run's tag is: an earlier attempt's answer may be lost, or
-/// another run may be first.
-async fn take(app: &App, call: Call) -> Result<Answer, Error> {
+/// another run may be first, and EC2 may not show that tag yet.
+async fn take(app: &App, mut call: Call) -> Result<Answer, Error> {
     let instance_id = &call.arguments.source_instance_id;
     let tag = ec2::tag(STOPPED_BY_TAG, call.run.arn());
     let answer = app.ec2.create_tags().resources(instance_id.as_str()).tags(tag).send().await;
@@ -170,7 +173,14 @@ async fn take(app: &App, call: Call) -> Result<Answer, Error> {
     match ec2::instance(&app.ec2, instance_id).await?.as_ref().and_then(stopped_by) {
         Some(run) if run == call.run => Ok(tagged(call)),
         Some(run) => Ok(held(call, run.arn())),
-        None => Err(error),
+        None => {
+            let waited = call.waited();
+            if waited - *call.memory.denied_after.get_or_insert(waited) >= TAG_SHOWS_WITHIN {
+                return Err(error);
+            }
+            let reason = format!("EC2 does not show yet who has tagged the instance, or {error}");
+            Ok(Answer::not_started(TAG_SETTLES, reason, call.memory))
+        }
     }
 }
 

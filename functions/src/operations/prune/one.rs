@@ -26,6 +26,7 @@ pub(super) fn of_one(
         run: call.run.clone(),
         execution: call.execution.clone(),
         step: if is_new { Step::Begin } else { Step::Look },
+        redriven: call.redriven,
         timeout_seconds: call.timeout_seconds,
         arguments: delete::Arguments {
             image_id,

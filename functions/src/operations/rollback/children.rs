@@ -28,7 +28,8 @@ pub(super) async fn of(client: &Client, operation_machine_arn: &str, run: &Run) 
     Ok(children)
 }
 
-async fn executions(
+/// Their executions, in the order in which they began.
+pub(super) async fn executions(
     client: &Client,
     operation_machine_arn: &str,
     run: &Run,
@@ -41,19 +42,9 @@ async fn executions(
     }
 }
 
-/// Whether the run keeps its image, by its plan or by what it has said, and none of its operations goes on.
-pub(super) async fn are_to_stay(
-    client: &Client,
-    operation_machine_arn: &str,
-    run: &Run,
-    is_said: bool,
-) -> Result<bool, Error> {
-    let executions = executions(client, operation_machine_arn, run).await?;
-    if executions.iter().any(|execution| execution.status == ExecutionStatus::Running) {
-        return Ok(false);
-    }
-    let keeps = is_said || executions.iter().any(|execution| parsed(execution.input()).unwrap_or_default().keeps_image);
-    Ok(keeps || failed(client, operation_machine_arn, run).await?.is_some_and(|failed| failed.planned.keeps_image))
+/// Whether the run keeps its image from the operation's beginning on.
+pub(super) fn keeps_image(execution: &DescribeExecutionOutput) -> bool {
+    parsed(execution.input()).is_some_and(|document| document.keeps_image())
 }
 
 /// The operation that failed, as the run's own rollback was told: it may have no execution.
@@ -82,8 +73,16 @@ struct Document {
     operation: String,
     arguments: Value,
     keeps_image: bool,
+    redriven: bool,
     reason: Option<String>,
     memory: Value,
+}
+
+impl Document {
+    /// Whether the run keeps its image from here on. An operation of a run that was redriven does not begin.
+    fn keeps_image(&self) -> bool {
+        self.keeps_image && !self.redriven
+    }
 }
 
 fn child(execution: DescribeExecutionOutput, events: &[HistoryEvent]) -> Child {
@@ -92,9 +91,9 @@ fn child(execution: DescribeExecutionOutput, events: &[HistoryEvent]) -> Child {
     let latest = entered.and_then(|entered| parsed(entered.input())).unwrap_or_default();
     Child {
         arn: execution.execution_arn,
+        keeps_image: input.keeps_image(),
         operation: input.operation,
         arguments: input.arguments,
-        keeps_image: input.keeps_image,
         reason: latest.reason,
         memory: latest.memory,
         status: execution.status,

@@ -10,8 +10,16 @@ use crate::{
 
 /// What a state catches when its timeout ends it.
 const TIMEOUT: &str = "States.Timeout";
+/// What it catches when the execution has ended badly.
+const TASK_FAILED: &str = "States.TaskFailed";
 /// What begins the errors of Step Functions itself, which no execution may fail with.
 const RESERVED: &str = "States.";
+
+/// Whether Step Functions shows how the operation's execution has ended, as far as the machine knows that it has.
+pub(super) fn shows(failed: &FailedOperation, children: &[Child]) -> bool {
+    let child = children.get(failed.position.wrapping_sub(1));
+    child.is_some_and(|child| failed.caught.name != TASK_FAILED || child.status != ExecutionStatus::Running)
+}
 
 /// The error that a run fails with after its operation, as its execution shows it before anybody stops it.
 pub(super) fn of(failed: &FailedOperation, children: &[Child]) -> Failure {

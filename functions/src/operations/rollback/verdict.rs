@@ -1,6 +1,6 @@
 //! Whether a run may be rolled back: Step Functions is asked about it, and what still runs is stopped.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
@@ -14,8 +14,9 @@ use crate::{
     operations::ended_run::EndedRun,
 };
 
-/// For how long, in seconds, Step Functions may say that a run still runs that has ended.
-const SHOWS_THE_END_WITHIN: u64 = 60;
+/// For how long, in seconds, Step Functions may show an execution as it was before: DescribeExecution is eventually
+/// consistent, and AWS does not say how long that takes.
+const SHOWS_WITHIN: u64 = 60;
 /// For how long after its end a run is rolled back, in seconds. Step Functions forgets an execution
 /// after 90 days.
 pub(crate) const REMEMBERED: i64 = 30 * 24 * 3600;
@@ -27,7 +28,7 @@ pub(super) enum Verdict {
     Undo(EndedRun),
     /// Somebody wants it, or nobody knows.
     Keep(&'static str),
-    /// The run still runs, or Step Functions does not show its end yet.
+    /// The run still runs, or Step Functions may not show yet what has become of it.
     AskAgain,
 }
 
@@ -39,17 +40,18 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         return Ok(Verdict::Keep("it is no run of this deployment"));
     }
     let rolls_itself_back = call.execution == run.rollback(&machines.operation);
+    let shows_all = call.waited() >= SHOWS_WITHIN;
     let Some(execution) = step_functions::execution(&app.step_functions, run.arn()).await? else {
-        return Ok(Verdict::Keep("Step Functions does not know the run"));
+        return Ok(if shows_all { Verdict::Keep("Step Functions does not know the run") } else { Verdict::AskAgain });
     };
+    let goes_on = matches!(execution.status, ExecutionStatus::Running | ExecutionStatus::PendingRedrive);
     match execution.status {
         ExecutionStatus::Succeeded => return Ok(Verdict::Keep("the run has succeeded")),
-        ExecutionStatus::Running | ExecutionStatus::PendingRedrive if !rolls_itself_back => {
-            if call.waited() < SHOWS_THE_END_WITHIN {
-                return Ok(Verdict::AskAgain);
-            }
-            return Err(Error::RunKept { run: run.arn().to_owned() });
+        // It waits for its own rollback, and runs until that has ended.
+        _ if goes_on != rolls_itself_back && !shows_all && (goes_on || has_just_ended(&execution, (app.now)())) => {
+            return Ok(Verdict::AskAgain);
         }
+        _ if goes_on && !rolls_itself_back => return Err(Error::RunKept { run: run.arn().to_owned() }),
         _ => {}
     }
     // Its operations' executions are forgotten before it is, and they tell what to keep.
@@ -57,14 +59,15 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         return Ok(Verdict::Keep("the run has ended too long ago"));
     }
     let children = children::of(&app.step_functions, &machines.operation, run).await?;
-    // Of a run that was redriven, another rollback may have removed a part already: it cannot say that its image stays.
-    let is_redriven = execution.redrive_count().is_some_and(|times| times > 0);
+    let is_redriven = is_redriven(&execution);
     if let Some(failed) = &call.arguments.failed
         && call.memory.failure.is_none()
     {
-        let failure = failure::of(failed, &children);
-        let is_lost = is_redriven && failure.name == NOT_RESTARTED;
-        call.memory.failure = Some(if is_lost { failure::caught(failed) } else { failure });
+        if !shows_all && (is_redriven || !failure::shows(failed, &children)) {
+            return Ok(Verdict::AskAgain);
+        }
+        let redriven = || Error::RunRedriven { run: run.arn().to_owned() };
+        call.memory.failure = Some(if is_redriven { redriven().into() } else { failure::of(failed, &children) });
     }
     children::stop(&app.step_functions, &children).await?;
     // The run itself knows more than its operations' executions: the one that failed may not have started.
@@ -72,8 +75,8 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         None => children::failed(&app.step_functions, &machines.operation, run).await?,
         failed => failed.clone(),
     };
-    let is_planned = failed.is_some_and(|failed| failed.planned.keeps_image);
-    let is_waited_for = rolls_itself_back && execution.status == ExecutionStatus::Running && !is_redriven;
+    let is_planned = !is_redriven && failed.is_some_and(|failed| failed.planned.keeps_image);
+    let is_waited_for = rolls_itself_back && execution.status == ExecutionStatus::Running;
     let error = call.memory.failure.as_ref().map(|failure| failure.name.as_str());
     let has_given_up = is_waited_for && error == Some(NOT_RESTARTED);
     let keeps_image =
@@ -89,15 +92,34 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
 ///
 /// What Step Functions refuses.
 pub(crate) async fn is_kept(app: &App, run: &Run) -> Result<bool, Error> {
-    let execution = step_functions::execution(&app.step_functions, run.arn()).await?;
-    let is_not_restarted = execution.is_some_and(|execution| is_not_restarted(&execution));
-    children::are_to_stay(&app.step_functions, &app.settings.machines()?.operation, run, is_not_restarted).await
+    let machine = &app.settings.machines()?.operation;
+    let Some(execution) = step_functions::execution(&app.step_functions, run.arn()).await? else { return Ok(false) };
+    let children = children::executions(&app.step_functions, machine, run).await?;
+    if children.iter().any(|child| child.status == ExecutionStatus::Running) {
+        return Ok(false);
+    }
+    if is_not_restarted(&execution) || children.iter().any(children::keeps_image) {
+        return Ok(true);
+    }
+    let failed = children::failed(&app.step_functions, machine, run).await?;
+    Ok(!is_redriven(&execution) && failed.is_some_and(|failed| failed.planned.keeps_image))
+}
+
+/// Of a run that was redriven, another rollback may have removed a part already: an operation that has not begun keeps
+/// nothing.
+fn is_redriven(execution: &DescribeExecutionOutput) -> bool {
+    execution.redrive_count().is_some_and(|times| times > 0)
 }
 
 /// Whether the run has said that its image stays, as it may be the only way to bring back the instance that the run has
 /// stopped. Only what the run itself has said counts, so that all its rollbacks do the same.
 fn is_not_restarted(execution: &DescribeExecutionOutput) -> bool {
     execution.error() == Some(NOT_RESTARTED)
+}
+
+fn has_just_ended(execution: &DescribeExecutionOutput, now: SystemTime) -> bool {
+    let end = execution.stop_date.and_then(|end| SystemTime::try_from(end).ok());
+    end.is_none_or(|end| now < end + Duration::from_secs(SHOWS_WITHIN))
 }
 
 fn is_over_for_long(execution: &DescribeExecutionOutput, now: SystemTime) -> bool {

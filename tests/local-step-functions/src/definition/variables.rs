@@ -122,7 +122,7 @@ fn check_context(need: &Need, given: Given) -> Result<(), String> {
         }
         for (field, _) in need.fields() {
             let there = match (part.as_str(), field.as_str()) {
-                ("Execution", "Id" | "Name" | "StartTime" | "Input")
+                ("Execution", "Id" | "Name" | "StartTime" | "Input" | "RedriveCount")
                 | ("StateMachine", "Id" | "Name")
                 | ("State", "Name" | "EnteredTime") => true,
                 ("State", "RetryCount") => given.retry_count,

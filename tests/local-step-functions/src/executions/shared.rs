@@ -129,6 +129,13 @@ impl Shared {
         Err(Ended)
     }
 
+    /// Notes the state that an execution comes to, for a redrive.
+    pub(crate) fn comes_to(&self, arn: &str, resume: Resume) {
+        if let Some(record) = self.state().running(arn) {
+            record.resume = Some(resume);
+        }
+    }
+
     /// Tells of a change of an execution's status.
     pub(super) fn announce(&self, arn: &str) {
         let Some(callback) = &self.settings.on_status_change else { return };

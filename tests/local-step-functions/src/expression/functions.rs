@@ -27,6 +27,7 @@ macro_rules! functions {
 functions! {
     Abs "abs" 1..=1,
     Append "append" 2..=2,
+    Assert "assert" 2..=2,
     Boolean "boolean" 1..=1,
     Ceil "ceil" 1..=1,
     Contains "contains" 2..=2,
@@ -98,6 +99,8 @@ impl Function {
             Self::Append => Ok(arguments.append()?),
             Self::Boolean => boolean(truth(arguments.required(0)?)),
             Self::Not => boolean(!truth(arguments.required(0)?)),
+            Self::Assert if truth(arguments.required(0)?) => Ok(None),
+            Self::Assert => Err(format!("D3141: {}", arguments.text(1)?)),
             Self::Exists => boolean(true),
             Self::Count => Ok(Some(Out::owned(Value::from(items(arguments.required(0)?).len())))),
             Self::Contains => boolean(arguments.contains()?),

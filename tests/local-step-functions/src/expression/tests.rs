@@ -177,6 +177,8 @@ const EXPRESSIONS: &[&str] = &[
     "$replace('a', '', '-')",
     "$replace($states.input.absent, 'a', 'b')",
     "$uppercase('aé') & $lowercase('AÉ')",
+    "$assert(false, 'no')",
+    "$assert(true, 'no')",
     "$join(['a', 'b'], '-')",
     "$join('a')",
     "$join([1])",

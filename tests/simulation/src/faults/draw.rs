@@ -36,7 +36,7 @@ impl Fault {
             }
             72..82 => Self::Person { does: Deed::Abort, at: moment(rng) },
             82..94 => Self::person(rng),
-            94 | 95 => Self::Person { does: Deed::Redrive, at: Moment::MillisAfterEnd(scale(rng, 1_500_000.0)) },
+            94 | 95 => Self::redrive(rng),
             96 | 97 => {
                 let seconds = i64::try_from(scale(rng, 600.0)).unwrap_or_default();
                 Self::Clock(if rng.bool() { seconds } else { -seconds })
@@ -46,6 +46,11 @@ impl Fault {
                 Self::ImageFails(rng.choice(states).unwrap_or(ImageState::Failed))
             }
         }
+    }
+
+    /// A redrive, soon after the run's end or late.
+    pub(crate) fn redrive(rng: &mut Rng) -> Self {
+        Self::Person { does: Deed::Redrive, at: Moment::MillisAfterEnd(scale(rng, 1_500_000.0)) }
     }
 
     /// Calls of one function of one action, of one function, of one action, or all.
@@ -110,7 +115,11 @@ fn scale(rng: &mut Rng, most: f64) -> u64 {
 }
 
 fn moment(rng: &mut Rng) -> Moment {
-    if rng.bool() { Moment::Call(some(rng, 80.0) - 1) } else { Moment::Millis(scale(rng, 3_600_000.0)) }
+    match rng.u8(0..10) {
+        0..4 => Moment::Call(some(rng, 80.0) - 1),
+        4..8 => Moment::Millis(scale(rng, 3_600_000.0)),
+        _ => Moment::AfterOperation(rng.u8(1..4), scale(rng, 2_000.0)),
+    }
 }
 
 fn call_fault(rng: &mut Rng) -> CallFault {
