@@ -306,3 +306,27 @@ async fn what_step_functions_does_not_show_yet_is_asked_for_again() {
     ec2.advance(Duration::from_secs(600));
     assert!(ec2.images_tagged(RUN_TAG, RUN).is_empty());
 }
+
+/// The answer to CreateImage was lost, and the look for its image is denied: EC2 may show the image a moment later.
+#[tokio::test]
+async fn what_a_refused_create_has_made_before_is_removed_before_the_run_ends() {
+    let planned = json!({"operation": "create", "timeoutSeconds": 2_400, "keepsImage": false, "note": ""});
+    let failed = json!({"position": 1, "planned": planned, "caught": {"name": "States.TaskFailed", "message": ""}});
+    let own = json!({"execution": format!("{RUN}-undo").replace(":ami-lifecycle:", ":ami-operation:"),
+        "arguments": {"failed": failed}});
+    for (error, waits) in [("NotAuthorized", true), ("SourceInstanceNotFound", true), ("NameTaken", false)] {
+        let ec2 = ec2_with(Lags {
+            image_appears: Duration::from_secs(5),
+            snapshot_appears: Duration::from_secs(5),
+            ..Lags::default()
+        })
+        .await;
+        begin(&ec2, create_request()).await;
+        let shown = json!({"operation": "create", "arguments": {}, "memory": {}, "shown": {"error": error}});
+        let runs = json!({"status": "RUNNING"});
+        let document = roll_back_told(&ec2, &[shown], "FAILED", &runs, &own).await;
+        assert_eq!(document["status"], "Succeeded", "{document}");
+        ec2.advance(Duration::from_secs(60));
+        assert_eq!(ec2.images_tagged(RUN_TAG, RUN).is_empty(), waits, "{error} {document}");
+    }
+}

@@ -102,7 +102,19 @@ impl Rule {
     /// its name.
     fn words(&self) -> String {
         let mut words = self.condition.clone().unwrap_or_default();
-        for noise in ["{%", "%}", "$states.input.", "$states.context.Execution.", " > 0", "$exists", "$count", "status =", "(", ")", "'"] {
+        for noise in [
+            "{%",
+            "%}",
+            "$states.input.",
+            "$states.context.Execution.",
+            " > 0",
+            "$exists",
+            "$count",
+            "status =",
+            "(",
+            ")",
+            "'",
+        ] {
             words = words.replace(noise, "");
         }
         words.split_once('<').map_or(words.trim().to_owned(), |(_, all)| format!("{} left", all.trim()))

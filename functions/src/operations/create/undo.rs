@@ -30,15 +30,13 @@ const SETTLES: u64 = 90;
 /// CreateImage's answer, and whether the image is gone by then does not keep them from it.
 const SNAPSHOTS_BEGIN_WITHIN: u64 = 5 * 60;
 
-/// The names a create fails with when EC2 made nothing.
-const MADE_NOTHING: &[&str] = &[
-    "InvalidRequest",
-    "NameTaken",
-    "SourceInstanceNotFound",
-    "SourceInstanceNotImageable",
-    "QuotaExceeded",
-    "NotAuthorized",
-];
+/// The same for one that has failed with one of the names below, in seconds: EC2 may not show yet what an earlier attempt
+/// has made, whose answer was lost.
+const SHOWS_WITHIN: u64 = 15;
+
+/// The names a create fails with when its last attempt made nothing.
+const MADE_NOTHING: &[&str] =
+    &["InvalidRequest", "SourceInstanceNotFound", "SourceInstanceNotImageable", "QuotaExceeded", "NotAuthorized"];
 
 /// Removes what carries the run's tag, and names what the create's documents know and nothing shows to be
 /// the run's any more.
@@ -127,7 +125,9 @@ fn settles(run: &EndedRun, documents: &[Document<'_, Create>]) -> u64 {
         let made_nothing = create.error.is_some_and(|error| MADE_NOTHING.contains(&error));
         match create.status {
             ExecutionStatus::Succeeded => 0,
-            ExecutionStatus::Failed if made_nothing && run.rolls_itself_back => 0,
+            // A name is one image's.
+            ExecutionStatus::Failed if create.error == Some("NameTaken") && run.rolls_itself_back => 0,
+            ExecutionStatus::Failed if made_nothing && run.rolls_itself_back => SHOWS_WITHIN,
             _ if may_begin_snapshots(create) => SNAPSHOTS_BEGIN_WITHIN,
             _ => SETTLES,
         }
