@@ -44,6 +44,13 @@ export default [
     attack("sets a tag without a name", "CleanupFunction", "ec2:CreateTags", own.image, image),
     attack("removes its own note", "CleanupFunction", "ec2:DeleteTags", own.image, { ...image, ...keys("ami-from-instance:deletable-from") }),
   ]),
+  ...["ec2:DisableImage", "ec2:EnableImage", "ec2:EnableImageDeprecation", "ec2:ModifyImageAttribute"].flatMap((action) => [
+    attack("retires another deployment's image", "CleanupFunction", action, own.image, madeBy(other.run)),
+    attack("retires an untagged image", "CleanupFunction", action, own.image),
+    attack("retires a snapshot", "CleanupFunction", action, own.snapshot, madeBy(own.run)),
+  ]),
+  attack("makes a disabled image one for ever", "CleanupFunction", "ec2:DeleteTags", own.image, { ...madeBy(own.run), ...keys("ami-from-instance:launch-permissions", "Team") }),
+  attack("forgets the quarantine of another deployment's image", "CleanupFunction", "ec2:DeleteTags", own.image, { ...madeBy(other.run), ...keys("ami-from-instance:quarantined-since") }),
   ...read.flatMap(([action, resource]) => [
     attack("looks by itself", everyone, action, resource),
     attack("looks through another service", everyone, action, resource, calledVia("cloudformation")),
@@ -190,7 +197,7 @@ export default [
   attack("stops an instance", everyone, "ec2:StopInstances", own.instance),
   attack("deletes a volume", everyone, "ec2:DeleteVolume", own.volume),
   attack("runs an instance", everyone, "ec2:RunInstances", own.instance),
-  ...["ReadRequestFunction", "StartCreateFunction", "CheckStatusFunction", "WakeFunction", "CleanupFunction", "StartRollbackFunction"].map(
+  ...["ReadRequestFunction", "StartCreateFunction", "CheckStatusFunction", "WakeFunction", "StartRollbackFunction"].map(
     (name) => attack("disables an image", name, "ec2:DisableImage", own.image, madeBy(own.run)),
   ),
   attack("reads an attribute that it does not name", everyone, "ec2:DescribeInstanceAttribute", own.instance),

@@ -219,6 +219,26 @@ async fn a_rollback_leaves_the_tags_of_an_image_that_an_earlier_run_of_the_same_
     assert!(ec2.image(&image).unwrap().tags.is_empty());
 }
 
+/// The sweep finds what is left by the image.
+#[tokio::test]
+async fn a_rollback_takes_the_tags_off_the_image_only_once_its_snapshots_have_none() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("found", &[]);
+    let app = may(&ec2);
+    let noted = call(&app, "begin", first_operation(&app, RUN, request(&image)).await).await.unwrap();
+    let tagged = call(&app, "look", noted).await.unwrap();
+    ec2.advance(std::time::Duration::from_secs(10));
+    let denied = FaultKind::Refused { code: "UnauthorizedOperation".to_owned(), message: "no".to_owned() };
+    ec2.inject(Fault::on("DeleteTags", denied).for_ever());
+    let left = roll_back(&ec2, &tagged).await;
+    assert_eq!(left["error"]["name"], "LeftoversRemain", "{left}");
+    assert!(ec2.calls_of("DeleteTags").iter().all(|call| !call.concerns.contains(&image)), "{left}");
+    ec2.clear_faults();
+    assert_eq!(swept(&ec2, &image).await, json!([RUN]));
+    assert_eq!(roll_back(&ec2, &tagged).await["status"], "Succeeded");
+    assert!(ec2.image(&image).unwrap().tags.is_empty());
+}
+
 /// What a sweep has rolled back where the run was aborted and its only operation took over an image.
 async fn swept(ec2: &Ec2, image: &str) -> Value {
     let input = json!({"operation": "adopt", "arguments": {"imageId": image}}).to_string();

@@ -1,14 +1,18 @@
 //! Prunes: of a series stays what the request keeps, what is in use, protected or young, and the newest in any case.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use ami_from_instance::model::{run::RUN_TAG, tags::SERIES_TAG};
+use ami_from_instance::{
+    app::App,
+    model::{run::RUN_TAG, tags::SERIES_TAG},
+};
 use local_ec2::{Ec2, Fault, FaultKind, SEED_INSTANCE};
 use serde_json::{Value, json};
 
 use crate::{RUN, app, call, create_request, ec2, first_operation, is_going_on, merged, plan_of, wait, whole};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const QUARANTINE: &str = "ami-from-instance:quarantined-since";
 
 fn prune(retain: Value) -> Value {
     json!({"action": "prune", "series": "web", "retain": retain})
@@ -181,4 +185,116 @@ async fn a_dry_prune_says_the_same_as_the_prune_itself() {
     let images: Vec<_> = would.iter().filter(|id| id.as_str().unwrap().starts_with("ami-")).collect();
     assert_eq!(images, pruned["result"]["pruned"].as_array().unwrap().iter().collect::<Vec<_>>());
     assert_eq!(dry["result"]["wouldKeep"], pruned["result"]["kept"]);
+}
+
+/// So many minutes from now.
+fn later<const MINUTES: u64>() -> SystemTime {
+    SystemTime::now() + Duration::from_secs(60 * MINUTES)
+}
+
+async fn launch_permissions(ec2: &Ec2, id: &str) -> Vec<String> {
+    let attribute = aws_sdk_ec2::types::ImageAttributeName::LaunchPermission;
+    let shown = ec2.client().describe_image_attribute().image_id(id).attribute(attribute).send().await.unwrap();
+    shown.launch_permissions().iter().filter_map(|one| one.user_id().map(str::to_owned)).collect()
+}
+
+async fn share(ec2: &Ec2, id: &str, account: &str) {
+    let permission = aws_sdk_ec2::types::LaunchPermission::builder().user_id(account).build();
+    let add = aws_sdk_ec2::types::LaunchPermissionModifications::builder().add(permission).build();
+    ec2.client().modify_image_attribute().image_id(id).launch_permission(add).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_shared_stays_if_the_request_says_so() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 4);
+    share(&ec2, &all[2], "111122223333").await;
+    let retain = json!({"count": 1, "exclusions": {"shared": true}});
+    let pruned = whole(&ec2, &app(&ec2), prune(retain)).await;
+    assert_eq!(pruned["result"]["pruned"], json!([all[3], all[1]]), "{pruned}");
+    assert_eq!(because(&pruned, &all[2]), "it is shared with 111122223333 (exclusions.shared)");
+    assert_eq!(whole(&ec2, &app(&ec2), prune(json!({"count": 1}))).await["result"]["pruned"], json!([all[2]]));
+}
+
+#[tokio::test]
+async fn images_are_disabled_or_deprecated_in_place_of_deleted_and_only_once() {
+    for (action, field) in [("DISABLE", "disabled"), ("DEPRECATE", "deprecated")] {
+        let ec2 = ec2().await;
+        let all = series(&ec2, 4);
+        let arn = ec2.add_launch_template("web", &[&all[3]]);
+        let retain = json!({"count": 1, "action": action});
+        let pruned = whole(&ec2, &app(&ec2), prune(retain.clone())).await;
+        assert_eq!((&pruned["result"][field], &pruned["result"]["pruned"]), (&json!([all[2], all[1]]), &json!([])));
+        assert!(because(&pruned, &all[3]).contains(&arn), "{pruned}");
+        assert_eq!(left(&ec2, &all), [0, 1, 2, 3]);
+        let changed = |id: &String| {
+            let image = ec2.image(id).unwrap();
+            image.deprecation.is_some() || image.state == aws_sdk_ec2::types::ImageState::Disabled
+        };
+        assert_eq!(all.iter().map(changed).collect::<Vec<_>>(), [false, true, true, false]);
+        ec2.advance(Duration::from_secs(600));
+        ec2.forget_calls();
+        let again = whole(&ec2, &App { now: later::<10>, ..app(&ec2) }, prune(retain)).await;
+        assert!(again["result"][field].is_null() && ec2.mutating_calls().is_empty(), "{again}");
+        assert_eq!(because(&again, &all[1]), format!("it is {field}"));
+    }
+}
+
+#[tokio::test]
+async fn an_image_in_quarantine_is_deleted_at_its_end_or_enabled_with_its_permissions_if_something_uses_it() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 3);
+    share(&ec2, &all[1], "111122223333").await;
+    let retain = json!({"count": 1, "quarantine": "2d"});
+    let first = whole(&ec2, &app(&ec2), prune(retain.clone())).await;
+    assert_eq!(first["result"]["disabled"], json!([all[2], all[1]]), "{first}");
+    assert!(because(&first, &all[1]).starts_with("it is in quarantine until 20"), "{first}");
+    assert!(launch_permissions(&ec2, &all[1]).await.is_empty());
+    // Before its end nothing changes; one that has come into use is enabled again.
+    ec2.advance(DAY);
+    let arn = ec2.add_launch_template("web", &[&all[1]]);
+    let second = whole(&ec2, &App { now: later::<1440>, ..app(&ec2) }, prune(retain.clone())).await;
+    assert_eq!((&second["result"]["enabled"], &second["result"]["pruned"]), (&json!([all[1]]), &json!([])), "{second}");
+    assert!(because(&second, &all[1]).contains(&arn));
+    assert_eq!(launch_permissions(&ec2, &all[1]).await, ["111122223333"]);
+    assert_eq!(ec2.image(&all[1]).unwrap().tags.keys().filter(|key| key.contains("quarantine")).count(), 0);
+    ec2.advance(DAY + Duration::from_secs(60));
+    let app = App { now: later::<2890>, ..app(&ec2) };
+    let third = whole(&ec2, &app, prune(retain.clone())).await;
+    assert_eq!(third["result"]["pruned"], json!([all[2]]), "{third}");
+    // A second quarantine begins anew, whatever an earlier prune has noted.
+    ec2.client()
+        .create_tags()
+        .resources(&all[1])
+        .tags(crate::tag(QUARANTINE, "2026-01-01T00:00:00Z"))
+        .send()
+        .await
+        .unwrap();
+    ec2.remove_references();
+    let fourth = whole(&ec2, &app, prune(retain.clone())).await;
+    assert_eq!(fourth["result"]["disabled"], json!([all[1]]), "{fourth}");
+    let fifth = whole(&ec2, &app, prune(retain)).await;
+    assert!(because(&fifth, &all[1]).starts_with("it is in quarantine until"), "{fifth}");
+    // A rule that keeps it again brings it back, too.
+    let kept = whole(&ec2, &app, prune(json!({"count": 2}))).await;
+    assert_eq!(kept["result"]["enabled"], json!([all[1]]), "{kept}");
+    assert_eq!(left(&ec2, &all), [0, 1]);
+}
+
+#[tokio::test]
+async fn a_dry_prune_tells_what_it_would_disable_and_deprecate() {
+    for (retain, call, field) in [
+        (json!({"count": 1, "action": "DISABLE"}), "ec2:DisableImage", "state"),
+        (json!({"count": 1, "quarantine": "2d"}), "ec2:DisableImage", "state"),
+        (json!({"count": 1, "action": "DEPRECATE"}), "ec2:EnableImageDeprecation", "deprecationTime"),
+    ] {
+        let ec2 = ec2().await;
+        let all = series(&ec2, 2);
+        ec2.forget_calls();
+        let told = whole(&ec2, &app(&ec2), merged(prune(retain), json!({"dryRun": true}))).await;
+        let result = &told["result"];
+        assert!(result["wouldDo"].as_array().unwrap().iter().any(|one| one["call"] == call), "{told}");
+        assert_eq!(result["wouldChange"], json!([{"imageId": all[1], "fields": [field]}]), "{told}");
+        assert_eq!((&result["wouldDelete"], ec2.mutating_calls().len()), (&json!([]), 0), "{told}");
+    }
 }

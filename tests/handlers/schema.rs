@@ -141,7 +141,10 @@ fn retain() -> BoxedStrategy<Value> {
         || prop_oneof![4 => (0u32..60_000).prop_map(Value::from), 1 => null(), 1 => Just(json!(1.5)), 1 => text("7")];
     let days = || prop_oneof![4 => text("[0-9]{1,4}d?"), 1 => null(), 1 => any::<u8>().prop_map(Value::from)];
     let exclusions = prop_oneof![
-        4 => (days(), tags()).prop_map(|(days, tags)| json!({"lastLaunched": days, "tagMap": tags})),
+        4 => (days(), tags(), any::<bool>())
+            .prop_map(|(days, tags, shared)| json!({"lastLaunched": days, "tagMap": tags, "shared": shared})),
+        1 => prop_oneof![null(), any::<bool>().prop_map(Value::from), text("true")]
+            .prop_map(|shared| json!({"shared": shared})),
         1 => null(),
         1 => Just(json!({"isPublic": true})),
     ];
@@ -153,6 +156,9 @@ fn retain() -> BoxedStrategy<Value> {
         1 => (0u32..102).prop_map(|number| ("maxPercentPerRun", json!(number))),
         1 => exclusions.prop_map(|exclusions| ("exclusions", exclusions)),
         1 => number().prop_map(|number| ("counts", number)),
+        2 => prop_oneof![4 => text("DELETE|DISABLE|DEPRECATE"), 1 => text("delete|[A-Z]{3}"), 1 => null()]
+            .prop_map(|action| ("action", action)),
+        2 => days().prop_map(|days| ("quarantine", days)),
     ];
     collection::vec(member, 0..4)
         .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())

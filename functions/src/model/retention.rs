@@ -28,6 +28,28 @@ pub struct Retain {
     /// What else stays.
     #[serde(default)]
     pub exclusions: Exclusions,
+    /// What becomes of the others.
+    #[serde(default)]
+    pub action: Action,
+    /// For how long they are disabled before they are deleted, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<i64>,
+}
+
+/// What becomes of an image that does not stay as it is, in the words of Image Builder's lifecycle policies.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::EnumString, strum::VariantNames,
+)]
+#[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum Action {
+    /// It is deleted, with its snapshots.
+    #[default]
+    Delete,
+    /// It can be launched no more.
+    Disable,
+    /// It is deprecated from then on.
+    Deprecate,
 }
 
 /// Images that stay whatever their age.
@@ -40,4 +62,7 @@ pub struct Exclusions {
     /// Those with one of these tags.
     #[serde(skip_serializing_if = "Tags::is_empty")]
     pub tag_map: Tags,
+    /// Those that others may launch.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }

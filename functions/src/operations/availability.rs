@@ -23,7 +23,7 @@ use crate::{
     aws::{ec2, error_codes},
     error::Error,
     machine::{answer, call},
-    model::ids::ImageId,
+    model::{ids::ImageId, tags::Tags},
 };
 
 /// Seconds until the next look.
@@ -63,39 +63,59 @@ impl Operation for Disable {
 
     async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
         let image = image(app, &call).await?;
-        if image.state() == Some(&ImageState::Disabled) {
-            return done(app, call, &image, "the image is disabled").await;
+        match disable(app, &image).await? {
+            Some(reason) => Ok(Answer::pending(call.growing(SHORTLY), reason, call.memory)),
+            None => done(app, call, &image, "the image is disabled").await,
         }
-        let id = call.arguments.image_id.as_str();
-        let permissions = permissions(app, id).await?;
-        // Another attempt's call may have taken them away already, and only the tag has them then.
-        if !permissions.is_empty() && kept(&image).as_ref() != Some(&permissions) {
-            let tag = tag_of(&permissions, id)?;
-            let answer = app.ec2.create_tags().resources(id).tags(tag).send().await;
-            answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error))?;
-            return Ok(Answer::pending(SHORTLY, "the image's launch permissions are noted in a tag", call.memory));
-        }
-        let answer = app.ec2.disable_image().image_id(id).send().await;
-        answer.map_err(|error| error_codes::unexpected("ec2:DisableImage", &error))?;
-        Ok(Answer::pending(call.growing(SHORTLY), "EC2 does not show the image as disabled yet", call.memory))
     }
 
-    async fn rehearse(app: &App, call: Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
-        let image = image(app, &call).await?;
-        if image.state() == Some(&ImageState::Disabled) {
-            return Ok(());
-        }
-        let id = call.arguments.image_id.as_str();
-        changes_state(&mut rehearsing, id);
-        let permissions = permissions(app, id).await?;
-        if !permissions.is_empty() && kept(&image).as_ref() != Some(&permissions) {
-            let tag = tag_of(&permissions, id)?;
-            let answer = app.ec2.create_tags().resources(id).tags(tag).dry_run(true).send().await;
-            rehearsing.ask("ec2:CreateTags", &[id], answer)?;
-        }
-        let answer = app.ec2.disable_image().image_id(id).dry_run(true).send().await;
-        rehearsing.ask("ec2:DisableImage", &[id], answer)
+    async fn rehearse(app: &App, call: Call, rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+        rehearse_disable(app, &image(app, &call).await?, rehearsing).await
     }
+}
+
+/// Takes a disable a step further; gives what it waits for, and none once EC2 shows the image as disabled.
+///
+/// # Errors
+///
+/// `InvalidRequest` if a tag has no room for the launch permissions, and what EC2 refuses.
+pub(crate) async fn disable(app: &App, image: &Image) -> Result<Option<&'static str>, Error> {
+    if image.state() == Some(&ImageState::Disabled) {
+        return Ok(None);
+    }
+    let id = image.image_id().unwrap_or_default();
+    let permissions = permissions(app, id).await?;
+    // Another attempt's call may have taken them away already, and only the tag has them then.
+    if !permissions.is_empty() && kept(image).as_ref() != Some(&permissions) {
+        let tag = tag_of(&permissions, id)?;
+        let answer = app.ec2.create_tags().resources(id).tags(tag).send().await;
+        answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error))?;
+        return Ok(Some("the image's launch permissions are noted in a tag"));
+    }
+    let answer = app.ec2.disable_image().image_id(id).send().await;
+    answer.map_err(|error| error_codes::unexpected("ec2:DisableImage", &error))?;
+    Ok(Some("EC2 does not show the image as disabled yet"))
+}
+
+/// Asks whether a disable is allowed.
+///
+/// # Errors
+///
+/// As [`disable`].
+pub(crate) async fn rehearse_disable(app: &App, image: &Image, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+    if image.state() == Some(&ImageState::Disabled) {
+        return Ok(());
+    }
+    let id = image.image_id().unwrap_or_default();
+    changes_state(&mut rehearsing, id);
+    let permissions = permissions(app, id).await?;
+    if !permissions.is_empty() && kept(image).as_ref() != Some(&permissions) {
+        let tag = tag_of(&permissions, id)?;
+        let answer = app.ec2.create_tags().resources(id).tags(tag).dry_run(true).send().await;
+        rehearsing.ask("ec2:CreateTags", &[id], answer)?;
+    }
+    let answer = app.ec2.disable_image().image_id(id).dry_run(true).send().await;
+    rehearsing.ask("ec2:DisableImage", &[id], answer)
 }
 
 impl Operation for Enable {
@@ -107,38 +127,71 @@ impl Operation for Enable {
 
     async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
         let image = image(app, &call).await?;
-        let id = call.arguments.image_id.as_str();
-        if image.state() == Some(&ImageState::Disabled) {
-            let answer = app.ec2.enable_image().image_id(id).send().await;
-            answer.map_err(|error| error_codes::unexpected("ec2:EnableImage", &error))?;
-            return Ok(Answer::pending(call.growing(SHORTLY), "EC2 still shows the image as disabled", call.memory));
+        match enable(app, &image).await? {
+            Some(reason) => Ok(Answer::pending(call.growing(SHORTLY), reason, call.memory)),
+            None => done(app, call, &image, "the image is enabled").await,
         }
-        let Some(kept) = kept(&image) else { return done(app, call, &image, "the image is enabled").await };
-        let missing = kept.without(&permissions(app, id).await?);
-        if missing.is_empty() {
-            let answer = forgets(app, id).send().await;
-            answer.map_err(|error| error_codes::unexpected("ec2:DeleteTags", &error))?;
-            return Ok(Answer::pending(SHORTLY, "EC2 still shows the tag with the launch permissions", call.memory));
-        }
-        let answer = gives_back(app, id, &missing).send().await;
-        answer.map_err(|error| error_codes::unexpected("ec2:ModifyImageAttribute", &error))?;
-        Ok(Answer::pending(call.growing(SHORTLY), "EC2 does not show the launch permissions yet", call.memory))
     }
 
-    async fn rehearse(app: &App, call: Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
-        let image = image(app, &call).await?;
-        let id = call.arguments.image_id.as_str();
-        if image.state() == Some(&ImageState::Disabled) {
-            changes_state(&mut rehearsing, id);
-            let answer = app.ec2.enable_image().image_id(id).dry_run(true).send().await;
-            rehearsing.ask("ec2:EnableImage", &[id], answer)?;
-        }
-        let Some(kept) = kept(&image) else { return Ok(()) };
-        let answer = gives_back(app, id, &kept).dry_run(true).send().await;
-        rehearsing.ask("ec2:ModifyImageAttribute", &[id], answer)?;
-        let answer = forgets(app, id).dry_run(true).send().await;
-        rehearsing.ask("ec2:DeleteTags", &[id], answer)
+    async fn rehearse(app: &App, call: Call, rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+        rehearse_enable(app, &image(app, &call).await?, rehearsing).await
     }
+}
+
+/// Takes an enable a step further; gives what it waits for, and none once EC2 shows the image with its launch
+/// permissions.
+///
+/// # Errors
+///
+/// What EC2 refuses.
+pub(crate) async fn enable(app: &App, image: &Image) -> Result<Option<&'static str>, Error> {
+    let id = image.image_id().unwrap_or_default();
+    if image.state() == Some(&ImageState::Disabled) {
+        let answer = app.ec2.enable_image().image_id(id).send().await;
+        answer.map_err(|error| error_codes::unexpected("ec2:EnableImage", &error))?;
+        return Ok(Some("EC2 still shows the image as disabled"));
+    }
+    let Some(kept) = kept(image) else { return Ok(None) };
+    let missing = kept.without(&permissions(app, id).await?);
+    if missing.is_empty() {
+        let answer = forgets(app, id).send().await;
+        answer.map_err(|error| error_codes::unexpected("ec2:DeleteTags", &error))?;
+        return Ok(Some("EC2 still shows the tag with the launch permissions"));
+    }
+    let answer = gives_back(app, id, &missing).send().await;
+    answer.map_err(|error| error_codes::unexpected("ec2:ModifyImageAttribute", &error))?;
+    Ok(Some("EC2 does not show the launch permissions yet"))
+}
+
+/// Asks whether an enable is allowed.
+///
+/// # Errors
+///
+/// As [`enable`].
+pub(crate) async fn rehearse_enable(app: &App, image: &Image, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+    let id = image.image_id().unwrap_or_default();
+    if image.state() == Some(&ImageState::Disabled) {
+        changes_state(&mut rehearsing, id);
+        let answer = app.ec2.enable_image().image_id(id).dry_run(true).send().await;
+        rehearsing.ask("ec2:EnableImage", &[id], answer)?;
+    }
+    let Some(kept) = kept(image) else { return Ok(()) };
+    let answer = gives_back(app, id, &kept).dry_run(true).send().await;
+    rehearsing.ask("ec2:ModifyImageAttribute", &[id], answer)?;
+    let answer = forgets(app, id).dry_run(true).send().await;
+    rehearsing.ask("ec2:DeleteTags", &[id], answer)
+}
+
+/// With whom the image is shared, or was before it was disabled; none if with nobody.
+///
+/// # Errors
+///
+/// What EC2 refuses.
+pub(crate) async fn shared_with(app: &App, image_id: &ImageId, tags: &Tags) -> Result<Option<String>, Error> {
+    let shown = permissions(app, image_id.as_str()).await?;
+    let noted = tags.get(launch_permissions::TAG).map(|value| LaunchPermissions::from_tag(value));
+    let all = if shown.is_empty() { noted.unwrap_or_default() } else { shown };
+    Ok((!all.is_empty()).then(|| all.to_string()))
 }
 
 fn gives_back(app: &App, id: &str, permissions: &LaunchPermissions) -> ModifyImageAttributeFluentBuilder {

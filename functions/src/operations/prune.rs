@@ -3,6 +3,7 @@
 //! What goes is decided anew before each of them, from the images' own tags: what has come into use, was protected
 //! or has gone meanwhile counts.
 
+mod change;
 pub mod decide;
 mod one;
 mod read;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::report::Output;
 use self::{
-    decide::too_many,
+    decide::{Does, too_many},
     one::{go_on, of_one},
     read::{Certain, Series},
     report::{NAMED, ended},
@@ -66,7 +67,16 @@ pub struct Memory {
     /// The images that are deleted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     deleted: Vec<String>,
-    /// Those that could not be, each with the error.
+    /// Those that are disabled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disabled: Vec<String>,
+    /// Those that are deprecated.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deprecated: Vec<String>,
+    /// Those that were disabled until they were deleted, and are enabled again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    enabled: Vec<String>,
+    /// Those of which that failed, each with the error.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     failed: BTreeMap<String, String>,
     /// Those that have come into use since it was decided, each with what uses it.
@@ -75,6 +85,16 @@ pub struct Memory {
     /// The one that is being deleted, and what its delete knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<(ImageId, delete::Memory)>,
+    /// The one to which something else is being done, and what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changing: Option<(ImageId, Does)>,
+}
+
+impl Memory {
+    /// How many images are not as they were.
+    fn done(&self) -> usize {
+        self.deleted.len() + self.disabled.len() + self.deprecated.len() + self.failed.len()
+    }
 }
 
 type Call = call::Call<Arguments, Memory>;
@@ -97,6 +117,11 @@ impl Operation for Prune {
                 return Ok(answer);
             }
         }
+        if let Some((image_id, does)) = call.memory.changing.take()
+            && let Some(answer) = change::go_on(app, &mut call, image_id, does).await?
+        {
+            return Ok(answer);
+        }
         let new = call.results.id.clone().filter(|_| call.arguments.after_create);
         let certain = new.as_ref().map_or(Certain::None, |new| Certain::Made(new.as_str()));
         let found = match read::series(app, &call.arguments, &call.memory, certain).await {
@@ -113,13 +138,14 @@ impl Operation for Prune {
             let why = format!("EC2 does not list the new image {new}, so nothing is pruned");
             return ended(call, found, Some(why));
         }
-        let done = call.memory.deleted.len() + call.memory.failed.len();
+        let done = call.memory.done();
         // The whole prune is refused, and not its rest.
         if let Some(why) = too_many(&call.arguments.retain, &found.decisions).filter(|_| done == 0) {
             return ended(call, found, Some(why));
         }
-        let Some(next) = found.next().map(ImageId::from) else { return ended(call, found, None) };
-        if done >= call.arguments.retain.max_per_run {
+        let Some((next, does)) = found.next() else { return ended(call, found, None) };
+        let (next, is_to_stay) = (ImageId::from(next), does == Does::Enable);
+        if !is_to_stay && done >= call.arguments.retain.max_per_run {
             let why =
                 format!("{next} and what follows stay: {done} images have gone, as many as retain.maxPerRun allows");
             return ended(call, found, Some(why));
@@ -128,9 +154,12 @@ impl Operation for Prune {
             let why = format!("{next} and what follows stay: the time left is too short for another delete");
             return ended(call, found, Some(why));
         }
-        // Should the delete be cut off, nothing but the memory says which image's snapshots are to follow.
-        let reason = format!("{next} is to go");
-        call.memory.current = Some((next, delete::Memory::default()));
+        let reason = format!("{next} is {}", if is_to_stay { "to be enabled again" } else { "to go" });
+        match does {
+            // Should the delete be cut off, nothing but the memory says which image's snapshots are to follow.
+            Does::Delete => call.memory.current = Some((next, delete::Memory::default())),
+            _ => call.memory.changing = Some((next, does)),
+        }
         Ok(Answer::pending(1, reason, call.memory))
     }
 
@@ -148,9 +177,13 @@ impl Operation for Prune {
             return Ok(());
         }
         rehearsing.given().would_keep.extend(found.kept().into_iter().take(NAMED));
-        for id in found.go() {
+        for (id, does) in found.steps().filter(|(_, does)| !matches!(does, Does::Wait(_))) {
             let one = of_one(&call, ImageId::from(id), delete::Memory::default());
-            match Delete::rehearse(app, one, rehearsing.again()).await {
+            let asked = match does {
+                Does::Delete => Delete::rehearse(app, one, rehearsing.again()).await,
+                _ => change::rehearse(app, id, does, rehearsing.again()).await,
+            };
+            match asked {
                 Err(error) if error.is_to_be_retried() => return Err(error),
                 Err(error) => {
                     let (id, because) = (id.to_owned(), error.to_string());

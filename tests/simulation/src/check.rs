@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
+use ami_from_instance::{
+    model::{retention::Action, run::RUN_TAG},
+    operations::instance_state::STOPPED_BY_TAG,
+};
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
 use local_ec2::{Ec2, ImageInfo, InstanceInfo, SnapshotInfo, Tags};
 use local_step_functions::{Execution, Status};
@@ -85,6 +88,8 @@ pub(crate) struct Ended {
     pub(crate) dry: bool,
     /// The older images of its series, the newest first, of which it keeps one.
     pub(crate) past: Vec<String>,
+    /// What becomes of the others.
+    pub(crate) retires: Option<Action>,
     /// What somebody else did about it.
     pub(crate) done: BTreeSet<Deed>,
     /// The snapshots of no image that the last sweep has named.
@@ -110,6 +115,7 @@ impl Ended {
             before: None,
             dry: false,
             past: vec![],
+            retires: None,
             done: BTreeSet::new(),
             named_by_sweep: BTreeSet::new(),
             keeps_image: false,
@@ -234,7 +240,18 @@ impl Ended {
     /// What of the older images of the series is gone and should not be, or the other way round.
     fn wrong_prune(&self, ec2: &Ec2) -> Option<String> {
         let [newest, older @ ..] = self.past.as_slice() else { return None };
-        let is_there = |id: &String| ec2.image(id).is_some();
+        let retires = self.retires.unwrap_or_default();
+        if retires != Action::Delete && self.past.iter().any(|id| ec2.image(id).is_none()) {
+            return Some(format!("{:?} are not all there", self.past));
+        }
+        // As it was before.
+        let is_there = |id: &String| {
+            ec2.image(id).is_some_and(|image| match retires {
+                Action::Delete => true,
+                Action::Disable => image.state == ImageState::Available,
+                Action::Deprecate => image.deprecation.is_none(),
+            })
+        };
         let succeeded = self.execution.status == Status::Succeeded;
         // The new image may be gone again, and then counts no more.
         let right = is_there(newest)

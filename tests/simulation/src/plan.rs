@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ami_from_instance::model::timeouts::Timeouts;
+use ami_from_instance::model::{retention::Action, timeouts::Timeouts};
 use fastrand::Rng;
 use local_ec2::{Lags, Progress};
 use serde_json::{Value, json};
@@ -71,8 +71,8 @@ pub struct Plan {
     pub(crate) protects: bool,
     /// Whether it is a dry run.
     pub(crate) dry: bool,
-    /// Whether it prunes the series of its image.
-    pub(crate) retains: bool,
+    /// Whether it prunes the series of its image, and what becomes of the others.
+    pub(crate) retains: Option<Action>,
     /// Whether it takes over the instance's tags, and leaves out its data volume.
     pub(crate) chooses: bool,
     /// The size of the data volume.
@@ -134,7 +134,9 @@ impl Plan {
             chooses: rng.u8(0..4) == 0,
             stops: rng.u8(0..4) == 0,
             dry: rng.u8(0..16) == 0,
-            retains: rng.u8(0..4) == 0 && operation == Operation::Create,
+            retains: (rng.u8(0..4) == 0 && operation == Operation::Create)
+                .then(|| rng.choice([Action::Delete, Action::Delete, Action::Disable, Action::Deprecate]))
+                .flatten(),
             seed,
         }
     }
@@ -148,7 +150,7 @@ impl Plan {
     /// Whether the deploy in its midst is one over the release before, which knew neither adopt nor prune.
     pub(crate) fn begins_with_release_before(&self) -> bool {
         let deploys = |fault: &Fault| matches!(fault, Fault::Person { does: Deed::Deploy, .. });
-        self.operation != Operation::Adopt && !self.retains && self.faults.iter().any(deploys)
+        self.operation != Operation::Adopt && self.retains.is_none() && self.faults.iter().any(deploys)
     }
 
     /// The execution's name.
@@ -184,9 +186,9 @@ impl Plan {
             request["copyTags"] = true.into();
             request["excludeDataVolumes"] = true.into();
         }
-        if self.retains {
+        if let Some(action) = self.retains {
             request["series"] = SERIES.into();
-            request["retain"] = json!({"count": 2});
+            request["retain"] = json!({"count": 2, "action": action});
         }
         if self.dry {
             request["dryRun"] = true.into();
@@ -234,7 +236,7 @@ impl Plan {
         if (self.deprecates || self.protects) && self.operation.creates() {
             operations.push(usual.update);
         }
-        if self.retains {
+        if self.retains.is_some() {
             operations.push(own(usual.delete));
         }
         if self.dry {

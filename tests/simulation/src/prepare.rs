@@ -84,7 +84,7 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     if let Some(old) = old.as_deref().filter(|_| plan.operation == Operation::Enable) {
         people::call(world, &format!("DisableImage&ImageId={old}"));
     }
-    let past = if plan.retains { past_images(ec2, &arn, &plan.name()) } else { vec![] };
+    let past = if plan.retains.is_some() { past_images(ec2, &arn, &plan.name()) } else { vec![] };
     let before = old.as_deref().and_then(|id| ec2.image(id));
     let old_snapshots = old.as_deref().and_then(|id| ec2.image(id)).map(|image| image.snapshot_ids);
     for fault in &plan.faults {
@@ -115,7 +115,7 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     let deprecation = plan.deprecates.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(DEPRECATION_SECONDS));
     let old_snapshots = old_snapshots.unwrap_or_default();
     let ended = Ended { old, old_snapshots, power: Some(power), deprecation, protects, chooses, ..ended };
-    Ok(Ended { dry: plan.dry, past, before, ..ended })
+    Ok(Ended { dry: plan.dry, retires: plan.retains, past, before, ..ended })
 }
 
 fn fails(state: &ImageState) -> Fate {

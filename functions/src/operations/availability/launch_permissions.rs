@@ -1,6 +1,6 @@
 //! Who may launch an image, in EC2's form and as a tag's text.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use aws_sdk_ec2::types::{LaunchPermission, PermissionGroup, Tag};
 
@@ -29,7 +29,7 @@ impl LaunchPermissions {
 
     /// The tag that keeps them; none if they are too many for one.
     pub(super) fn tag(&self) -> Option<Tag> {
-        let value = self.0.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let value = self.to_string();
         (value.len() <= MAX_VALUE).then(|| ec2::tag(TAG, &value))
     }
 
@@ -54,6 +54,12 @@ impl LaunchPermissions {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl fmt::Display for LaunchPermissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
     }
 }
 

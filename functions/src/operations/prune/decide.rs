@@ -1,8 +1,16 @@
 //! Which images of a series go, and why each of the others stays.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
-use crate::model::{retention::Retain, tags::Tags};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    aws::ec2,
+    model::{
+        retention::{Action, Retain},
+        tags::Tags,
+    },
+};
 
 /// For how long, in seconds, an image stays in any case: EC2 tells of a launch up to a day later (DescribeImages,
 /// LastLaunchedTime).
@@ -10,8 +18,26 @@ const DAY: i64 = 24 * 3600;
 /// Up to so many images of a series go at once whatever their share of it.
 const FEW: usize = 5;
 
+/// What is done to an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Does {
+    /// It is enabled again, with its launch permissions, as it is to stay.
+    Enable,
+    /// It is deleted.
+    Delete,
+    /// It is disabled.
+    Disable,
+    /// It is disabled until it is deleted.
+    Quarantine,
+    /// It is deprecated.
+    Deprecate,
+    /// Nothing yet: it is in quarantine until that time, in seconds since 1970.
+    Wait(i64),
+}
+
 /// An image of a series, as EC2 shows it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Candidate {
     /// Its id.
     pub id: String,
@@ -19,6 +45,12 @@ pub struct Candidate {
     pub created: Option<i64>,
     /// Whether it can be launched.
     pub is_available: bool,
+    /// Whether it is disabled.
+    pub is_disabled: bool,
+    /// Since when a prune has disabled it, in seconds since 1970.
+    pub quarantined_since: Option<i64>,
+    /// Whether it is deprecated.
+    pub is_deprecated: bool,
     /// What protects it from deregistration.
     pub protection: Option<String>,
     /// When an instance was last launched from it, in seconds since 1970.
@@ -30,10 +62,24 @@ pub struct Candidate {
 /// What becomes of the images of a series, each with its id; those that go come oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// They go, unless something uses them.
-    pub go: Vec<String>,
+    /// They go in that way, unless something uses them.
+    pub go: Vec<(String, Does)>,
     /// They stay, each for a reason.
     pub stay: Vec<(String, String)>,
+    /// Those in quarantine.
+    pub quarantined: BTreeSet<String>,
+}
+
+impl Decision {
+    /// How many go now.
+    fn count(&self) -> usize {
+        self.go.iter().filter(|(_, does)| !matches!(does, Does::Wait(_))).count()
+    }
+
+    /// What is in quarantine and is to stay.
+    pub(super) fn back(&self) -> impl Iterator<Item = &str> {
+        self.stay.iter().map(|(id, _)| id).filter(|id| self.quarantined.contains(*id)).map(String::as_str)
+    }
 }
 
 /// Decides about all images of one series. Of those younger than a day, only the one that is `certain` counts: the run
@@ -45,9 +91,13 @@ pub fn decide(retain: &Retain, mut series: Vec<Candidate>, certain: Option<&str>
     for image in series {
         let is_young = image.created.is_some_and(|created| now - created < DAY);
         let counts = image.is_available && (!is_young || certain == Some(image.id.as_str()));
-        match why_it_stays(retain, &image, newer, counts, now) {
-            Some(why) => decision.stay.push((image.id, why)),
-            None => decision.go.push(image.id),
+        if image.quarantined_since.is_some() {
+            decision.quarantined.insert(image.id.clone());
+        }
+        let stays = why_it_stays(retain, &image, newer, counts, now);
+        match stays.map_or_else(|| goes(retain, &image, now), Err) {
+            Ok(does) => decision.go.push((image.id, does)),
+            Err(why) => decision.stay.push((image.id, why)),
         }
         newer += usize::from(counts);
     }
@@ -88,14 +138,36 @@ fn why_it_stays(retain: &Retain, image: &Candidate, newer: usize, counts: bool, 
     None
 }
 
+/// What becomes of an image that no rule keeps, or why nothing does.
+fn goes(retain: &Retain, image: &Candidate, now: i64) -> Result<Does, String> {
+    let since = image.quarantined_since.filter(|_| image.is_disabled);
+    match (retain.action, retain.quarantine) {
+        (Action::Disable, _) if image.is_disabled => Err("it is disabled".to_owned()),
+        (Action::Deprecate, _) if image.is_deprecated => Err("it is deprecated".to_owned()),
+        (Action::Disable, _) => Ok(Does::Disable),
+        (Action::Deprecate, _) => Ok(Does::Deprecate),
+        (Action::Delete, None) => Ok(Does::Delete),
+        (Action::Delete, Some(quarantine)) => Ok(match since.map(|since| since + quarantine) {
+            None => Does::Quarantine,
+            Some(until) if until > now => Does::Wait(until),
+            Some(_) => Does::Delete,
+        }),
+    }
+}
+
+/// What is told of an image that waits.
+pub(super) fn waits(until: i64) -> String {
+    format!("it is in quarantine until {}", ec2::shown(until))
+}
+
 /// Why a prune is refused as a whole: a wrong clock or a wrong tag looks like many images that go at once.
 pub fn too_many(retain: &Retain, series: &[Decision]) -> Option<String> {
     let Retain { max_per_run, max_percent_per_run, .. } = retain;
-    let all: usize = series.iter().map(|one| one.go.len()).sum();
+    let all: usize = series.iter().map(Decision::count).sum();
     if all > *max_per_run {
         return Some(format!("{all} images would go, and retain.maxPerRun is {max_per_run}"));
     }
-    let share = series.iter().map(|one| (one.go.len(), one.go.len() + one.stay.len()));
+    let share = series.iter().map(|one| (one.count(), one.go.len() + one.stay.len()));
     let (go, of) = share.into_iter().find(|(go, of)| *go > FEW && go * 100 > of * max_percent_per_run)?;
     Some(format!("{go} of {of} images would go, and retain.maxPercentPerRun is {max_percent_per_run}"))
 }
@@ -112,19 +184,17 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     fn image(id: &str, days: i64) -> Candidate {
-        Candidate {
-            id: id.to_owned(),
-            created: Some(NOW - days * DAY),
-            is_available: true,
-            protection: None,
-            last_launched: None,
-            tags: Tags::new(),
-        }
+        Candidate { id: id.to_owned(), created: Some(NOW - days * DAY), is_available: true, ..Candidate::default() }
+    }
+
+    fn ids(decision: &Decision) -> Vec<&str> {
+        decision.go.iter().map(|(id, _)| id.as_str()).collect()
     }
 
     fn retain(count: Option<usize>, age: Option<i64>, at_least: usize) -> Retain {
         let age = age.map(|days| days * DAY);
-        Retain { count, age, at_least, max_per_run: 20, max_percent_per_run: 50, exclusions: Exclusions::default() }
+        let (exclusions, action) = (Exclusions::default(), Action::default());
+        Retain { count, age, at_least, max_per_run: 20, max_percent_per_run: 50, exclusions, action, quarantine: None }
     }
 
     #[test]
@@ -137,10 +207,13 @@ mod tests {
         series.push(image("ami-0", 0));
         series.push(Candidate { created: None, ..image("ami-unknown", 0) });
         let mut rules = retain(Some(2), Some(35), 1);
-        rules.exclusions =
-            Exclusions { last_launched: Some(7 * DAY), tag_map: Tags::from([("Keep".to_owned(), "yes".to_owned())]) };
+        rules.exclusions = Exclusions {
+            last_launched: Some(7 * DAY),
+            tag_map: Tags::from([("Keep".to_owned(), "yes".to_owned())]),
+            shared: false,
+        };
         let decision = decide(&rules, series, None, NOW);
-        assert_eq!(decision.go, ["ami-9", "ami-8", "ami-4"]);
+        assert_eq!(ids(&decision), ["ami-9", "ami-8", "ami-4"]);
         let why = |id: &str| decision.stay.iter().find(|(one, _)| one == id).unwrap().1.clone();
         // One of today may be of a run that still fails.
         assert!(why("ami-0").contains("(count)") && why("ami-1").contains("atLeast"));
@@ -153,17 +226,18 @@ mod tests {
     #[test]
     fn an_image_of_less_than_a_day_stays_and_counts_only_if_it_is_certain_and_a_tie_is_broken_by_the_id() {
         let series = vec![image("ami-b", 0), image("ami-a", 0), image("ami-d", 5), image("ami-c", 5)];
-        let go = |certain| decide(&retain(Some(1), None, 1), series.clone(), certain, NOW).go;
-        assert_eq!(go(None), ["ami-d"]);
-        assert_eq!(go(Some("ami-a")), ["ami-d", "ami-c"]);
+        let decided = |certain| decide(&retain(Some(1), None, 1), series.clone(), certain, NOW);
+        assert_eq!(ids(&decided(None)), ["ami-d"]);
+        assert_eq!(ids(&decided(Some("ami-a"))), ["ami-d", "ami-c"]);
     }
 
     #[test]
     fn what_looks_like_a_mistake_is_refused() {
         let rules = retain(Some(1), None, 1);
         let of = |go: usize, all: usize| Decision {
-            go: vec![String::new(); go],
+            go: vec![(String::new(), Does::Delete); go],
             stay: vec![(String::new(), String::new()); all - go],
+            ..Decision::default()
         };
         let refusal = |series: &[Decision]| too_many(&rules, series).unwrap_or_default();
         assert_eq!(refusal(&[of(20, 40)]), "");
@@ -171,6 +245,36 @@ mod tests {
         assert!(refusal(&[of(5, 6), of(5, 6), of(5, 6), of(6, 60)]).contains("21 images"), "of all series together");
         assert!(refusal(&[of(6, 11)]).contains("maxPercentPerRun is 50"));
         assert_eq!(refusal(&[of(5, 6)]), "");
+    }
+
+    #[test]
+    fn what_goes_is_disabled_for_its_quarantine_and_comes_back_if_a_rule_keeps_it_again() {
+        let mut series: Vec<_> = (1..=5).map(|days| image(&format!("ami-{days}"), days)).collect();
+        for (at, since) in [(2, 1), (3, 5), (4, 20)] {
+            (series[at].is_available, series[at].is_disabled) = (false, true);
+            series[at].quarantined_since = Some(NOW - since * DAY);
+        }
+        let rules = Retain { quarantine: Some(7 * DAY), ..retain(Some(1), None, 1) };
+        let go = |rules: &Retain| decide(rules, series.clone(), None, NOW).go;
+        let expected = [
+            ("ami-5", Does::Delete),
+            ("ami-4", Does::Wait(NOW + 2 * DAY)),
+            ("ami-3", Does::Wait(NOW + 6 * DAY)),
+            ("ami-2", Does::Quarantine),
+        ];
+        assert_eq!(go(&rules), expected.map(|(id, does)| (id.to_owned(), does)));
+        let more = decide(&Retain { count: Some(9), ..rules.clone() }, series.clone(), None, NOW);
+        assert_eq!((more.go.len(), more.back().collect::<Vec<_>>()), (0, vec!["ami-3", "ami-4", "ami-5"]));
+        // Those that wait are not counted again.
+        assert_eq!(decide(&rules, series.clone(), None, NOW).count(), 2);
+        for (action, expected) in [(Action::Disable, Does::Disable), (Action::Deprecate, Does::Deprecate)] {
+            let mut series = series.clone();
+            series[2].is_deprecated = true;
+            let decision = decide(&Retain { action, ..retain(Some(1), None, 1) }, series, None, NOW);
+            assert!(decision.go.iter().all(|(_, does)| *does == expected));
+            let why = decision.stay.iter().find(|(id, _)| id == "ami-3").map(|(_, why)| why.as_str());
+            assert_eq!(why, Some(if action == Action::Disable { "it is disabled" } else { "it is deprecated" }));
+        }
     }
 
     /// Whatever the series, the rules and the clock: what the rules name stays, and nothing is lost or named twice.
@@ -182,6 +286,8 @@ mod tests {
             let mut rules = retain(some(&mut rng, 9), None, rng.usize(1..4));
             rules.age = rng.bool().then(|| rng.i64(1..60) * DAY);
             rules.exclusions.last_launched = rng.bool().then(|| rng.i64(1..30) * DAY);
+            rules.action = rng.choice([Action::Delete, Action::Disable, Action::Deprecate]).unwrap();
+            rules.quarantine = (rng.bool() && rules.action == Action::Delete).then(|| rng.i64(1..9) * DAY);
             let series: Vec<_> = (0..rng.usize(0..30))
                 .map(|number| Candidate {
                     // Clocks may be wrong: some images come from the future.
@@ -189,13 +295,22 @@ mod tests {
                     is_available: rng.u8(0..4) > 0,
                     protection: (rng.u8(0..8) == 0).then(|| "enabled-without-cooldown".to_owned()),
                     last_launched: rng.bool().then(|| NOW - rng.i64(0..60 * DAY)),
+                    is_disabled: rng.bool(),
+                    is_deprecated: rng.bool(),
+                    quarantined_since: rng.bool().then(|| NOW - rng.i64(0..20 * DAY)),
                     ..image(&format!("ami-{number}"), 0)
                 })
                 .collect();
             let certain = rng.bool().then(|| format!("ami-{}", rng.usize(0..30)));
             let decision = decide(&rules, series.clone(), certain.as_deref(), NOW);
-            let gone: BTreeSet<_> = decision.go.iter().collect();
-            let all = decision.go.iter().chain(decision.stay.iter().map(|(id, _)| id)).collect::<BTreeSet<_>>();
+            // One that waits cannot be launched either.
+            let gone: BTreeSet<_> = decision.go.iter().map(|(id, _)| id).collect();
+            let all = decision
+                .go
+                .iter()
+                .map(|(id, _)| id)
+                .chain(decision.stay.iter().map(|(id, _)| id))
+                .collect::<BTreeSet<_>>();
             assert_eq!((all.len(), decision.go.len() + decision.stay.len()), (series.len(), series.len()));
             assert!(decision.stay.iter().all(|(_, why)| !why.is_empty()));
             let launchable = series.iter().filter(|image| image.is_available).count();
@@ -211,6 +326,19 @@ mod tests {
             let newest = series.iter().filter(|image| image.is_available && image.created.is_some());
             let newest = newest.max_by_key(|image| (image.created, Reverse(image.id.clone())));
             assert!(newest.is_none_or(|newest| !gone.contains(&newest.id)), "the newest available one stays");
+            for (id, does) in &decision.go {
+                let image = series.iter().find(|image| image.id == *id).unwrap();
+                let since = image.quarantined_since.filter(|_| image.is_disabled);
+                let right = match does {
+                    Does::Delete => rules.quarantine.is_none_or(|days| since.is_some_and(|since| NOW - since >= days)),
+                    Does::Wait(until) => *until > NOW && since.is_some(),
+                    Does::Quarantine => rules.quarantine.is_some() && since.is_none(),
+                    Does::Disable => rules.action == Action::Disable && !image.is_disabled,
+                    Does::Deprecate => rules.action == Action::Deprecate && !image.is_deprecated,
+                    Does::Enable => false,
+                };
+                assert!(right, "{does:?} {image:?} {rules:?}");
+            }
             for image in series.iter().filter(|image| gone.contains(&image.id)) {
                 let age = NOW - image.created.unwrap();
                 assert!(age >= DAY && image.protection.is_none() && rules.age.is_none_or(|least| age >= least));

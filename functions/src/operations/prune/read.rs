@@ -6,19 +6,18 @@ use aws_sdk_ec2::types::{Image, ImageState};
 
 use super::{
     Arguments, Memory,
-    decide::{Candidate, Decision, decide},
+    decide::{Candidate, Decision, Does, decide, waits},
 };
 use crate::{
     app::App,
     aws::ec2,
     error::Error,
-    model::{
-        ids::ImageId,
-        tags::{self, Tags},
-    },
-    operations::{in_use, protection, rehearsal::Kept},
+    model::{ids::ImageId, tags},
+    operations::{availability, in_use, protection, rehearsal::Kept},
 };
 
+/// The tag of an image that a prune has disabled until it deletes it, with the time.
+pub(super) const QUARANTINED_TAG: &str = "ami-from-instance:quarantined-since";
 /// How many times the images that may go are still asked about.
 const FAR_TOO_MANY: usize = 5;
 /// Stands for the image that a dry run would make.
@@ -46,23 +45,29 @@ impl Series {
     /// Whether EC2 has listed the image.
     pub(super) fn has(&self, id: &str) -> bool {
         let stays = |one: &Decision| one.stay.iter().any(|(stays, _)| stays == id);
-        self.decisions.iter().any(|one| stays(one) || one.go.iter().any(|goes| goes == id))
+        self.decisions.iter().any(|one| stays(one) || one.go.iter().any(|(goes, _)| goes == id))
     }
 
-    /// The ids of those that go.
-    pub(super) fn go(&self) -> impl Iterator<Item = &str> {
-        self.decisions.iter().flat_map(|one| &one.go).map(String::as_str)
+    /// What is to be done: first with those that are to stay.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (&str, Does)> {
+        let back = self.decisions.iter().flat_map(Decision::back).map(|id| (id, Does::Enable));
+        let go = self.decisions.iter().flat_map(|one| &one.go).map(|(id, does)| (id.as_str(), *does));
+        back.chain(go)
     }
 
-    /// The one that goes next.
-    pub(super) fn next(&self) -> Option<&str> {
-        self.go().next()
+    /// The next thing to do.
+    pub(super) fn next(&self) -> Option<(&str, Does)> {
+        self.steps().find(|(_, does)| !matches!(does, Does::Wait(_)))
     }
 
     /// Those that stay, and why.
     pub(super) fn kept(&self) -> Vec<Kept> {
-        let kept = |(id, because): &(String, String)| Kept { id: id.clone(), because: because.clone() };
-        self.decisions.iter().flat_map(|one| &one.stay).map(kept).collect()
+        let stay = self.decisions.iter().flat_map(|one| &one.stay).cloned();
+        let waiting = self.steps().filter_map(|(id, does)| match does {
+            Does::Wait(until) => Some((id.to_owned(), waits(until))),
+            _ => None,
+        });
+        stay.chain(waiting).map(|(id, because)| Kept { id, because }).collect()
     }
 }
 
@@ -86,7 +91,7 @@ pub(super) async fn series(
         if let Some(series) = tags::series_of(image.tags()).filter(wanted)
             && !is_deleted
         {
-            by_series.entry(series.to_owned()).or_default().push(candidate(image, app.seconds()));
+            by_series.entry(series.to_owned()).or_default().push(candidate(image, memory, app.seconds()));
         }
     }
     let now = app.seconds();
@@ -105,31 +110,57 @@ pub(super) async fn series(
         decision.stay.retain(|(id, _)| id != TO_BE_MADE);
     }
     let mut stays = memory.used.clone();
-    stays.extend(memory.failed.keys().map(|id| (id.clone(), "its delete has failed".to_owned())));
+    stays.extend(memory.failed.iter().map(|(id, error)| (id.clone(), error.clone())));
     keep(&mut decisions, &mut stays);
-    let left: Vec<_> = decisions.iter().flat_map(|one| &one.go).map(|id| ImageId::from(id.as_str())).collect();
+    let left: Vec<_> = decisions.iter().flat_map(|one| &one.go).map(|(id, _)| ImageId::from(id.as_str())).collect();
     // Each ten of them are a call: what is far too much is refused without.
     if left.len() <= prune.retain.max_per_run * FAR_TOO_MANY {
         keep(&mut decisions, &mut in_use::why_each(app, &left, None).await?);
+        if prune.retain.exclusions.shared {
+            let mut shared = shared(app, memory, &decisions, &images).await?;
+            keep(&mut decisions, &mut shared);
+        }
+    }
+    for decision in &mut decisions {
+        // What could not be enabled is not tried again.
+        decision.quarantined.retain(|id| !memory.failed.contains_key(id));
     }
     Ok(Series { decisions })
 }
 
+/// Those that others may launch, of those that would go; once something is done, up to the first that nobody else may.
+async fn shared(
+    app: &App,
+    memory: &Memory,
+    decisions: &[Decision],
+    images: &[Image],
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut shared = BTreeMap::new();
+    for (id, _) in decisions.iter().flat_map(|one| &one.go) {
+        let image = images.iter().find(|image| image.image_id() == Some(id));
+        let tags = image.map(|image| tags::shown_by_ec2(image.tags())).unwrap_or_default();
+        match availability::shared_with(app, &ImageId::from(id.as_str()), &tags).await? {
+            Some(others) => drop(shared.insert(id.clone(), format!("it is shared with {others} (exclusions.shared)"))),
+            None if memory.done() > 0 => break,
+            None => {}
+        }
+    }
+    Ok(shared)
+}
+
 impl Candidate {
     fn to_be_made(now: i64) -> Self {
-        let id = TO_BE_MADE.to_owned();
-        let (protection, last_launched, tags) = (None, None, Tags::new());
-        Self { id, created: Some(now), is_available: true, protection, last_launched, tags }
+        Self { id: TO_BE_MADE.to_owned(), created: Some(now), is_available: true, ..Self::default() }
     }
 }
 
 /// Lets those stay that do so for a reason.
 fn keep(decisions: &mut [Decision], because: &mut BTreeMap<String, String>) {
     for decision in decisions {
-        for id in std::mem::take(&mut decision.go) {
+        for (id, does) in std::mem::take(&mut decision.go) {
             match because.remove(&id) {
                 Some(why) => decision.stay.push((id, why)),
-                None => decision.go.push(id),
+                None => decision.go.push((id, does)),
             }
         }
     }
@@ -139,17 +170,25 @@ fn is_own(image: &Image, account: &str) -> bool {
     image.owner_id().is_none_or(|owner| owner == account)
 }
 
-fn candidate(image: &Image, now: i64) -> Candidate {
+/// EC2 may not show yet what the prune has done.
+fn candidate(image: &Image, memory: &Memory, now: i64) -> Candidate {
     let seconds = |text| ec2::time(text).map(|time| time.secs());
+    let id = image.image_id().unwrap_or_default().to_owned();
+    let is = |done: &[String]| done.contains(&id);
+    let is_disabled = (image.state() == Some(&ImageState::Disabled) || is(&memory.disabled)) && !is(&memory.enabled);
+    let tags = tags::shown_by_ec2(image.tags());
     Candidate {
-        id: image.image_id().unwrap_or_default().to_owned(),
         created: seconds(image.creation_date()),
-        is_available: image.state() == Some(&ImageState::Available),
+        is_available: image.state() == Some(&ImageState::Available) && !is_disabled,
+        is_disabled,
+        quarantined_since: seconds(tags.get(QUARANTINED_TAG).map(String::as_str)).filter(|_| !is(&memory.enabled)),
+        is_deprecated: seconds(image.deprecation_time()).is_some_and(|time| time <= now) || is(&memory.deprecated),
         protection: protection::of(image).map(str::to_owned).or_else(|| {
             let from = protection::deletable_from(image).filter(|from| *from > now)?;
             Some(format!("disabled, and EC2 lets it go from {} on", ec2::shown(from)))
         }),
         last_launched: seconds(image.last_launched_time()),
-        tags: tags::shown_by_ec2(image.tags()),
+        tags,
+        id,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Answer, Call, read::Series};
+use super::{Answer, Call, Memory, read::Series};
 use crate::{error::Error, operations::rehearsal::Kept};
 
 /// How many images that stay are named, each with its reason; of more, only the reasons are counted.
@@ -18,6 +18,15 @@ const LONGEST_REASON: usize = 300;
 pub struct Output {
     /// The images that were deleted.
     pub pruned: Vec<String>,
+    /// Those that were disabled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disabled: Vec<String>,
+    /// Those that were deprecated.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deprecated: Vec<String>,
+    /// Those that were to be deleted, and are enabled again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub enabled: Vec<String>,
     /// Those that were kept, each with its reason; at most a hundred.
     pub kept: Vec<Kept>,
     /// How many more were kept for each reason.
@@ -40,7 +49,7 @@ fn kind(because: &str) -> String {
 
 /// The prune is over; `refusal` is why not all of it was done.
 pub(super) fn ended(call: Call, found: Series, refusal: Option<String>) -> Result<Answer, Error> {
-    let nothing_was_done = call.memory.deleted.is_empty() && call.memory.failed.is_empty();
+    let nothing_was_done = call.memory.done() == 0;
     if let Some(reason) = refusal.clone().filter(|_| nothing_was_done && !call.arguments.after_create) {
         return Err(Error::PruneRefused { reason });
     }
@@ -60,7 +69,8 @@ pub(super) fn ended(call: Call, found: Series, refusal: Option<String>) -> Resul
     if !prune_failed.is_empty() {
         tracing::error!(?prune_failed, "not all was pruned");
     }
-    tracing::info!(pruned = ?call.memory.deleted, kept = ?found.kept(), "the series is pruned");
-    let output = Output { pruned: call.memory.deleted.clone(), kept, kept_besides, prune_failed };
+    let Memory { deleted, disabled, deprecated, enabled, .. } = call.memory.clone();
+    tracing::info!(pruned = ?deleted, ?disabled, ?deprecated, ?enabled, kept = ?found.kept(), "the series is pruned");
+    let output = Output { pruned: deleted, disabled, deprecated, enabled, kept, kept_besides, prune_failed };
     Ok(Answer::succeeded(output, "nothing more is to go", call.memory))
 }

@@ -1,13 +1,14 @@
 //! What a request keeps of a series.
 
 use serde_json::{Map, Value};
+use strum::VariantNames;
 
 use super::{Fields, source::only};
 use crate::{
     error::Error,
     model::{
         days,
-        retention::{Exclusions, MAX_PER_RUN, MAX_PERCENT, Retain},
+        retention::{Action, Exclusions, MAX_PER_RUN, MAX_PERCENT, Retain},
         tags::{self, Tags},
     },
 };
@@ -18,6 +19,9 @@ const MOST: u64 = 50_000;
 /// More deletes than this have no room in the history of one execution.
 const MOST_PER_RUN: u64 = 500;
 
+const MEMBERS: [&str; 8] =
+    ["count", "age", "atLeast", "maxPerRun", "maxPercentPerRun", "exclusions", "action", "quarantine"];
+
 impl Fields {
     /// What stays; none where the request prunes nothing.
     pub(in crate::plan) fn retain(&mut self) -> Result<Option<Retain>, Error> {
@@ -26,7 +30,7 @@ impl Fields {
             Some(Value::Object(members)) => members,
             Some(_) => return Err(Error::invalid("retain", "must be an object, such as {\"count\": 7}")),
         };
-        only("retain", &members, &["count", "age", "atLeast", "maxPerRun", "maxPercentPerRun", "exclusions"])?;
+        only("retain", &members, &MEMBERS)?;
         let number = |name: &str, most| number(&members, name, most);
         let count = number("count", MOST)?;
         let age = given(&members, "age").map(|value| days::parse("retain.age", value)).transpose()?;
@@ -40,7 +44,26 @@ impl Fields {
             max_per_run: number("maxPerRun", MOST_PER_RUN)?.unwrap_or(MAX_PER_RUN),
             max_percent_per_run: number("maxPercentPerRun", 100)?.unwrap_or(MAX_PERCENT),
             exclusions: exclusions(&members)?,
+            action: action(&members)?,
+            quarantine: quarantine(&members)?,
         }))
+    }
+}
+
+fn action(members: &Map<String, Value>) -> Result<Action, Error> {
+    let Some(value) = given(members, "action") else { return Ok(Action::default()) };
+    let action = value.as_str().and_then(|text| text.parse().ok());
+    action.ok_or_else(|| Error::invalid("retain.action", format!("must be one of {}", Action::VARIANTS.join(", "))))
+}
+
+fn quarantine(members: &Map<String, Value>) -> Result<Option<i64>, Error> {
+    let field = "retain.quarantine";
+    let quarantine = given(members, "quarantine").map(|value| days::parse(field, value)).transpose()?;
+    match action(members)? {
+        Action::Disable | Action::Deprecate if quarantine.is_some() => {
+            Err(Error::invalid(field, "must be left out unless retain.action is DELETE"))
+        }
+        _ => Ok(quarantine),
     }
 }
 
@@ -62,11 +85,17 @@ fn exclusions(members: &Map<String, Value>) -> Result<Exclusions, Error> {
         Some(Value::Object(members)) => members,
         Some(_) => return Err(Error::invalid(field, "must be an object, such as {\"lastLaunched\": \"14d\"}")),
     };
-    only(field, members, &["lastLaunched", "tagMap"])?;
+    only(field, members, &["lastLaunched", "tagMap", "shared"])?;
+    let shared = match given(members, "shared") {
+        None => false,
+        Some(Value::Bool(shared)) => *shared,
+        Some(_) => return Err(Error::invalid("retain.exclusions.shared", "must be true or false")),
+    };
     let last_launched = given(members, "lastLaunched");
     let tag_map = given(members, "tagMap").map(|value| tags::parse("retain.exclusions.tagMap", value)).transpose()?;
     Ok(Exclusions {
         last_launched: last_launched.map(|value| days::parse("retain.exclusions.lastLaunched", value)).transpose()?,
         tag_map: tag_map.unwrap_or_else(Tags::new),
+        shared,
     })
 }
