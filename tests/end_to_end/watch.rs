@@ -66,7 +66,7 @@ fn every_alarm_tells_the_topic_and_the_dashboard_is_json() {
     on_aws(async |aws| {
         let topic = cli(aws, &["sns", "list-topics"])["Topics"][0]["TopicArn"].clone();
         let alarms = cli(aws, &["cloudwatch", "describe-alarms"])["MetricAlarms"].as_array().unwrap().clone();
-        assert_eq!(alarms.len(), 6);
+        assert_eq!(alarms.len(), 7);
         assert!(alarms.iter().all(|alarm| alarm["AlarmActions"] == json!([topic])), "{alarms:?}");
         let name = cli(aws, &["cloudwatch", "list-dashboards"])["DashboardEntries"][0]["DashboardName"].clone();
         let dashboard = cli(aws, &["cloudwatch", "get-dashboard", "--dashboard-name", name.as_str().unwrap()]);

@@ -1,6 +1,9 @@
 //! Prunes: of a series stays what the request keeps, what is in use, protected or young, and the newest in any case.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Mutex,
+    time::{Duration, SystemTime},
+};
 
 use ami_from_instance::{
     app::App,
@@ -297,4 +300,21 @@ async fn a_dry_prune_tells_what_it_would_disable_and_deprecate() {
         assert_eq!(result["wouldChange"], json!([{"imageId": all[1], "fields": [field]}]), "{told}");
         assert_eq!((&result["wouldDelete"], ec2.mutating_calls().len()), (&json!([]), 0), "{told}");
     }
+}
+
+#[tokio::test]
+async fn a_prune_tells_cloudwatch_what_it_has_done() {
+    static LINES: Mutex<Vec<String>> = Mutex::new(vec![]);
+    let ec2 = ec2().await;
+    let all = series(&ec2, 4);
+    ec2.lock_snapshot(&ec2.image(&all[3]).unwrap().snapshot_ids[0]);
+    let app = App { print: |line| LINES.lock().unwrap().push(line.to_owned()), ..app(&ec2) };
+    whole(&ec2, &app, prune(json!({"count": 2}))).await;
+    let lines = LINES.lock().unwrap().clone();
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    let told: Value = serde_json::from_str(line).unwrap();
+    let size = ec2.image(&all[0]).unwrap().snapshot_ids.len() as u64 * (8 << 30);
+    let expected = json!([1, 2, 1, size]);
+    let names = ["ImagesPruned", "ImagesKept", "PruneFailed", "PrunedVolumeSize"];
+    assert_eq!(json!(names.map(|name| told[name].clone())), expected, "{told}");
 }

@@ -82,6 +82,9 @@ pub struct Memory {
     /// Those that have come into use since it was decided, each with what uses it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     used: BTreeMap<String, String>,
+    /// The sizes of the volumes of those that are deleted or about to be, in GiB.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sizes: BTreeMap<String, u64>,
     /// The one that is being deleted, and what its delete knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<(ImageId, delete::Memory)>,
@@ -111,7 +114,7 @@ impl Operation for Prune {
         if let Some((image_id, memory)) = call.memory.current.take() {
             if call.left() < SHORTEST {
                 let why = format!("the delete of {image_id} has not come to its end: delete it by its id");
-                return ended(call, Series::default(), Some(why));
+                return ended(app, call, Series::default(), Some(why));
             }
             if let Some(answer) = go_on(app, &mut call, image_id, memory).await? {
                 return Ok(answer);
@@ -127,7 +130,7 @@ impl Operation for Prune {
         let found = match read::series(app, &call.arguments, &call.memory, certain).await {
             // The image is made, and that nothing is pruned does not change it.
             Err(error) if call.arguments.after_create && !error.is_to_be_retried() => {
-                return ended(call, Series::default(), Some(error.to_string()));
+                return ended(app, call, Series::default(), Some(error.to_string()));
             }
             found => found?,
         };
@@ -136,23 +139,26 @@ impl Operation for Prune {
                 return Ok(Answer::pending(SHORTLY, "EC2 does not list the new image yet", call.memory));
             }
             let why = format!("EC2 does not list the new image {new}, so nothing is pruned");
-            return ended(call, found, Some(why));
+            return ended(app, call, found, Some(why));
         }
         let done = call.memory.done();
         // The whole prune is refused, and not its rest.
         if let Some(why) = too_many(&call.arguments.retain, &found.decisions).filter(|_| done == 0) {
-            return ended(call, found, Some(why));
+            return ended(app, call, found, Some(why));
         }
-        let Some((next, does)) = found.next() else { return ended(call, found, None) };
+        let Some((next, does)) = found.next() else { return ended(app, call, found, None) };
         let (next, is_to_stay) = (ImageId::from(next), does == Does::Enable);
         if !is_to_stay && done >= call.arguments.retain.max_per_run {
             let why =
                 format!("{next} and what follows stay: {done} images have gone, as many as retain.maxPerRun allows");
-            return ended(call, found, Some(why));
+            return ended(app, call, found, Some(why));
         }
         if call.left() < LEAST {
             let why = format!("{next} and what follows stay: the time left is too short for another delete");
-            return ended(call, found, Some(why));
+            return ended(app, call, found, Some(why));
+        }
+        if does == Does::Delete {
+            call.memory.sizes.insert(next.to_string(), found.size(&next));
         }
         let reason = format!("{next} is {}", if is_to_stay { "to be enabled again" } else { "to go" });
         match does {

@@ -39,6 +39,8 @@ pub(super) enum Certain<'a> {
 pub(super) struct Series {
     /// About each of them.
     pub(super) decisions: Vec<Decision>,
+    /// The sizes of each image's volumes, in GiB.
+    sizes: BTreeMap<String, u64>,
 }
 
 impl Series {
@@ -46,6 +48,11 @@ impl Series {
     pub(super) fn has(&self, id: &str) -> bool {
         let stays = |one: &Decision| one.stay.iter().any(|(stays, _)| stays == id);
         self.decisions.iter().any(|one| stays(one) || one.go.iter().any(|(goes, _)| goes == id))
+    }
+
+    /// How large the image's volumes are together, in GiB.
+    pub(super) fn size(&self, id: &ImageId) -> u64 {
+        self.sizes.get(id.as_str()).copied().unwrap_or_default()
     }
 
     /// What is to be done: first with those that are to stay.
@@ -125,7 +132,8 @@ pub(super) async fn series(
         // What could not be enabled is not tried again.
         decision.quarantined.retain(|id| !memory.failed.contains_key(id));
     }
-    Ok(Series { decisions })
+    let sizes = images.iter().map(|image| (image.image_id().unwrap_or_default().to_owned(), size(image))).collect();
+    Ok(Series { decisions, sizes })
 }
 
 /// Those that others may launch, of those that would go; once something is done, up to the first that nobody else may.
@@ -164,6 +172,11 @@ fn keep(decisions: &mut [Decision], because: &mut BTreeMap<String, String>) {
             }
         }
     }
+}
+
+fn size(image: &Image) -> u64 {
+    let devices = image.block_device_mappings().iter().filter_map(|mapping| mapping.ebs()?.volume_size());
+    devices.filter_map(|size| u64::try_from(size).ok()).sum()
 }
 
 fn is_own(image: &Image, account: &str) -> bool {

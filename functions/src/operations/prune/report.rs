@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{Answer, Call, Memory, read::Series};
-use crate::{error::Error, operations::rehearsal::Kept};
+use crate::{
+    app::App,
+    error::Error,
+    lambda::metrics::{self, Pruned},
+    operations::rehearsal::Kept,
+};
 
 /// How many images that stay are named, each with its reason; of more, only the reasons are counted.
 pub(super) const NAMED: usize = 100;
@@ -47,8 +52,22 @@ fn kind(because: &str) -> String {
     because[..end.unwrap_or(because.len())].to_owned()
 }
 
+/// Tells CloudWatch.
+fn measure(app: &App, memory: &Memory, found: &Series, is_refused: bool) -> Result<(), Error> {
+    let sizes = memory.deleted.iter().filter_map(|id| memory.sizes.get(id));
+    let pruned = Pruned {
+        deleted: memory.deleted.len(),
+        kept: found.kept().len(),
+        failed: memory.failed.len() + usize::from(is_refused),
+        freed: sizes.sum::<u64>() << 30,
+    };
+    (app.print)(&metrics::pruned(&app.settings.machines()?.lifecycle, pruned, (app.now)()));
+    Ok(())
+}
+
 /// The prune is over; `refusal` is why not all of it was done.
-pub(super) fn ended(call: Call, found: Series, refusal: Option<String>) -> Result<Answer, Error> {
+pub(super) fn ended(app: &App, call: Call, found: Series, refusal: Option<String>) -> Result<Answer, Error> {
+    measure(app, &call.memory, &found, refusal.is_some())?;
     let nothing_was_done = call.memory.done() == 0;
     if let Some(reason) = refusal.clone().filter(|_| nothing_was_done && !call.arguments.after_create) {
         return Err(Error::PruneRefused { reason });
