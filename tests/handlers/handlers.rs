@@ -6,6 +6,7 @@ mod adopt;
 mod availability;
 mod dry_run;
 mod in_use;
+mod incidents;
 mod large_account;
 mod protection;
 mod prune;
