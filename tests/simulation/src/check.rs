@@ -5,10 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ami_from_instance::{
-    model::{retention::Action, run::RUN_TAG},
-    operations::instance_state::STOPPED_BY_TAG,
-};
+use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
 use local_ec2::{Ec2, ImageInfo, InstanceInfo, SnapshotInfo, Tags};
 use local_step_functions::{Execution, Status};
@@ -16,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::Deed,
-    plan::{Operation, PROTECTION},
+    plan::{Operation, PROTECTION, Retires},
     time,
 };
 
@@ -89,7 +86,7 @@ pub(crate) struct Ended {
     /// The older images of its series, the newest first, of which it keeps one.
     pub(crate) past: Vec<String>,
     /// What becomes of the others.
-    pub(crate) retires: Option<Action>,
+    pub(crate) retires: Option<Retires>,
     /// What somebody else did about it.
     pub(crate) done: BTreeSet<Deed>,
     /// The snapshots of no image that the last sweep has named.
@@ -240,29 +237,37 @@ impl Ended {
     /// What of the older images of the series is gone and should not be, or the other way round.
     fn wrong_prune(&self, ec2: &Ec2) -> Option<String> {
         let [newest, older @ ..] = self.past.as_slice() else { return None };
-        let retires = self.retires.unwrap_or_default();
-        if retires != Action::Delete && self.past.iter().any(|id| ec2.image(id).is_none()) {
-            return Some(format!("{:?} are not all there", self.past));
-        }
-        // As it was before.
-        let is_there = |id: &String| {
-            ec2.image(id).is_some_and(|image| match retires {
-                Action::Delete => true,
-                Action::Disable => image.state == ImageState::Available,
-                Action::Deprecate => image.deprecation.is_none(),
-            })
+        let retires = self.retires?;
+        let is = |id: &String, state: ImageState| ec2.image(id).is_some_and(|image| image.state == state);
+        let is_there = |id: &String| ec2.image(id).is_some();
+        let is_as_before = |id: &String| match retires {
+            Retires::Delete => is_there(id),
+            Retires::Disable => is(id, ImageState::Available),
+            Retires::Deprecate => ec2.image(id).is_some_and(|image| image.deprecation.is_none()),
+            Retires::Quarantine if self.past.last() == Some(id) => is_there(id),
+            Retires::Quarantine => is(id, ImageState::Available),
         };
         let succeeded = self.execution.status == Status::Succeeded;
-        // The new image may be gone again, and then counts no more.
-        let right = is_there(newest)
-            && (succeeded || self.keeps_image || older.iter().all(is_there))
-            && (!self.dry || older.iter().all(is_there));
         let output = self.execution.output.as_deref().unwrap_or_default();
         let is_all_done =
             succeeded && !self.dry && !output.contains("pruneFailed") && !self.has(&[Deed::DeregisterImage]);
-        let right = right && (!is_all_done || !older.iter().any(|id| is_there(id) && !output.contains("is not known")));
+        let newest_stays = match retires {
+            Retires::Quarantine => is_there(newest) && (!is_all_done || is_as_before(newest)),
+            _ => is_as_before(newest),
+        };
+        let only_the_oldest_go = retires == Retires::Delete
+            || self
+                .past
+                .iter()
+                .all(|id| is_there(id) || retires == Retires::Quarantine && self.past.last() == Some(id));
+        // The new image may be gone again, and then counts no more.
+        let right = newest_stays
+            && only_the_oldest_go
+            && (succeeded || self.keeps_image || older.iter().all(is_as_before))
+            && (!self.dry || older.iter().all(is_as_before))
+            && (!is_all_done || !older.iter().any(|id| is_as_before(id) && !output.contains("is not known")));
         (!right).then(|| {
-            let left: Vec<_> = self.past.iter().filter(|id| is_there(id)).collect();
+            let left: Vec<_> = self.past.iter().filter_map(|id| Some((id, ec2.image(id)?.state))).collect();
             format!("{left:?} are left of {:?}: {output}", self.past)
         })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ami_from_instance::model::{retention::Action, timeouts::Timeouts};
+use ami_from_instance::model::timeouts::Timeouts;
 use fastrand::Rng;
 use local_ec2::{Lags, Progress};
 use serde_json::{Value, json};
@@ -51,6 +51,21 @@ impl Operation {
     }
 }
 
+/// What becomes of the images of a series that do not stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retires {
+    Delete,
+    Disable,
+    Deprecate,
+    /// They are disabled until they are deleted. Of three, the newest and the oldest are already.
+    Quarantine,
+}
+
+impl Retires {
+    const ALL: [Self; 6] =
+        [Self::Delete, Self::Delete, Self::Disable, Self::Deprecate, Self::Quarantine, Self::Quarantine];
+}
+
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -72,7 +87,7 @@ pub struct Plan {
     /// Whether it is a dry run.
     pub(crate) dry: bool,
     /// Whether it prunes the series of its image, and what becomes of the others.
-    pub(crate) retains: Option<Action>,
+    pub(crate) retains: Option<Retires>,
     /// Whether it takes over the instance's tags, and leaves out its data volume.
     pub(crate) chooses: bool,
     /// The size of the data volume.
@@ -134,9 +149,7 @@ impl Plan {
             chooses: rng.u8(0..4) == 0,
             stops: rng.u8(0..4) == 0,
             dry: rng.u8(0..16) == 0,
-            retains: (rng.u8(0..4) == 0 && operation == Operation::Create)
-                .then(|| rng.choice([Action::Delete, Action::Delete, Action::Disable, Action::Deprecate]))
-                .flatten(),
+            retains: (rng.u8(0..4) == 0 && operation == Operation::Create).then(|| rng.choice(Retires::ALL)).flatten(),
             seed,
         }
     }
@@ -186,9 +199,14 @@ impl Plan {
             request["copyTags"] = true.into();
             request["excludeDataVolumes"] = true.into();
         }
-        if let Some(action) = self.retains {
+        if let Some(retires) = self.retains {
             request["series"] = SERIES.into();
-            request["retain"] = json!({"count": 2, "action": action});
+            request["retain"] = match retires {
+                Retires::Delete => json!({"count": 2}),
+                Retires::Disable => json!({"count": 2, "action": "DISABLE"}),
+                Retires::Deprecate => json!({"count": 2, "action": "DEPRECATE"}),
+                Retires::Quarantine => json!({"count": 2, "quarantine": "1d"}),
+            };
         }
         if self.dry {
             request["dryRun"] = true.into();

@@ -16,7 +16,7 @@ use crate::{
     faults::Fault,
     functions::Functions,
     people,
-    plan::{DEPRECATION_SECONDS, Operation, Plan, SERIES},
+    plan::{DEPRECATION_SECONDS, Operation, Plan, Retires, SERIES},
     rules,
     tasks::Outside,
     template::{DEPLOYED, execution_arn},
@@ -85,6 +85,11 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
         people::call(world, &format!("DisableImage&ImageId={old}"));
     }
     let past = if plan.retains.is_some() { past_images(ec2, &arn, &plan.name()) } else { vec![] };
+    if plan.retains == Some(Retires::Quarantine) {
+        for at in [0, 2] {
+            quarantine(world, &past[at]);
+        }
+    }
     let before = old.as_deref().and_then(|id| ec2.image(id));
     let old_snapshots = old.as_deref().and_then(|id| ec2.image(id)).map(|image| image.snapshot_ids);
     for fault in &plan.faults {
@@ -125,6 +130,18 @@ fn fails(state: &ImageState) -> Fate {
         message: "it broke".to_owned(),
         after: Duration::from_secs(30),
     }
+}
+
+/// An earlier prune has disabled the image, which is shared with an account.
+fn quarantine(world: &World, id: &str) {
+    let shares = "ModifyImageAttribute&Attribute=launchPermission&LaunchPermission.Add.1.UserId=111122223333";
+    people::call(world, &format!("{shares}&ImageId={id}"));
+    let tag = |number: u8, key: &str, value: &str| {
+        format!("&Tag.{number}.Key=ami-from-instance:{key}&Tag.{number}.Value={value}")
+    };
+    let tags = tag(1, "quarantined-since", "2026-11-21T00:00:00Z") + &tag(2, "launch-permissions", "111122223333");
+    people::call(world, &format!("CreateTags&ResourceId.1={id}{tags}"));
+    people::call(world, &format!("DisableImage&ImageId={id}"));
 }
 
 /// Older images of the series that the run prunes, the newest first.

@@ -192,7 +192,7 @@ fn candidate(image: &Image, memory: &Memory, now: i64) -> Candidate {
     let tags = tags::shown_by_ec2(image.tags());
     Candidate {
         created: seconds(image.creation_date()),
-        is_available: image.state() == Some(&ImageState::Available) && !is_disabled,
+        is_available: (image.state() == Some(&ImageState::Available) || is(&memory.enabled)) && !is_disabled,
         is_disabled,
         quarantined_since: seconds(tags.get(QUARANTINED_TAG).map(String::as_str)).filter(|_| !is(&memory.enabled)),
         is_deprecated: seconds(image.deprecation_time()).is_some_and(|time| time <= now) || is(&memory.deprecated),
