@@ -47,7 +47,6 @@ export default [
   ...["ec2:DisableImage", "ec2:EnableImage", "ec2:EnableImageDeprecation", "ec2:ModifyImageAttribute"].flatMap((action) => [
     attack("retires another deployment's image", "CleanupFunction", action, own.image, madeBy(other.run)),
     attack("retires an untagged image", "CleanupFunction", action, own.image),
-    attack("retires a snapshot", "CleanupFunction", action, own.snapshot, madeBy(own.run)),
   ]),
   attack("makes a disabled image one for ever", "CleanupFunction", "ec2:DeleteTags", own.image, { ...madeBy(own.run), ...keys("ami-from-instance:launch-permissions", "Team") }),
   attack("forgets the quarantine of another deployment's image", "CleanupFunction", "ec2:DeleteTags", own.image, { ...madeBy(other.run), ...keys("ami-from-instance:quarantined-since") }),

@@ -318,3 +318,35 @@ async fn a_prune_tells_cloudwatch_what_it_has_done() {
     let names = ["ImagesPruned", "ImagesKept", "PruneFailed", "PrunedVolumeSize"];
     assert_eq!(json!(names.map(|name| told[name].clone())), expected, "{told}");
 }
+
+#[tokio::test]
+async fn what_nobody_can_tell_changes_nothing_in_quarantine_and_what_waits_keeps_no_question_from_being_asked() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 5);
+    share(&ec2, &all[1], "111122223333").await;
+    let retain = json!({"count": 1, "quarantine": "2d", "maxPerRun": 1, "exclusions": {"shared": true}});
+    let first = json!({"count": 4, "quarantine": "2d"});
+    assert_eq!(whole(&ec2, &app(&ec2), prune(first)).await["result"]["disabled"], json!([all[4]]));
+    ec2.advance(DAY);
+    let tomorrow = App { now: later::<1440>, ..app(&ec2) };
+    whole(&ec2, &tomorrow, prune(json!({"count": 3, "quarantine": "2d"}))).await;
+    // One is due, one waits, one is to go, and the newest of those is shared.
+    ec2.advance(DAY + Duration::from_secs(60));
+    let app = App { now: later::<2890>, ..app(&ec2) };
+    ec2.forget_calls();
+    let denied = FaultKind::Refused { code: "UnauthorizedOperation".to_owned(), message: "no".to_owned() };
+    ec2.inject(Fault::on("DescribeImageReferences", denied).for_ever());
+    let unknown = whole(&ec2, &app, prune(merged(retain.clone(), json!({"maxPerRun": 9})))).await;
+    assert!(ec2.mutating_calls().is_empty() && because(&unknown, &all[4]).contains("is not known"), "{unknown}");
+    ec2.clear_faults();
+    let pruned = whole(&ec2, &app, prune(merged(retain, json!({"maxPerRun": 9})))).await;
+    assert_eq!((&pruned["result"]["pruned"], &pruned["result"]["disabled"]), (&json!([all[4]]), &json!([all[2]])));
+    assert!(
+        because(&pruned, &all[1]).contains("is shared with") && because(&pruned, &all[3]).contains("in quarantine")
+    );
+    assert_eq!(launch_permissions(&ec2, &all[1]).await, ["111122223333"]);
+    // Who wants it disabled for good, and not deleted, enables nothing first.
+    let disabled = whole(&ec2, &app, prune(json!({"count": 1, "action": "DISABLE"}))).await;
+    assert_eq!(disabled["result"]["disabled"], json!([all[1]]), "{disabled}");
+    assert!(disabled["result"]["enabled"].is_null(), "{disabled}");
+}

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Mutex,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -50,8 +50,7 @@ async fn roll_back_told(ec2: &Ec2, documents: &[Value], status: &str, end: &Valu
     roll_back_shown(ec2, documents, status, end, told, [json!({}), json!({})]).await
 }
 
-/// `first` is what Step Functions shows otherwise until it has been asked three times, of the run and of its last
-/// operation.
+/// `first` is what Step Functions shows otherwise in the first three looks, of the run and of its last operation.
 async fn roll_back_shown(
     ec2: &Ec2,
     documents: &[Value],
@@ -72,14 +71,18 @@ async fn roll_back_shown(
         let execution = merged(aborted(document), json!({"executionArn": arn, "status": status}));
         executions.insert(arn, merged(execution, document["shown"].clone()));
     }
+    if let Value::Object(undo) = &end["undo"] {
+        let undone = merged(aborted(&json!({"arguments": undo["arguments"]})), json!({"startDate": undo["startDate"]}));
+        executions.insert(operation("undo"), undone);
+    }
     let first = [RUN.to_owned(), operation(&documents.len().to_string())].into_iter().zip(first);
-    let (first, asked) = (BTreeMap::from_iter(first), Mutex::new(BTreeMap::<String, usize>::new()));
+    let (first, looks) = (BTreeMap::from_iter(first), AtomicUsize::new(0));
     let client = step_functions::that_answers(move |action, input| {
         let arn = input["executionArn"].as_str().unwrap();
-        let times =
-            *asked.lock().unwrap().entry(format!("{action} {arn}")).and_modify(|times| *times += 1).or_insert(1);
+        // Each look asks about the run first.
+        let looks = looks.fetch_add(usize::from(arn == RUN), Relaxed) + usize::from(arn == RUN);
         let shown = executions.get(arn).map(|execution| match first.get(arn) {
-            Some(first) if times <= 3 => merged(execution.clone(), first.clone()),
+            Some(first) if looks <= 3 => merged(execution.clone(), first.clone()),
             _ => execution.clone(),
         });
         match (action, shown.filter(|shown| shown["status"] != "NOT_SHOWN")) {
@@ -295,16 +298,27 @@ async fn what_step_functions_does_not_show_yet_is_asked_for_again() {
         let error = &document["result"]["error"];
         assert_eq!(error["name"], "InstanceNotRestarted", "{first:?} {document}");
     }
-    // Another one's: the run had been redriven, and the operation that goes on does not show yet.
+    // Another one's: the operation from which on the image stays does not show yet.
     let ec2 = ec2().await;
     let created = begin(&ec2, create_request()).await;
+    ec2.advance(Duration::from_secs(3_600));
+    let keeps = json!({"operation": "delete", "arguments": {}, "memory": {}, "keepsImage": true});
     let first = [json!({}), json!({"status": "NOT_SHOWN"})];
-    let document =
-        roll_back_shown(&ec2, std::slice::from_ref(&created), "ABORTED", &json!({}), &json!({}), first).await;
+    let documents = [created.clone(), keeps];
+    let document = roll_back_shown(&ec2, &documents, "ABORTED", &json!({}), &json!({}), first).await;
     assert_eq!(document["status"], "Succeeded", "{document}");
-    assert!(document["waitedSeconds"].as_u64().unwrap() >= 60, "{document}");
     ec2.advance(Duration::from_secs(600));
-    assert!(ec2.images_tagged(RUN_TAG, RUN).is_empty());
+    assert!(ec2.image(image_id(&created)).is_some(), "{document}");
+}
+
+/// Step Functions shows the run as it was before its redrive, long ago.
+#[tokio::test]
+async fn a_redriven_run_that_step_functions_shows_as_it_was_before_is_asked_for_again() {
+    let (ec2, documents, own) = not_restarted("StepFunctions.ExecutionAlreadyExistsException").await;
+    let runs = json!({"status": "RUNNING", "redriveCount": 1});
+    let before = json!({"status": "ABORTED", "stopDate": 1_000, "redriveCount": 0});
+    let document = roll_back_shown(&ec2, &documents, "FAILED", &runs, &own, [before, json!({})]).await;
+    assert_eq!(document["result"]["error"]["name"], "RunRedriven", "{document}");
 }
 
 /// The answer to CreateImage was lost, and the look for its image is denied: EC2 may show the image a moment later.
@@ -328,5 +342,25 @@ async fn what_a_refused_create_has_made_before_is_removed_before_the_run_ends() 
         assert_eq!(document["status"], "Succeeded", "{document}");
         ec2.advance(Duration::from_secs(60));
         assert_eq!(ec2.images_tagged(RUN_TAG, RUN).is_empty(), waits, "{error} {document}");
+    }
+}
+
+/// What the run said before somebody redrove it counts: the last delete of a replace could not be started.
+#[tokio::test]
+async fn a_redrive_does_not_take_back_that_the_image_stays() {
+    for (redriven, stays) in [(Value::Null, true), (json!(2_000), true), (json!(1_000), false)] {
+        let ec2 = ec2().await;
+        let created = begin(&ec2, create_request()).await;
+        ec2.advance(Duration::from_secs(3_600));
+        let planned = json!({"operation": "delete", "timeoutSeconds": 5_400, "keepsImage": true, "note": ""});
+        let caught = json!({"name": "StepFunctions.AccessDeniedException", "message": ""});
+        let failed = json!({"failed": {"position": 2, "planned": planned, "caught": caught}});
+        let undo = json!({"startDate": 1_500, "arguments": failed});
+        let end = json!({"status": "FAILED", "error": "OperationFailed", "undo": undo, "redriveDate": redriven,
+            "redriveCount": i32::from(!redriven.is_null())});
+        let document = roll_back_as(&ec2, std::slice::from_ref(&created), "SUCCEEDED", &end).await;
+        assert_eq!(document["status"], "Succeeded", "{document}");
+        ec2.advance(Duration::from_secs(600));
+        assert_eq!(ec2.image(image_id(&created)).is_some(), stays, "{redriven} {document}");
     }
 }

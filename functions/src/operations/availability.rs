@@ -23,9 +23,11 @@ use crate::{
     aws::{ec2, error_codes},
     error::Error,
     machine::{answer, call},
-    model::{ids::ImageId, tags::Tags},
+    model::ids::ImageId,
 };
 
+/// The tag of an image that a prune has disabled until it deletes it, with the time.
+pub(crate) const QUARANTINED_TAG: &str = "ami-from-instance:quarantined-since";
 /// Seconds until the next look.
 const SHORTLY: u64 = 5;
 
@@ -151,12 +153,14 @@ pub(crate) async fn enable(app: &App, image: &Image) -> Result<Option<&'static s
         answer.map_err(|error| error_codes::unexpected("ec2:EnableImage", &error))?;
         return Ok(Some("EC2 still shows the image as disabled"));
     }
-    let Some(kept) = kept(image) else { return Ok(None) };
-    let missing = kept.without(&permissions(app, id).await?);
+    let missing = match kept(image) {
+        Some(kept) => kept.without(&permissions(app, id).await?),
+        None => LaunchPermissions::default(),
+    };
     if missing.is_empty() {
-        let answer = forgets(app, id).send().await;
-        answer.map_err(|error| error_codes::unexpected("ec2:DeleteTags", &error))?;
-        return Ok(Some("EC2 still shows the tag with the launch permissions"));
+        let Some(request) = forgets(app, image) else { return Ok(None) };
+        request.send().await.map_err(|error| error_codes::unexpected("ec2:DeleteTags", &error))?;
+        return Ok(Some("EC2 still shows the tags that the disable has put on"));
     }
     let answer = gives_back(app, id, &missing).send().await;
     answer.map_err(|error| error_codes::unexpected("ec2:ModifyImageAttribute", &error))?;
@@ -175,22 +179,32 @@ pub(crate) async fn rehearse_enable(app: &App, image: &Image, mut rehearsing: Re
         let answer = app.ec2.enable_image().image_id(id).dry_run(true).send().await;
         rehearsing.ask("ec2:EnableImage", &[id], answer)?;
     }
-    let Some(kept) = kept(image) else { return Ok(()) };
-    let answer = gives_back(app, id, &kept).dry_run(true).send().await;
-    rehearsing.ask("ec2:ModifyImageAttribute", &[id], answer)?;
-    let answer = forgets(app, id).dry_run(true).send().await;
-    rehearsing.ask("ec2:DeleteTags", &[id], answer)
+    if let Some(kept) = kept(image) {
+        let answer = gives_back(app, id, &kept).dry_run(true).send().await;
+        rehearsing.ask("ec2:ModifyImageAttribute", &[id], answer)?;
+    }
+    let Some(request) = forgets(app, image) else { return Ok(()) };
+    rehearsing.ask("ec2:DeleteTags", &[id], request.dry_run(true).send().await)
 }
 
-/// With whom the image is shared, or was before it was disabled; none if with nobody.
+/// Since when a prune has disabled the image until it deletes it, in seconds since 1970.
+pub(crate) fn quarantined_since(image: &Image) -> Option<i64> {
+    let tag = image.tags().iter().find(|tag| tag.key() == Some(QUARANTINED_TAG))?;
+    ec2::time(tag.value()).map(|time| time.secs())
+}
+
+/// With whom the image is shared, or was before it was disabled; none if with nobody, or if EC2 knows it no more.
 ///
 /// # Errors
 ///
 /// What EC2 refuses.
-pub(crate) async fn shared_with(app: &App, image_id: &ImageId, tags: &Tags) -> Result<Option<String>, Error> {
-    let shown = permissions(app, image_id.as_str()).await?;
-    let noted = tags.get(launch_permissions::TAG).map(|value| LaunchPermissions::from_tag(value));
-    let all = if shown.is_empty() { noted.unwrap_or_default() } else { shown };
+pub(crate) async fn shared_with(app: &App, image_id: &ImageId) -> Result<Option<String>, Error> {
+    let Some(image) = ec2::image(&app.ec2, image_id).await? else { return Ok(None) };
+    // EC2 has taken the permissions of a disabled one away, and the tag has them.
+    let all = match image.state() {
+        Some(ImageState::Disabled) => kept(&image).unwrap_or_default(),
+        _ => permissions(app, image_id.as_str()).await?,
+    };
     Ok((!all.is_empty()).then(|| all.to_string()))
 }
 
@@ -199,8 +213,13 @@ fn gives_back(app: &App, id: &str, permissions: &LaunchPermissions) -> ModifyIma
     app.ec2.modify_image_attribute().image_id(id).launch_permission(add)
 }
 
-fn forgets(app: &App, id: &str) -> DeleteTagsFluentBuilder {
-    app.ec2.delete_tags().resources(id).tags(Tag::builder().key(launch_permissions::TAG).build())
+/// Takes off what a disable and a quarantine have put on.
+fn forgets(app: &App, image: &Image) -> Option<DeleteTagsFluentBuilder> {
+    let has = |key: &&str| image.tags().iter().any(|tag| tag.key() == Some(*key));
+    let keys: Vec<_> = [launch_permissions::TAG, QUARANTINED_TAG].into_iter().filter(has).collect();
+    let tags = keys.iter().map(|key| Tag::builder().key(*key).build()).collect();
+    let request = app.ec2.delete_tags().resources(image.image_id().unwrap_or_default());
+    (!keys.is_empty()).then(|| request.set_tags(Some(tags)))
 }
 
 fn changes_state(rehearsing: &mut Rehearsing<'_>, id: &str) {

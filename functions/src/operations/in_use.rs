@@ -12,6 +12,8 @@ use crate::{
 /// How many of the ARNs are named.
 const NAMED: usize = 10;
 
+/// How the reason begins for which an image stays that may be in use.
+const NOT_KNOWN: &str = "whether it is in use is not known";
 /// Why an image stays that EC2 has listed and then does not know.
 const UNKNOWN: &str = "whether it is in use is not known: EC2 knows no such image";
 
@@ -39,10 +41,15 @@ pub(crate) async fn why_each(
         Ok(all) => Ok(all.into_iter().map(|(id, arns)| (id, used_by(&arns))).collect()),
         Err(error) if error.is_to_be_retried() => Err(error),
         Err(error) => {
-            let why = format!("whether it is in use is not known: {error}");
+            let why = format!("{NOT_KNOWN}: {error}");
             Ok(image_ids.iter().map(|id| (id.to_string(), why.clone())).collect())
         }
     }
+}
+
+/// Whether an image stays because nobody can say what uses it.
+pub(crate) fn is_unknown(why: &str) -> bool {
+    why.starts_with(NOT_KNOWN)
 }
 
 fn used_by(arns: &[String]) -> String {

@@ -1,4 +1,4 @@
-//! A prune: removes the images of a series that the request does not keep, one after the other, each by a delete.
+//! A prune: deletes, disables or deprecates the images of a series that the request does not keep, one after the other.
 //!
 //! What goes is decided anew before each of them, from the images' own tags: what has come into use, was protected
 //! or has gone meanwhile counts.
@@ -146,15 +146,15 @@ impl Operation for Prune {
         if let Some(why) = too_many(&call.arguments.retain, &found.decisions).filter(|_| done == 0) {
             return ended(app, call, found, Some(why));
         }
-        let Some((next, does)) = found.next() else { return ended(app, call, found, None) };
+        let Some((next, does)) = found.steps().next() else { return ended(app, call, found, None) };
         let (next, is_to_stay) = (ImageId::from(next), does == Does::Enable);
         if !is_to_stay && done >= call.arguments.retain.max_per_run {
             let why =
-                format!("{next} and what follows stay: {done} images have gone, as many as retain.maxPerRun allows");
+                format!("{next} and what follows stay: {done} images were taken, as many as retain.maxPerRun allows");
             return ended(app, call, found, Some(why));
         }
         if call.left() < LEAST {
-            let why = format!("{next} and what follows stay: the time left is too short for another delete");
+            let why = format!("{next} and what follows stay: the time left is too short for another image");
             return ended(app, call, found, Some(why));
         }
         if does == Does::Delete {
@@ -183,7 +183,7 @@ impl Operation for Prune {
             return Ok(());
         }
         rehearsing.given().would_keep.extend(found.kept().into_iter().take(NAMED));
-        for (id, does) in found.steps().filter(|(_, does)| !matches!(does, Does::Wait(_))) {
+        for (id, does) in found.steps() {
             let one = of_one(&call, ImageId::from(id), delete::Memory::default());
             let asked = match does {
                 Does::Delete => Delete::rehearse(app, one, rehearsing.again()).await,

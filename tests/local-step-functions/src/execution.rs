@@ -80,6 +80,8 @@ pub struct Execution {
     pub cause: Option<String>,
     /// How often it was redriven.
     pub redrive_count: u64,
+    /// When it was redriven last, in milliseconds since 1970.
+    pub redrive_millis: Option<i64>,
 }
 
 impl Execution {
@@ -121,6 +123,7 @@ impl Execution {
             ("error", self.error.as_deref().map(Value::from)),
             ("cause", self.cause.as_deref().map(Value::from)),
             ("redriveCount", Some(self.redrive_count.into())),
+            ("redriveDate", self.redrive_millis.map(&time)),
         ];
         Value::Object(fields.into_iter().filter_map(|(name, value)| Some((case(name), value?))).collect())
     }

@@ -70,6 +70,7 @@ impl Shared {
                 error: None,
                 cause: None,
                 redrive_count: 0,
+                redrive_millis: None,
             };
             let started = state.next_in_order();
             let mut record = Record {
@@ -104,6 +105,7 @@ impl Shared {
             let resume = record.resume.clone();
             let described = &mut record.described;
             described.redrive_count += 1;
+            described.redrive_millis = Some(now);
             described.status = Status::Running;
             (described.stop_millis, described.error, described.cause) = (None, None, None);
             let described = described.clone();

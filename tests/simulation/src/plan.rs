@@ -128,6 +128,10 @@ impl Plan {
         if faults.iter().any(|fault| matches!(fault, Fault::Person { does: Deed::Abort, .. })) && rng.u8(0..3) == 0 {
             faults.push(Fault::redrive(&mut rng));
         }
+        // The machines of the release before let a redriven run go on.
+        if faults.iter().any(|fault| matches!(fault, Fault::Person { does: Deed::Deploy, .. })) {
+            faults.retain(|fault| !matches!(fault, Fault::Person { does: Deed::Redrive, .. }));
+        }
         let lags = Lags {
             rebooted_snapshots_begin: Duration::from_secs(rng.choice([0, 0, 5, 60, 180]).unwrap_or(0)),
             tag_access: Duration::from_secs(rng.choice([0, 0, 2]).unwrap_or(0)),

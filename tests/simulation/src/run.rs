@@ -125,9 +125,12 @@ fn keeps_image(engine: &Engine, run: &Execution) -> bool {
     let execution = |suffix: &str| engine.describe_execution(&format!("{operations}:{}-{suffix}", run.name)).ok();
     let input = |suffix: String| -> Option<Value> { serde_json::from_str(&execution(&suffix)?.input).ok() };
     let keeps = |planned: &Value| planned["keepsImage"] == true && planned["redriven"] != true;
+    // What a rollback was told after a redrive does not count.
+    let began_before =
+        |rollback: &Execution| run.redrive_millis.is_none_or(|redriven| rollback.start_millis < redriven);
     let is_planned =
         || input("undo".to_owned()).is_some_and(|rollback| keeps(&rollback["arguments"]["failed"]["planned"]));
     run.error.as_deref() == Some("InstanceNotRestarted")
         || (1..).map_while(|position: u8| input(position.to_string())).any(|operation| keeps(&operation))
-        || run.redrive_count == 0 && is_planned()
+        || execution("undo").is_some_and(|rollback| began_before(&rollback)) && is_planned()
 }

@@ -30,8 +30,7 @@ const SETTLES: u64 = 90;
 /// CreateImage's answer, and whether the image is gone by then does not keep them from it.
 const SNAPSHOTS_BEGIN_WITHIN: u64 = 5 * 60;
 
-/// The same for one that has failed with one of the names below, in seconds: EC2 may not show yet what an earlier attempt
-/// has made, whose answer was lost.
+/// For how long, in seconds, EC2 may not show what an earlier attempt has made whose answer was lost.
 const SHOWS_WITHIN: u64 = 15;
 
 /// The names a create fails with when its last attempt made nothing.

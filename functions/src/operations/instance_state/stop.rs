@@ -178,7 +178,7 @@ async fn take(app: &App, mut call: Call) -> Result<Answer, Error> {
             if waited - *call.memory.denied_after.get_or_insert(waited) >= TAG_SHOWS_WITHIN {
                 return Err(error);
             }
-            let reason = format!("EC2 does not show yet who has tagged the instance, or {error}");
+            let reason = format!("{error}; another run may have tagged the instance, and EC2 not show it yet");
             Ok(Answer::not_started(TAG_SETTLES, reason, call.memory))
         }
     }
@@ -190,7 +190,8 @@ fn tagged(mut call: Call) -> Answer {
 }
 
 /// Its run starts it again, or the sweep does.
-fn held(call: Call, run: &str) -> Answer {
+fn held(mut call: Call, run: &str) -> Answer {
+    call.memory.denied_after = None;
     Answer::not_started(call.growing(NOT_READY), format!("another run has stopped the instance: {run}"), call.memory)
 }
 

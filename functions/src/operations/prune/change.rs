@@ -1,26 +1,30 @@
 //! What a prune does to an image that it does not delete: it disables, deprecates or enables it.
 
-use aws_sdk_ec2::types::{Image, ImageState, Tag};
+use aws_sdk_ec2::{operation::create_tags::builders::CreateTagsFluentBuilder, types::Image};
 
-use super::{Answer, Call, decide::Does, read::QUARANTINED_TAG, report::cut};
+use super::{Answer, Call, decide::Does, report::cut};
 use crate::{
     app::App,
     aws::{ec2, error_codes},
     error::Error,
-    model::{deprecation::DeprecationTime, ids::ImageId, tags},
-    operations::{Rehearsing, availability, in_use, rehearsal::Changed},
+    model::{deprecation::DeprecationTime, ids::ImageId},
+    operations::{
+        Rehearsing,
+        availability::{self, QUARANTINED_TAG},
+        rehearsal::Changed,
+    },
 };
 
 /// Seconds until the next look.
 const SHORTLY: u64 = 5;
-/// A tag that is older was put on by an earlier prune, which then did not disable the image, in seconds.
+/// An older tag is of an earlier quarantine, in seconds.
 const FRESH: i64 = 600;
 /// How many seconds from now an image is deprecated: EC2 takes no time in the past, and rounds to minutes.
 const SOON: i64 = 60;
 
 /// Takes what is done to one image a step further; none once that has ended.
 pub(super) async fn go_on(app: &App, call: &mut Call, id: ImageId, does: Does) -> Result<Option<Answer>, Error> {
-    let waits = match step(app, call, &id, does).await {
+    let waits = match step(app, &id, does).await {
         Ok(waits) => waits,
         Err(error) if error.is_to_be_retried() => return Err(error),
         Err(error) => {
@@ -30,56 +34,41 @@ pub(super) async fn go_on(app: &App, call: &mut Call, id: ImageId, does: Does) -
     };
     if let Some(reason) = waits {
         call.memory.changing = Some((id.clone(), does));
-        return Ok(Some(Answer::pending(SHORTLY, format!("{id}: {reason}"), call.memory.clone())));
+        return Ok(Some(Answer::pending(call.growing(SHORTLY), format!("{id}: {reason}"), call.memory.clone())));
     }
-    if !call.memory.used.contains_key(id.as_str()) {
-        match does {
-            Does::Disable | Does::Quarantine => call.memory.disabled.push(id.to_string()),
-            Does::Deprecate => call.memory.deprecated.push(id.to_string()),
-            Does::Enable => call.memory.enabled.push(id.to_string()),
-            Does::Delete | Does::Wait(_) => {}
-        }
-    }
+    let done = match does {
+        Does::Delete => return Ok(None),
+        Does::Disable | Does::Quarantine => &mut call.memory.disabled,
+        Does::Deprecate => &mut call.memory.deprecated,
+        Does::Enable => &mut call.memory.enabled,
+    };
+    done.push(id.to_string());
     Ok(None)
 }
 
-/// Gives what it waits for; none once it is done, or something uses the image.
-async fn step(app: &App, call: &mut Call, id: &ImageId, does: Does) -> Result<Option<&'static str>, Error> {
-    let image = ec2::image(&app.ec2, id).await?;
-    let image = image.ok_or_else(|| Error::ImageNotFound { image_id: id.to_string() })?;
-    let is_to_be_launched_no_more = does != Does::Enable && image.state() == Some(&ImageState::Available);
-    if is_to_be_launched_no_more && let Some(why) = in_use::why(app, id, None).await? {
-        call.memory.used.insert(id.to_string(), cut(why));
-        return Ok(None);
-    }
+/// Gives what it waits for; none once it is done, or EC2 knows the image no more.
+async fn step(app: &App, id: &ImageId, does: Does) -> Result<Option<&'static str>, Error> {
+    let Some(image) = ec2::image(&app.ec2, id).await? else { return Ok(None) };
     match does {
-        Does::Disable => availability::disable(app, &image).await,
         Does::Quarantine if !is_noted(&image, app.seconds()) => {
-            let tag = ec2::tag(QUARANTINED_TAG, &ec2::shown(app.seconds()));
-            let answer = app.ec2.create_tags().resources(id.as_str()).tags(tag).send().await;
+            let answer = note(app, id.as_str()).send().await;
             answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error))?;
             Ok(Some("the beginning of its quarantine is noted in a tag"))
         }
-        Does::Quarantine => availability::disable(app, &image).await,
+        Does::Disable | Does::Quarantine => availability::disable(app, &image).await,
         Does::Deprecate => deprecate(app, &image).await,
-        Does::Delete | Does::Wait(_) => Ok(None),
-        Does::Enable => match availability::enable(app, &image).await? {
-            None if tags::shown_by_ec2(image.tags()).contains_key(QUARANTINED_TAG) => {
-                let tag = Tag::builder().key(QUARANTINED_TAG).build();
-                let answer = app.ec2.delete_tags().resources(id.as_str()).tags(tag).send().await;
-                answer.map_err(|error| error_codes::unexpected("ec2:DeleteTags", &error))?;
-                Ok(Some("EC2 still shows the tag of its quarantine"))
-            }
-            waits => Ok(waits),
-        },
+        Does::Enable => availability::enable(app, &image).await,
+        Does::Delete => Ok(None),
     }
+}
+
+fn note(app: &App, id: &str) -> CreateTagsFluentBuilder {
+    app.ec2.create_tags().resources(id).tags(ec2::tag(QUARANTINED_TAG, &ec2::shown(app.seconds())))
 }
 
 /// Whether the tag says when this quarantine has begun.
 fn is_noted(image: &Image, now: i64) -> bool {
-    let tags = tags::shown_by_ec2(image.tags());
-    let since = ec2::time(tags.get(QUARANTINED_TAG).map(String::as_str));
-    since.is_some_and(|since| now - since.secs() < FRESH)
+    availability::quarantined_since(image).is_some_and(|since| now - since < FRESH)
 }
 
 async fn deprecate(app: &App, image: &Image) -> Result<Option<&'static str>, Error> {
@@ -109,12 +98,10 @@ pub(super) async fn rehearse(app: &App, id: &str, does: Does, mut rehearsing: Re
         }
         Does::Enable => availability::rehearse_enable(app, &image, rehearsing).await,
         Does::Quarantine => {
-            let tag = ec2::tag(QUARANTINED_TAG, &ec2::shown(app.seconds()));
-            let request = app.ec2.create_tags().resources(id).tags(tag).dry_run(true);
-            rehearsing.ask("ec2:CreateTags", &[id], request.send().await)?;
+            rehearsing.ask("ec2:CreateTags", &[id], note(app, id).dry_run(true).send().await)?;
             availability::rehearse_disable(app, &image, rehearsing).await
         }
         Does::Disable => availability::rehearse_disable(app, &image, rehearsing).await,
-        Does::Delete | Does::Wait(_) => Ok(()),
+        Does::Delete => Ok(()),
     }
 }

@@ -32,8 +32,14 @@ pub enum Does {
     Quarantine,
     /// It is deprecated.
     Deprecate,
-    /// Nothing yet: it is in quarantine until that time, in seconds since 1970.
-    Wait(i64),
+}
+
+/// What a rule decides about one image that none keeps.
+enum Fate {
+    Does(Does),
+    /// It is in quarantine until that time, in seconds since 1970.
+    Waits(i64),
+    Stays(&'static str),
 }
 
 /// An image of a series, as EC2 shows it.
@@ -66,16 +72,13 @@ pub struct Decision {
     pub go: Vec<(String, Does)>,
     /// They stay, each for a reason.
     pub stay: Vec<(String, String)>,
+    /// They are in quarantine and still wait for its end, each with the reason.
+    pub wait: Vec<(String, String)>,
     /// Those in quarantine.
     pub quarantined: BTreeSet<String>,
 }
 
 impl Decision {
-    /// How many go now.
-    fn count(&self) -> usize {
-        self.go.iter().filter(|(_, does)| !matches!(does, Does::Wait(_))).count()
-    }
-
     /// What is in quarantine and is to stay.
     pub(super) fn back(&self) -> impl Iterator<Item = &str> {
         self.stay.iter().map(|(id, _)| id).filter(|id| self.quarantined.contains(*id)).map(String::as_str)
@@ -91,13 +94,20 @@ pub fn decide(retain: &Retain, mut series: Vec<Candidate>, certain: Option<&str>
     for image in series {
         let is_young = image.created.is_some_and(|created| now - created < DAY);
         let counts = image.is_available && (!is_young || certain == Some(image.id.as_str()));
-        if image.quarantined_since.is_some() {
+        let why = why_it_stays(retain, &image, newer, counts, now);
+        let fate = if why.is_none() { fate(retain, &image, now) } else { Fate::Stays("") };
+        // One that stays disabled by what the request wants does not come back.
+        if image.quarantined_since.is_some() && (why.is_some() || !matches!(fate, Fate::Stays(_))) {
             decision.quarantined.insert(image.id.clone());
         }
-        let stays = why_it_stays(retain, &image, newer, counts, now);
-        match stays.map_or_else(|| goes(retain, &image, now), Err) {
-            Ok(does) => decision.go.push((image.id, does)),
-            Err(why) => decision.stay.push((image.id, why)),
+        match (why, fate) {
+            (Some(why), _) => decision.stay.push((image.id, why)),
+            (None, Fate::Stays(why)) => decision.stay.push((image.id, why.to_owned())),
+            (None, Fate::Does(does)) => decision.go.push((image.id, does)),
+            (None, Fate::Waits(until)) => {
+                let why = format!("it is in quarantine until {}", ec2::shown(until));
+                decision.wait.push((image.id, why));
+            }
         }
         newer += usize::from(counts);
     }
@@ -138,36 +148,35 @@ fn why_it_stays(retain: &Retain, image: &Candidate, newer: usize, counts: bool, 
     None
 }
 
-/// What becomes of an image that no rule keeps, or why nothing does.
-fn goes(retain: &Retain, image: &Candidate, now: i64) -> Result<Does, String> {
+/// What becomes of an image that no rule keeps.
+fn fate(retain: &Retain, image: &Candidate, now: i64) -> Fate {
+    let can_be_launched = image.is_available || image.is_disabled;
     let since = image.quarantined_since.filter(|_| image.is_disabled);
     match (retain.action, retain.quarantine) {
-        (Action::Disable, _) if image.is_disabled => Err("it is disabled".to_owned()),
-        (Action::Deprecate, _) if image.is_deprecated => Err("it is deprecated".to_owned()),
-        (Action::Disable, _) => Ok(Does::Disable),
-        (Action::Deprecate, _) => Ok(Does::Deprecate),
-        (Action::Delete, None) => Ok(Does::Delete),
-        (Action::Delete, Some(quarantine)) => Ok(match since.map(|since| since + quarantine) {
-            None => Does::Quarantine,
-            Some(until) if until > now => Does::Wait(until),
-            Some(_) => Does::Delete,
-        }),
+        (Action::Disable, _) if image.is_disabled => Fate::Stays("it is disabled"),
+        (Action::Deprecate, _) if image.is_deprecated => Fate::Stays("it is deprecated"),
+        (Action::Disable | Action::Deprecate, _) if !can_be_launched => Fate::Stays("it cannot be launched"),
+        (Action::Disable, _) => Fate::Does(Does::Disable),
+        (Action::Deprecate, _) => Fate::Does(Does::Deprecate),
+        // It may be disabled for a reason that no rule knows.
+        (Action::Delete, Some(_)) if image.is_disabled && since.is_none() => Fate::Stays("somebody has disabled it"),
+        (Action::Delete, Some(quarantine)) if can_be_launched => match since.map(|since| since + quarantine) {
+            None => Fate::Does(Does::Quarantine),
+            Some(until) if until > now => Fate::Waits(until),
+            Some(_) => Fate::Does(Does::Delete),
+        },
+        (Action::Delete, _) => Fate::Does(Does::Delete),
     }
-}
-
-/// What is told of an image that waits.
-pub(super) fn waits(until: i64) -> String {
-    format!("it is in quarantine until {}", ec2::shown(until))
 }
 
 /// Why a prune is refused as a whole: a wrong clock or a wrong tag looks like many images that go at once.
 pub fn too_many(retain: &Retain, series: &[Decision]) -> Option<String> {
     let Retain { max_per_run, max_percent_per_run, .. } = retain;
-    let all: usize = series.iter().map(Decision::count).sum();
+    let all: usize = series.iter().map(|one| one.go.len()).sum();
     if all > *max_per_run {
         return Some(format!("{all} images would go, and retain.maxPerRun is {max_per_run}"));
     }
-    let share = series.iter().map(|one| (one.count(), one.go.len() + one.stay.len()));
+    let share = series.iter().map(|one| (one.go.len(), one.go.len() + one.wait.len() + one.stay.len()));
     let (go, of) = share.into_iter().find(|(go, of)| *go > FEW && go * 100 > of * max_percent_per_run)?;
     Some(format!("{go} of {of} images would go, and retain.maxPercentPerRun is {max_percent_per_run}"))
 }
@@ -256,17 +265,16 @@ mod tests {
         }
         let rules = Retain { quarantine: Some(7 * DAY), ..retain(Some(1), None, 1) };
         let go = |rules: &Retain| decide(rules, series.clone(), None, NOW).go;
-        let expected = [
-            ("ami-5", Does::Delete),
-            ("ami-4", Does::Wait(NOW + 2 * DAY)),
-            ("ami-3", Does::Wait(NOW + 6 * DAY)),
-            ("ami-2", Does::Quarantine),
-        ];
+        let expected = [("ami-5", Does::Delete), ("ami-2", Does::Quarantine)];
         assert_eq!(go(&rules), expected.map(|(id, does)| (id.to_owned(), does)));
+        let waiting = decide(&rules, series.clone(), None, NOW).wait;
+        assert_eq!(waiting.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["ami-3", "ami-4"]);
+        // One that cannot be launched needs no quarantine.
+        let mut failed = series.clone();
+        failed[1].is_available = false;
+        assert_eq!(decide(&rules, failed, None, NOW).go[1], ("ami-2".to_owned(), Does::Delete));
         let more = decide(&Retain { count: Some(9), ..rules.clone() }, series.clone(), None, NOW);
         assert_eq!((more.go.len(), more.back().collect::<Vec<_>>()), (0, vec!["ami-3", "ami-4", "ami-5"]));
-        // Those that wait are not counted again.
-        assert_eq!(decide(&rules, series.clone(), None, NOW).count(), 2);
         for (action, expected) in [(Action::Disable, Does::Disable), (Action::Deprecate, Does::Deprecate)] {
             let mut series = series.clone();
             series[2].is_deprecated = true;
@@ -277,11 +285,13 @@ mod tests {
         }
     }
 
-    /// Whatever the series, the rules and the clock: what the rules name stays, and nothing is lost or named twice.
+    /// Whatever the series, the rules and the clock: what the rules name stays, and nothing is lost or named twice. The
+    /// environment variable `DECISIONS` asks for more of them.
     #[test]
     fn ten_thousand_random_series_keep_what_they_must() {
         let mut rng = Rng::with_seed(16);
-        for _ in 0..10_000 {
+        let asked = std::env::var("DECISIONS").ok().and_then(|count| count.parse().ok());
+        for _ in 0..asked.unwrap_or(10_000) {
             let some = |rng: &mut Rng, most: usize| rng.bool().then(|| rng.usize(1..=most));
             let mut rules = retain(some(&mut rng, 9), None, rng.usize(1..4));
             rules.age = rng.bool().then(|| rng.i64(1..60) * DAY);
@@ -304,14 +314,18 @@ mod tests {
             let certain = rng.bool().then(|| format!("ami-{}", rng.usize(0..30)));
             let decision = decide(&rules, series.clone(), certain.as_deref(), NOW);
             // One that waits cannot be launched either.
+            let of_all = |decision: &Decision| -> Vec<String> {
+                let go = decision.go.iter().map(|(id, _)| id);
+                let others = decision.wait.iter().chain(&decision.stay).map(|(id, _)| id);
+                go.chain(others).cloned().collect()
+            };
             let gone: BTreeSet<_> = decision.go.iter().map(|(id, _)| id).collect();
-            let all = decision
-                .go
-                .iter()
-                .map(|(id, _)| id)
-                .chain(decision.stay.iter().map(|(id, _)| id))
-                .collect::<BTreeSet<_>>();
-            assert_eq!((all.len(), decision.go.len() + decision.stay.len()), (series.len(), series.len()));
+            let all: BTreeSet<_> = of_all(&decision).into_iter().collect();
+            assert_eq!((all.len(), of_all(&decision).len()), (series.len(), series.len()));
+            let waits = |image: &Candidate| image.is_disabled && image.quarantined_since.is_some();
+            let of_id = |id: &String| series.iter().find(|image| image.id == *id).unwrap();
+            assert!(decision.wait.iter().all(|(id, _)| waits(of_id(id)) && rules.quarantine.is_some()));
+            assert!(decision.back().all(|id| of_id(&id.to_owned()).quarantined_since.is_some()));
             assert!(decision.stay.iter().all(|(_, why)| !why.is_empty()));
             let launchable = series.iter().filter(|image| image.is_available).count();
             let left = series.iter().filter(|image| image.is_available && !gone.contains(&image.id)).count();
@@ -329,10 +343,11 @@ mod tests {
             for (id, does) in &decision.go {
                 let image = series.iter().find(|image| image.id == *id).unwrap();
                 let since = image.quarantined_since.filter(|_| image.is_disabled);
+                let can_be_launched = image.is_available || image.is_disabled;
+                let is_over = |days| since.is_some_and(|since| NOW - since >= days);
                 let right = match does {
-                    Does::Delete => rules.quarantine.is_none_or(|days| since.is_some_and(|since| NOW - since >= days)),
-                    Does::Wait(until) => *until > NOW && since.is_some(),
-                    Does::Quarantine => rules.quarantine.is_some() && since.is_none(),
+                    Does::Delete => rules.quarantine.is_none_or(|days| is_over(days) || !can_be_launched),
+                    Does::Quarantine => rules.quarantine.is_some() && !image.is_disabled,
                     Does::Disable => rules.action == Action::Disable && !image.is_disabled,
                     Does::Deprecate => rules.action == Action::Deprecate && !image.is_deprecated,
                     Does::Enable => false,

@@ -6,7 +6,7 @@ use aws_sdk_ec2::types::{Image, ImageState};
 
 use super::{
     Arguments, Memory,
-    decide::{Candidate, Decision, Does, decide, waits},
+    decide::{Candidate, Decision, Does, decide},
 };
 use crate::{
     app::App,
@@ -16,8 +16,6 @@ use crate::{
     operations::{availability, in_use, protection, rehearsal::Kept},
 };
 
-/// The tag of an image that a prune has disabled until it deletes it, with the time.
-pub(super) const QUARANTINED_TAG: &str = "ami-from-instance:quarantined-since";
 /// How many times the images that may go are still asked about.
 const FAR_TOO_MANY: usize = 5;
 /// Stands for the image that a dry run would make.
@@ -46,7 +44,7 @@ pub(super) struct Series {
 impl Series {
     /// Whether EC2 has listed the image.
     pub(super) fn has(&self, id: &str) -> bool {
-        let stays = |one: &Decision| one.stay.iter().any(|(stays, _)| stays == id);
+        let stays = |one: &Decision| one.stay.iter().chain(&one.wait).any(|(stays, _)| stays == id);
         self.decisions.iter().any(|one| stays(one) || one.go.iter().any(|(goes, _)| goes == id))
     }
 
@@ -62,19 +60,10 @@ impl Series {
         back.chain(go)
     }
 
-    /// The next thing to do.
-    pub(super) fn next(&self) -> Option<(&str, Does)> {
-        self.steps().find(|(_, does)| !matches!(does, Does::Wait(_)))
-    }
-
     /// Those that stay, and why.
     pub(super) fn kept(&self) -> Vec<Kept> {
-        let stay = self.decisions.iter().flat_map(|one| &one.stay).cloned();
-        let waiting = self.steps().filter_map(|(id, does)| match does {
-            Does::Wait(until) => Some((id.to_owned(), waits(until))),
-            _ => None,
-        });
-        stay.chain(waiting).map(|(id, because)| Kept { id, because }).collect()
+        let stay = self.decisions.iter().flat_map(|one| one.stay.iter().chain(&one.wait)).cloned();
+        stay.map(|(id, because)| Kept { id, because }).collect()
     }
 }
 
@@ -119,12 +108,20 @@ pub(super) async fn series(
     let mut stays = memory.used.clone();
     stays.extend(memory.failed.iter().map(|(id, error)| (id.clone(), error.clone())));
     keep(&mut decisions, &mut stays);
-    let left: Vec<_> = decisions.iter().flat_map(|one| &one.go).map(|(id, _)| ImageId::from(id.as_str())).collect();
+    let go = decisions.iter().flat_map(|one| &one.go).map(|(id, _)| id);
+    let count = go.clone().count();
+    let waiting = decisions.iter().flat_map(|one| &one.wait).map(|(id, _)| id);
+    let asked: Vec<_> = go.chain(waiting).map(|id| ImageId::from(id.as_str())).collect();
     // Each ten of them are a call: what is far too much is refused without.
-    if left.len() <= prune.retain.max_per_run * FAR_TOO_MANY {
-        keep(&mut decisions, &mut in_use::why_each(app, &left, None).await?);
+    if count <= prune.retain.max_per_run * FAR_TOO_MANY {
+        let mut used = in_use::why_each(app, &asked, None).await?;
+        for decision in &mut decisions {
+            // What nobody can tell changes nothing.
+            decision.quarantined.retain(|id| !used.get(id).is_some_and(|why| in_use::is_unknown(why)));
+        }
+        keep(&mut decisions, &mut used);
         if prune.retain.exclusions.shared {
-            let mut shared = shared(app, memory, &decisions, &images).await?;
+            let mut shared = shared(app, memory, &decisions).await?;
             keep(&mut decisions, &mut shared);
         }
     }
@@ -137,17 +134,10 @@ pub(super) async fn series(
 }
 
 /// Those that others may launch, of those that would go; once something is done, up to the first that nobody else may.
-async fn shared(
-    app: &App,
-    memory: &Memory,
-    decisions: &[Decision],
-    images: &[Image],
-) -> Result<BTreeMap<String, String>, Error> {
+async fn shared(app: &App, memory: &Memory, decisions: &[Decision]) -> Result<BTreeMap<String, String>, Error> {
     let mut shared = BTreeMap::new();
     for (id, _) in decisions.iter().flat_map(|one| &one.go) {
-        let image = images.iter().find(|image| image.image_id() == Some(id));
-        let tags = image.map(|image| tags::shown_by_ec2(image.tags())).unwrap_or_default();
-        match availability::shared_with(app, &ImageId::from(id.as_str()), &tags).await? {
+        match availability::shared_with(app, &ImageId::from(id.as_str())).await? {
             Some(others) => drop(shared.insert(id.clone(), format!("it is shared with {others} (exclusions.shared)"))),
             None if memory.done() > 0 => break,
             None => {}
@@ -169,6 +159,12 @@ fn keep(decisions: &mut [Decision], because: &mut BTreeMap<String, String>) {
             match because.remove(&id) {
                 Some(why) => decision.stay.push((id, why)),
                 None => decision.go.push((id, does)),
+            }
+        }
+        for (id, waits) in std::mem::take(&mut decision.wait) {
+            match because.remove(&id) {
+                Some(why) => decision.stay.push((id, why)),
+                None => decision.wait.push((id, waits)),
             }
         }
     }
@@ -194,7 +190,7 @@ fn candidate(image: &Image, memory: &Memory, now: i64) -> Candidate {
         created: seconds(image.creation_date()),
         is_available: (image.state() == Some(&ImageState::Available) || is(&memory.enabled)) && !is_disabled,
         is_disabled,
-        quarantined_since: seconds(tags.get(QUARANTINED_TAG).map(String::as_str)).filter(|_| !is(&memory.enabled)),
+        quarantined_since: availability::quarantined_since(image).filter(|_| !is(&memory.enabled)),
         is_deprecated: seconds(image.deprecation_time()).is_some_and(|time| time <= now) || is(&memory.deprecated),
         protection: protection::of(image).map(str::to_owned).or_else(|| {
             let from = protection::deletable_from(image).filter(|from| *from > now)?;

@@ -48,9 +48,8 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
     match execution.status {
         ExecutionStatus::Succeeded => return Ok(Verdict::Keep("the run has succeeded")),
         // It waits for its own rollback, and runs until that has ended.
-        _ if goes_on != rolls_itself_back && !shows_all && (goes_on || has_just_ended(&execution, (app.now)())) => {
-            return Ok(Verdict::AskAgain);
-        }
+        _ if !shows_all && goes_on != rolls_itself_back => return Ok(Verdict::AskAgain),
+        _ if !shows_all && !goes_on && has_just_ended(&execution, (app.now)()) => return Ok(Verdict::AskAgain),
         _ if goes_on && !rolls_itself_back => return Err(Error::RunKept { run: run.arn().to_owned() }),
         _ => {}
     }
@@ -59,7 +58,7 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         return Ok(Verdict::Keep("the run has ended too long ago"));
     }
     let children = children::of(&app.step_functions, &machines.operation, run).await?;
-    let is_redriven = is_redriven(&execution);
+    let is_redriven = execution.redrive_count().is_some_and(|times| times > 0);
     if let Some(failed) = &call.arguments.failed
         && call.memory.failure.is_none()
     {
@@ -72,10 +71,11 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
     children::stop(&app.step_functions, &children).await?;
     // The run itself knows more than its operations' executions: the one that failed may not have started.
     let failed = match &call.arguments.failed {
-        None => children::failed(&app.step_functions, &machines.operation, run).await?,
-        failed => failed.clone(),
+        None => children::failed(&app.step_functions, &machines.operation, run, execution.redrive_date).await?,
+        // An operation that a redriven run would have begun keeps nothing.
+        failed => failed.clone().filter(|_| !is_redriven),
     };
-    let is_planned = !is_redriven && failed.is_some_and(|failed| failed.planned.keeps_image);
+    let is_planned = failed.is_some_and(|failed| failed.planned.keeps_image);
     let is_waited_for = rolls_itself_back && execution.status == ExecutionStatus::Running;
     let error = call.memory.failure.as_ref().map(|failure| failure.name.as_str());
     let has_given_up = is_waited_for && error == Some(NOT_RESTARTED);
@@ -101,14 +101,8 @@ pub(crate) async fn is_kept(app: &App, run: &Run) -> Result<bool, Error> {
     if is_not_restarted(&execution) || children.iter().any(children::keeps_image) {
         return Ok(true);
     }
-    let failed = children::failed(&app.step_functions, machine, run).await?;
-    Ok(!is_redriven(&execution) && failed.is_some_and(|failed| failed.planned.keeps_image))
-}
-
-/// Of a run that was redriven, another rollback may have removed a part already: an operation that has not begun keeps
-/// nothing.
-fn is_redriven(execution: &DescribeExecutionOutput) -> bool {
-    execution.redrive_count().is_some_and(|times| times > 0)
+    let failed = children::failed(&app.step_functions, machine, run, execution.redrive_date).await?;
+    Ok(failed.is_some_and(|failed| failed.planned.keeps_image))
 }
 
 /// Whether the run has said that its image stays, as it may be the only way to bring back the instance that the run has
