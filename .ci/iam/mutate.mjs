@@ -16,6 +16,7 @@ const EXPLAINED = {
   "InstanceStateFunctionRole TakeTheInstance: any action of ec2": "only what tags knows aws:TagKeys, and it may remove that tag",
   "ReadRequestFunctionRole LetEc2LookForIt: without ec2:DescribeInstances": "it may describe instances anyway",
   "CleanupFunctionRole LetEc2LookForIt: without ec2:DescribeInstances": "it may describe instances anyway",
+  "CleanupFunctionRole ForgetWhatItHasRetired: any action of ec2": "only what tags knows aws:TagKeys, and it may put these on",
   "OperationMachineRole SayWhatItWaitsFor: any action of events": "only PutEvents knows both a bus and events:source",
 };
 
