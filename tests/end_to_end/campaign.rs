@@ -11,8 +11,11 @@ use std::{
     time::Duration,
 };
 
-use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
-use aws_sdk_ec2::types::{InstanceStateName, Tag};
+use ami_from_instance::{
+    model::{run::RUN_TAG, tags::SERIES_TAG},
+    operations::instance_state::STOPPED_BY_TAG,
+};
+use aws_sdk_ec2::types::{InstanceStateName, LaunchPermission, LaunchPermissionModifications, Tag};
 use local_aws::{
     calls::Recorder,
     campaign::{self, AT_ONCE, OPERATIONS, Operation, Plan, Report, SWEEP, Trouble, every_call, every_state},
@@ -226,6 +229,29 @@ async fn events_and_a_rival(aws: &Deployment) {
     }
 }
 
+/// Images of a series are deprecated, disabled for a quarantine, and enabled again as they are to stay.
+async fn prunes(aws: &Deployment) {
+    let tags: &[(&str, &str)] = &[(RUN_TAG, &aws.past_run()), (SERIES_TAG, "roles-series")];
+    let ids = [1, 2].map(|number| aws.ec2.add_foreign_image(format!("roles-series-{number}"), tags));
+    for id in &ids {
+        let permission = LaunchPermission::builder().user_id("111122223333").build();
+        let add = LaunchPermissionModifications::builder().add(permission).build();
+        aws.ec2.client().modify_image_attribute().image_id(id).launch_permission(add).send().await.unwrap();
+    }
+    let prune = async |retain: Value| {
+        let request = json!({"action": "prune", "series": "roles-series", "retain": retain});
+        end(aws, &request.to_string()).await
+    };
+    // EC2's time is far ahead of the functions' here, so that it takes the time for a past one.
+    let refused = prune(json!({"count": 1, "action": "DEPRECATE"})).await;
+    assert!(matches!(&refused, Outcome::Ended { cause, .. } if cause.contains("must be in the future")), "{refused:?}");
+    for (retain, field) in [(json!({"count": 1, "quarantine": "1d"}), "disabled"), (json!({"count": 2}), "enabled")] {
+        let outcome = prune(retain).await;
+        let Outcome::Succeeded(result) = &outcome else { panic!("{outcome:?}") };
+        assert_eq!(result[field].as_array().map(Vec::len), Some(1), "{result}");
+    }
+}
+
 #[test]
 fn each_function_calls_exactly_the_actions_its_role_allows() {
     alone(async |aws| {
@@ -235,7 +261,8 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
             protect_and_delete(aws),
             stop_and_start(aws),
             too_late(aws),
-            events_and_a_rival(aws)
+            events_and_a_rival(aws),
+            prunes(aws)
         );
         // A sweep comes every twenty seconds, and asks about the run that could not start its instance: its image stays.
         let asks = |call: &step_functions::Call| call.caller == SWEEP && call.action == "DescribeExecution";
