@@ -143,22 +143,6 @@ async fn a_rollback_takes_the_tags_off_and_leaves_the_image() {
 }
 
 #[tokio::test]
-async fn a_tag_that_a_rollback_may_not_take_off_is_named() {
-    let ec2 = ec2().await;
-    let image = ec2.add_foreign_image("found", &[]);
-    let app = may(&ec2);
-    let noted = call(&app, "begin", first_operation(&app, RUN, request(&image)).await).await.unwrap();
-    let tagged = call(&app, "look", noted).await.unwrap();
-    ec2.advance(std::time::Duration::from_secs(10));
-    let refused = FaultKind::Refused { code: "UnauthorizedOperation".to_owned(), message: "not here".to_owned() };
-    ec2.inject(Fault::on("DeleteTags", refused).for_ever());
-    let rolled_back = roll_back(&ec2, &tagged).await;
-    assert_eq!(rolled_back["error"]["name"], "LeftoversRemain");
-    let message = rolled_back["error"]["message"].as_str().unwrap();
-    assert!(message.contains(&format!("{RUN_TAG} of {image}")), "{message}");
-}
-
-#[tokio::test]
 async fn a_lost_answer_whose_second_attempt_is_denied_is_no_failure_and_a_lasting_denial_is() {
     let ec2 = ec2().await;
     let app = may(&ec2);
@@ -221,7 +205,7 @@ async fn a_rollback_leaves_the_tags_of_an_image_that_an_earlier_run_of_the_same_
 
 /// The sweep finds what is left by the image.
 #[tokio::test]
-async fn a_rollback_takes_the_tags_off_the_image_only_once_its_snapshots_have_none() {
+async fn a_tag_that_a_rollback_may_not_take_off_is_named_and_the_image_keeps_its_own_until_its_snapshots_have_none() {
     let ec2 = ec2().await;
     let image = ec2.add_foreign_image("found", &[]);
     let app = may(&ec2);
@@ -232,6 +216,8 @@ async fn a_rollback_takes_the_tags_off_the_image_only_once_its_snapshots_have_no
     ec2.inject(Fault::on("DeleteTags", denied).for_ever());
     let left = roll_back(&ec2, &tagged).await;
     assert_eq!(left["error"]["name"], "LeftoversRemain", "{left}");
+    let message = left["error"]["message"].as_str().unwrap();
+    assert!(message.contains(&format!("{RUN_TAG} of {image}")), "{message}");
     assert!(ec2.calls_of("DeleteTags").iter().all(|call| !call.concerns.contains(&image)), "{left}");
     ec2.clear_faults();
     assert_eq!(swept(&ec2, &image).await, json!([RUN]));

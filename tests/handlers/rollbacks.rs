@@ -210,19 +210,14 @@ async fn a_rollback_starts_the_instance_before_it_removes_the_image() {
 #[tokio::test]
 async fn whether_the_image_stays_by_which_an_instance_may_come_back_is_what_the_run_has_said() {
     for (error, stays) in [("InstanceNotRestarted", true), ("LeftoversRemain", false)] {
-        let ec2 = ec2().await;
-        let stopped = InstanceSpec::default().tag(STOPPED_BY_TAG, RUN).state(InstanceStateName::Stopped);
-        let instance = ec2.add_instance(stopped);
-        let created = begin(&ec2, merged(create_request(), json!({"sourceInstanceId": instance}))).await;
-        ec2.advance(Duration::from_secs(3_600));
-        let [stop, start] = ["stop", "start"]
-            .map(|name| json!({"operation": name, "arguments": {"sourceInstanceId": instance}, "memory": {}}));
+        let (ec2, documents, _) = not_restarted("States.Timeout").await;
         let failed = json!({"status": "FAILED", "error": error});
-        let document = roll_back_as(&ec2, &[stop, created.clone(), start], "FAILED", &failed).await;
+        let document = roll_back_as(&ec2, &documents, "FAILED", &failed).await;
         assert_eq!(document["status"], "Succeeded", "{document}");
         ec2.advance(Duration::from_secs(600));
-        assert_eq!(ec2.image(image_id(&created)).is_some(), stays, "{error}");
-        assert_eq!(ec2.instance(&instance).unwrap().state, InstanceStateName::Running);
+        assert_eq!(ec2.image(image_id(&documents[1])).is_some(), stays, "{error}");
+        let instance = documents[0]["arguments"]["sourceInstanceId"].as_str().unwrap();
+        assert_eq!(ec2.instance(instance).unwrap().state, InstanceStateName::Running);
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::report::Output;
 use self::{
-    decide::{Does, too_many},
+    decide::{Change, Does, too_many},
     one::{go_on, of_one},
     read::{Certain, Series},
     report::{NAMED, ended},
@@ -90,7 +90,7 @@ pub struct Memory {
     current: Option<(ImageId, delete::Memory)>,
     /// The one to which something else is being done, and what.
     #[serde(skip_serializing_if = "Option::is_none")]
-    changing: Option<(ImageId, Does)>,
+    changing: Option<(ImageId, Change)>,
 }
 
 impl Memory {
@@ -120,8 +120,8 @@ impl Operation for Prune {
                 return Ok(answer);
             }
         }
-        if let Some((image_id, does)) = call.memory.changing.take()
-            && let Some(answer) = change::go_on(app, &mut call, image_id, does).await?
+        if let Some((image_id, change)) = call.memory.changing.take()
+            && let Some(answer) = change::go_on(app, &mut call, image_id, change).await?
         {
             return Ok(answer);
         }
@@ -147,7 +147,7 @@ impl Operation for Prune {
             return ended(app, call, found, Some(why));
         }
         let Some((next, does)) = found.steps().next() else { return ended(app, call, found, None) };
-        let (next, is_to_stay) = (ImageId::from(next), does == Does::Enable);
+        let (next, is_to_stay) = (ImageId::from(next), does == Does::Changes(Change::Enable));
         if !is_to_stay && done >= call.arguments.retain.max_per_run {
             let why =
                 format!("{next} and what follows stay: {done} images were taken, as many as retain.maxPerRun allows");
@@ -157,14 +157,14 @@ impl Operation for Prune {
             let why = format!("{next} and what follows stay: the time left is too short for another image");
             return ended(app, call, found, Some(why));
         }
-        if does == Does::Delete {
-            call.memory.sizes.insert(next.to_string(), found.size(&next));
-        }
         let reason = format!("{next} is {}", if is_to_stay { "to be enabled again" } else { "to go" });
         match does {
             // Should the delete be cut off, nothing but the memory says which image's snapshots are to follow.
-            Does::Delete => call.memory.current = Some((next, delete::Memory::default())),
-            _ => call.memory.changing = Some((next, does)),
+            Does::Delete => {
+                call.memory.sizes.insert(next.to_string(), found.size(&next));
+                call.memory.current = Some((next, delete::Memory::default()));
+            }
+            Does::Changes(change) => call.memory.changing = Some((next, change)),
         }
         Ok(Answer::pending(1, reason, call.memory))
     }
@@ -184,10 +184,12 @@ impl Operation for Prune {
         }
         rehearsing.given().would_keep.extend(found.kept().into_iter().take(NAMED));
         for (id, does) in found.steps() {
-            let one = of_one(&call, ImageId::from(id), delete::Memory::default());
             let asked = match does {
-                Does::Delete => Delete::rehearse(app, one, rehearsing.again()).await,
-                _ => change::rehearse(app, id, does, rehearsing.again()).await,
+                Does::Delete => {
+                    let one = of_one(&call, ImageId::from(id), delete::Memory::default());
+                    Delete::rehearse(app, one, rehearsing.again()).await
+                }
+                Does::Changes(change) => change::rehearse(app, id, change, rehearsing.again()).await,
             };
             match asked {
                 Err(error) if error.is_to_be_retried() => return Err(error),

@@ -2,7 +2,7 @@
 
 use aws_sdk_ec2::{operation::create_tags::builders::CreateTagsFluentBuilder, types::Image};
 
-use super::{Answer, Call, decide::Does, report::cut};
+use super::{Answer, Call, decide::Change, report::cut};
 use crate::{
     app::App,
     aws::{ec2, error_codes},
@@ -23,8 +23,10 @@ const FRESH: i64 = 600;
 const SOON: i64 = 60;
 
 /// Takes what is done to one image a step further; none once that has ended.
-pub(super) async fn go_on(app: &App, call: &mut Call, id: ImageId, does: Does) -> Result<Option<Answer>, Error> {
-    let waits = match step(app, &id, does).await {
+pub(super) async fn go_on(app: &App, call: &mut Call, id: ImageId, change: Change) -> Result<Option<Answer>, Error> {
+    // One that is gone is in no list any more.
+    let Some(image) = ec2::image(&app.ec2, &id).await? else { return Ok(None) };
+    let waits = match step(app, &image, change).await {
         Ok(waits) => waits,
         Err(error) if error.is_to_be_retried() => return Err(error),
         Err(error) => {
@@ -33,32 +35,29 @@ pub(super) async fn go_on(app: &App, call: &mut Call, id: ImageId, does: Does) -
         }
     };
     if let Some(reason) = waits {
-        call.memory.changing = Some((id.clone(), does));
+        call.memory.changing = Some((id.clone(), change));
         return Ok(Some(Answer::pending(call.growing(SHORTLY), format!("{id}: {reason}"), call.memory.clone())));
     }
-    let done = match does {
-        Does::Delete => return Ok(None),
-        Does::Disable | Does::Quarantine => &mut call.memory.disabled,
-        Does::Deprecate => &mut call.memory.deprecated,
-        Does::Enable => &mut call.memory.enabled,
+    let done = match change {
+        Change::Disable | Change::Quarantine => &mut call.memory.disabled,
+        Change::Deprecate => &mut call.memory.deprecated,
+        Change::Enable => &mut call.memory.enabled,
     };
     done.push(id.to_string());
     Ok(None)
 }
 
-/// Gives what it waits for; none once it is done, or EC2 knows the image no more.
-async fn step(app: &App, id: &ImageId, does: Does) -> Result<Option<&'static str>, Error> {
-    let Some(image) = ec2::image(&app.ec2, id).await? else { return Ok(None) };
-    match does {
-        Does::Quarantine if !is_noted(&image, app.seconds()) => {
-            let answer = note(app, id.as_str()).send().await;
+/// Gives what it waits for; none once it is done.
+async fn step(app: &App, image: &Image, change: Change) -> Result<Option<&'static str>, Error> {
+    match change {
+        Change::Quarantine if !is_noted(image, app.seconds()) => {
+            let answer = note(app, image.image_id().unwrap_or_default()).send().await;
             answer.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error))?;
             Ok(Some("the beginning of its quarantine is noted in a tag"))
         }
-        Does::Disable | Does::Quarantine => availability::disable(app, &image).await,
-        Does::Deprecate => deprecate(app, &image).await,
-        Does::Enable => availability::enable(app, &image).await,
-        Does::Delete => Ok(None),
+        Change::Disable | Change::Quarantine => availability::disable(app, image).await,
+        Change::Deprecate => deprecate(app, image).await,
+        Change::Enable => availability::enable(app, image).await,
     }
 }
 
@@ -85,23 +84,22 @@ async fn deprecate(app: &App, image: &Image) -> Result<Option<&'static str>, Err
 }
 
 /// Asks whether what is done to an image is allowed.
-pub(super) async fn rehearse(app: &App, id: &str, does: Does, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
+pub(super) async fn rehearse(app: &App, id: &str, change: Change, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
     let image = ec2::image(&app.ec2, &ImageId::from(id)).await?;
     let image = image.ok_or_else(|| Error::ImageNotFound { image_id: id.to_owned() })?;
-    match does {
-        Does::Deprecate => {
+    match change {
+        Change::Deprecate => {
             let (image_id, fields) = (id.to_owned(), vec!["deprecationTime".to_owned()]);
             rehearsing.given().would_change.push(Changed { image_id, fields });
             let at = DeprecationTime::from_seconds(app.seconds() + SOON).to_date_time();
             let request = app.ec2.enable_image_deprecation().image_id(id).deprecate_at(at).dry_run(true);
             rehearsing.ask("ec2:EnableImageDeprecation", &[id], request.send().await)
         }
-        Does::Enable => availability::rehearse_enable(app, &image, rehearsing).await,
-        Does::Quarantine => {
+        Change::Enable => availability::rehearse_enable(app, &image, rehearsing).await,
+        Change::Quarantine => {
             rehearsing.ask("ec2:CreateTags", &[id], note(app, id).dry_run(true).send().await)?;
             availability::rehearse_disable(app, &image, rehearsing).await
         }
-        Does::Disable => availability::rehearse_disable(app, &image, rehearsing).await,
-        Does::Delete => Ok(()),
+        Change::Disable => availability::rehearse_disable(app, &image, rehearsing).await,
     }
 }

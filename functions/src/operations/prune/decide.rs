@@ -19,13 +19,20 @@ const DAY: i64 = 24 * 3600;
 const FEW: usize = 5;
 
 /// What is done to an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Does {
-    /// It is enabled again, with its launch permissions, as it is to stay.
-    Enable,
     /// It is deleted.
     Delete,
+    /// It stays, and is changed.
+    Changes(Change),
+}
+
+/// How an image changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Change {
+    /// It is enabled again, with its launch permissions, as it is to stay.
+    Enable,
     /// It is disabled.
     Disable,
     /// It is disabled until it is deleted.
@@ -156,12 +163,12 @@ fn fate(retain: &Retain, image: &Candidate, now: i64) -> Fate {
         (Action::Disable, _) if image.is_disabled => Fate::Stays("it is disabled"),
         (Action::Deprecate, _) if image.is_deprecated => Fate::Stays("it is deprecated"),
         (Action::Disable | Action::Deprecate, _) if !can_be_launched => Fate::Stays("it cannot be launched"),
-        (Action::Disable, _) => Fate::Does(Does::Disable),
-        (Action::Deprecate, _) => Fate::Does(Does::Deprecate),
+        (Action::Disable, _) => Fate::Does(Does::Changes(Change::Disable)),
+        (Action::Deprecate, _) => Fate::Does(Does::Changes(Change::Deprecate)),
         // It may be disabled for a reason that no rule knows.
         (Action::Delete, Some(_)) if image.is_disabled && since.is_none() => Fate::Stays("somebody has disabled it"),
         (Action::Delete, Some(quarantine)) if can_be_launched => match since.map(|since| since + quarantine) {
-            None => Fate::Does(Does::Quarantine),
+            None => Fate::Does(Does::Changes(Change::Quarantine)),
             Some(until) if until > now => Fate::Waits(until),
             Some(_) => Fate::Does(Does::Delete),
         },
@@ -265,7 +272,7 @@ mod tests {
         }
         let rules = Retain { quarantine: Some(7 * DAY), ..retain(Some(1), None, 1) };
         let go = |rules: &Retain| decide(rules, series.clone(), None, NOW).go;
-        let expected = [("ami-5", Does::Delete), ("ami-2", Does::Quarantine)];
+        let expected = [("ami-5", Does::Delete), ("ami-2", Does::Changes(Change::Quarantine))];
         assert_eq!(go(&rules), expected.map(|(id, does)| (id.to_owned(), does)));
         let waiting = decide(&rules, series.clone(), None, NOW).wait;
         assert_eq!(waiting.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["ami-3", "ami-4"]);
@@ -275,7 +282,9 @@ mod tests {
         assert_eq!(decide(&rules, failed, None, NOW).go[1], ("ami-2".to_owned(), Does::Delete));
         let more = decide(&Retain { count: Some(9), ..rules.clone() }, series.clone(), None, NOW);
         assert_eq!((more.go.len(), more.back().collect::<Vec<_>>()), (0, vec!["ami-3", "ami-4", "ami-5"]));
-        for (action, expected) in [(Action::Disable, Does::Disable), (Action::Deprecate, Does::Deprecate)] {
+        for (action, expected) in
+            [(Action::Disable, Does::Changes(Change::Disable)), (Action::Deprecate, Does::Changes(Change::Deprecate))]
+        {
             let mut series = series.clone();
             series[2].is_deprecated = true;
             let decision = decide(&Retain { action, ..retain(Some(1), None, 1) }, series, None, NOW);
@@ -347,10 +356,10 @@ mod tests {
                 let is_over = |days| since.is_some_and(|since| NOW - since >= days);
                 let right = match does {
                     Does::Delete => rules.quarantine.is_none_or(|days| is_over(days) || !can_be_launched),
-                    Does::Quarantine => rules.quarantine.is_some() && !image.is_disabled,
-                    Does::Disable => rules.action == Action::Disable && !image.is_disabled,
-                    Does::Deprecate => rules.action == Action::Deprecate && !image.is_deprecated,
-                    Does::Enable => false,
+                    Does::Changes(Change::Quarantine) => rules.quarantine.is_some() && !image.is_disabled,
+                    Does::Changes(Change::Disable) => rules.action == Action::Disable && !image.is_disabled,
+                    Does::Changes(Change::Deprecate) => rules.action == Action::Deprecate && !image.is_deprecated,
+                    Does::Changes(Change::Enable) => false,
                 };
                 assert!(right, "{does:?} {image:?} {rules:?}");
             }

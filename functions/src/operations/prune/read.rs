@@ -6,7 +6,7 @@ use aws_sdk_ec2::types::{Image, ImageState};
 
 use super::{
     Arguments, Memory,
-    decide::{Candidate, Decision, Does, decide},
+    decide::{Candidate, Change, Decision, Does, decide},
 };
 use crate::{
     app::App,
@@ -55,7 +55,7 @@ impl Series {
 
     /// What is to be done: first with those that are to stay.
     pub(super) fn steps(&self) -> impl Iterator<Item = (&str, Does)> {
-        let back = self.decisions.iter().flat_map(Decision::back).map(|id| (id, Does::Enable));
+        let back = self.decisions.iter().flat_map(Decision::back).map(|id| (id, Does::Changes(Change::Enable)));
         let go = self.decisions.iter().flat_map(|one| &one.go).map(|(id, does)| (id.as_str(), *does));
         back.chain(go)
     }
@@ -190,7 +190,9 @@ fn candidate(image: &Image, memory: &Memory, now: i64) -> Candidate {
         created: seconds(image.creation_date()),
         is_available: (image.state() == Some(&ImageState::Available) || is(&memory.enabled)) && !is_disabled,
         is_disabled,
-        quarantined_since: availability::quarantined_since(image).filter(|_| !is(&memory.enabled)),
+        quarantined_since: availability::quarantined_since(image)
+            .or_else(|| is(&memory.disabled).then_some(now))
+            .filter(|_| !is(&memory.enabled)),
         is_deprecated: seconds(image.deprecation_time()).is_some_and(|time| time <= now) || is(&memory.deprecated),
         protection: protection::of(image).map(str::to_owned).or_else(|| {
             let from = protection::deletable_from(image).filter(|from| *from > now)?;
