@@ -187,7 +187,7 @@ pub enum Error {
     },
     /// Somebody has redriven the run, which then goes no further.
     #[error(
-        "{run} was redriven: what a run has made is removed once it was stopped, so it cannot go on; start a new execution"
+        "{run} or an operation of it was redriven: what a run has made is removed once it was stopped, so it cannot go on; start a new execution"
     )]
     RunRedriven {
         /// The run's execution ARN.

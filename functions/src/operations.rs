@@ -215,8 +215,10 @@ async fn perform<O: Operation>(app: &App, call: Value) -> Result<Value, Error> {
     // An event that ended the wait most likely tells of the end.
     let last_wait = if call.woken { SHORTLY } else { call.wait_seconds };
     let answer = match step {
-        // A rollback may have removed what the operations before this one have made.
-        Step::Begin if call.redriven => Err(Error::RunRedriven { run: call.run.arn().to_owned() }),
+        // A rollback may have removed what this operation or those before it have made. A rollback itself may go on.
+        _ if call.redriven && O::NAME != rollback::Rollback::NAME => {
+            Err(Error::RunRedriven { run: call.run.arn().to_owned() })
+        }
         Step::Begin => O::begin(app, call).await,
         Step::Look => O::look(app, call).await,
     };

@@ -355,12 +355,14 @@ async fn a_lost_tag_that_ec2_does_not_show_yet_is_waited_for_and_a_lasting_denia
 }
 
 #[tokio::test]
-async fn no_operation_of_a_run_that_was_redriven_begins() {
+async fn no_operation_of_a_run_that_was_redriven_begins_or_goes_on() {
     let ec2 = ec2().await;
     let instance = with_a_data_volume(&ec2);
     let app = app(&ec2);
     let redriven = merged(operation(&app, &instance, 0, &json!({})).await, json!({"redriven": true}));
-    let document = call(&app, "begin", redriven).await.unwrap();
-    assert_eq!(document["error"]["name"], "RunRedriven", "{document}");
+    for step in ["begin", "look"] {
+        let document = call(&app, step, redriven.clone()).await.unwrap();
+        assert_eq!(document["error"]["name"], "RunRedriven", "{document}");
+    }
     assert!(ec2.mutating_calls().is_empty());
 }

@@ -14,7 +14,7 @@ pub struct Call<A, M> {
     pub execution: String,
     /// Whether the operation is to begin, or is looked at.
     pub step: Step,
-    /// Whether the run was redriven.
+    /// Whether the run or the operation itself was redriven.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redriven: bool,
     /// The operation's timeout, in seconds.

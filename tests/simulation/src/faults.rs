@@ -123,6 +123,8 @@ pub enum Deed {
     Abort,
     /// Redrives the run, which has ended.
     Redrive,
+    /// Redrives all of its operations and rollbacks that have ended badly.
+    RedriveOperations,
     /// Starts the run again, under its name.
     StartAgain,
     /// Starts another run that wants the same image name, of an instance of its own.

@@ -26,6 +26,7 @@ pub(crate) fn act(world: &World, deed: Deed) {
     let has_changed = match deed {
         Deed::Abort => abort(world, &subject),
         Deed::Redrive => world.engine().redrive_execution(&subject.arn).is_ok(),
+        Deed::RedriveOperations => redrive_operations(world, &subject),
         Deed::StartAgain => start_again(world, &subject),
         Deed::StartRival => {
             let instance = world.ec2.add_instance(InstanceSpec::default());
@@ -109,6 +110,14 @@ fn abort(world: &World, subject: &Subject) -> bool {
         lock(&world.coverage).note(coverage::state(machine, &state), coverage::ABORTED);
     }
     engine.stop_execution(&subject.arn, None, None).is_ok()
+}
+
+fn redrive_operations(world: &World, subject: &Subject) -> bool {
+    let engine = world.engine();
+    let page = engine.list_executions(&DEPLOYED.operation_arn, None, None, None);
+    let operations = page.map(|page| page.items).unwrap_or_default();
+    let own = operations.iter().filter(|one| one.name.starts_with(&format!("{}-", subject.name)));
+    own.filter(|one| engine.redrive_execution(&one.arn).is_ok()).count() > 0
 }
 
 /// The states that a run and its operations are in.

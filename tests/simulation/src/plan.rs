@@ -130,7 +130,8 @@ impl Plan {
         }
         // The machines of the release before let a redriven run go on.
         if faults.iter().any(|fault| matches!(fault, Fault::Person { does: Deed::Deploy, .. })) {
-            faults.retain(|fault| !matches!(fault, Fault::Person { does: Deed::Redrive, .. }));
+            faults
+                .retain(|fault| !matches!(fault, Fault::Person { does: Deed::Redrive | Deed::RedriveOperations, .. }));
         }
         let lags = Lags {
             rebooted_snapshots_begin: Duration::from_secs(rng.choice([0, 0, 5, 60, 180]).unwrap_or(0)),

@@ -50,7 +50,8 @@ impl Fault {
 
     /// A redrive, soon after the run's end or late.
     pub(crate) fn redrive(rng: &mut Rng) -> Self {
-        Self::Person { does: Deed::Redrive, at: Moment::MillisAfterEnd(scale(rng, 1_500_000.0)) }
+        let does = if rng.u8(0..3) == 0 { Deed::RedriveOperations } else { Deed::Redrive };
+        Self::Person { does, at: Moment::MillisAfterEnd(scale(rng, 1_500_000.0)) }
     }
 
     /// Calls of one function of one action, of one function, of one action, or all.
