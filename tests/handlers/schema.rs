@@ -13,7 +13,7 @@ use std::{
 
 use ami_from_instance::{
     error::Error,
-    model::{deprecation::DeprecationTime, tags::Tags},
+    model::{deprecation::DeprecationTime, tags::Tags, watermarks::MAX_WATERMARKS},
 };
 use jsonschema::Validator;
 use local_aws::{deployment::MANAGED_IMAGE, prepare::root};
@@ -67,7 +67,9 @@ fn depends_on_more(request: &Value) -> bool {
     // A prune takes twenty minutes at the least.
     let prunes = request.get("retain").is_some_and(Value::is_object);
     let by_timeouts = prunes && request["timeouts"].get("delete").is_some_and(|limit| !limit.is_null());
-    by_timeouts || by_clock || by_days || by_length || by_instance || by_devices
+    let lists = ["keep", "attach"].map(|list| request["watermarks"][list].as_array().map_or(0, Vec::len));
+    let by_watermarks = lists.iter().sum::<usize>() > MAX_WATERMARKS;
+    by_timeouts || by_clock || by_days || by_length || by_instance || by_devices || by_watermarks
 }
 
 /// Whether every device is one that the instance of the tests has, none is there twice, and the root stays.
