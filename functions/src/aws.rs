@@ -3,5 +3,6 @@
 pub mod clients;
 pub(crate) mod ec2;
 pub mod error_codes;
+pub(crate) mod recycle_bin;
 pub(crate) mod references;
 pub(crate) mod step_functions;

@@ -77,6 +77,14 @@ pub enum Error {
         /// The image asked for.
         image_id: String,
     },
+    /// The Recycle Bin does not give the image back.
+    #[error("{image_id} is not restored: {reason}")]
+    ImageNotRestored {
+        /// The image asked for.
+        image_id: String,
+        /// Why not, and what is back and stays.
+        reason: String,
+    },
     /// Somebody else changed the image while an update did.
     #[error("another client changed {fields} of {image_id} during the update; its value stays")]
     ImageChangedMeanwhile {

@@ -19,6 +19,7 @@ pub mod protection;
 pub mod prune;
 pub mod rehearsal;
 mod removal;
+pub mod restore;
 pub mod rollback;
 pub mod update;
 
@@ -159,6 +160,7 @@ pub(crate) static OPERATIONS: &[Room] = &[
     Room::of::<update::Update>(),
     Room::of::<availability::Disable>(),
     Room::of::<availability::Enable>(),
+    Room::of::<restore::Restore>(),
     Room::of::<adopt::Adopt>(),
     Room::of::<delete::Delete>(),
     Room::of::<prune::Prune>(),

@@ -1,9 +1,33 @@
-//! Disabling and enabling an image on the deployed stack.
+//! Disabling, enabling and restoring an image on the deployed stack.
+
+use std::time::Duration;
 
 use aws_sdk_ec2::types::{ImageAttributeName, LaunchPermission, LaunchPermissionModifications};
+use local_ec2::{BinResource, BinRule, InstanceSpec};
 use serde_json::json;
 
 use crate::{ends::succeeded, event, execute, on_aws, unique};
+
+#[test]
+fn an_image_that_was_deleted_is_restored_from_the_recycle_bin() {
+    on_aws(async |aws| {
+        // The other tests' images stay out of the bin.
+        let tag = unique("bin");
+        for resource in [BinResource::Image, BinResource::Snapshot] {
+            aws.ec2.add_bin_rule(BinRule::new(resource, Duration::from_secs(7 * 24 * 3600)).with_tag("Bin", &tag));
+        }
+        let instance = aws.ec2.add_instance(InstanceSpec::default());
+        let fields = json!({"name": unique("image"), "sourceInstanceId": instance, "tags": {"Bin": tag}});
+        let (_, made) = execute(aws, &event("create.json", fields)).await;
+        let image = succeeded(&made)["id"].clone();
+        let (_, deleted) = execute(aws, &event("delete.json", json!({"imageId": image}))).await;
+        let told = succeeded(&deleted);
+        assert!(told["restorableUntil"].is_string() && told["recycleBin"].as_array().unwrap().len() == 2, "{told}");
+        let (_, restored) = execute(aws, &event("restore.json", json!({"imageId": image}))).await;
+        let restored = succeeded(&restored);
+        assert_eq!((&restored["id"], &restored["state"]), (&image, &json!("available")));
+    });
+}
 
 #[test]
 fn an_image_is_disabled_and_enabled_and_those_who_might_launch_it_may_again() {

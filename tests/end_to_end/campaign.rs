@@ -24,7 +24,7 @@ use local_aws::{
     prepare::root,
     step_functions,
 };
-use local_ec2::{Fate, FaultKind, InstanceSpec};
+use local_ec2::{BinResource, BinRule, Fate, FaultKind, InstanceSpec};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -252,6 +252,21 @@ async fn prunes(aws: &Deployment) {
     }
 }
 
+/// An image goes to the Recycle Bin, and comes back.
+async fn restores(aws: &Deployment) {
+    for resource in [BinResource::Image, BinResource::Snapshot] {
+        aws.ec2.add_bin_rule(BinRule::new(resource, Duration::from_secs(24 * 3600)).with_tag("Bin", "yes"));
+    }
+    let instance = aws.ec2.add_instance(InstanceSpec::default());
+    let request = json!({"name": "roles-restored", "sourceInstanceId": instance, "tags": {"Bin": "yes"}});
+    let Outcome::Succeeded(made) = end(aws, &request.to_string()).await else { panic!("it is made") };
+    for action in ["delete", "restore"] {
+        let request = json!({"action": action, "imageId": made["id"]});
+        let outcome = end(aws, &request.to_string()).await;
+        assert!(matches!(outcome, Outcome::Succeeded(_)), "{action}: {outcome:?}");
+    }
+}
+
 #[test]
 fn each_function_calls_exactly_the_actions_its_role_allows() {
     alone(async |aws| {
@@ -262,7 +277,8 @@ fn each_function_calls_exactly_the_actions_its_role_allows() {
             stop_and_start(aws),
             too_late(aws),
             events_and_a_rival(aws),
-            prunes(aws)
+            prunes(aws),
+            restores(aws)
         );
         // A sweep comes every twenty seconds, and asks about the run that could not start its instance: its image stays.
         let asks = |call: &step_functions::Call| call.caller == SWEEP && call.action == "DescribeExecution";

@@ -10,6 +10,7 @@ mod incidents;
 mod large_account;
 mod protection;
 mod prune;
+mod recycle_bin;
 mod releases;
 mod rollbacks;
 mod source_instance;
@@ -774,17 +775,6 @@ async fn a_deleted_image_whose_id_ec2_goes_on_answering_with_an_empty_list_is_go
     assert_eq!(whole(&ec2, &app(&ec2), request.clone()).await["result"]["wasThere"], false);
     let update = json!({"action": "update", "imageId": id, "description": "new"});
     assert_eq!(whole(&ec2, &app(&ec2), update).await["error"]["name"], "ImageNotFound");
-}
-
-#[tokio::test]
-async fn a_snapshot_that_the_recycle_bin_keeps_is_a_leftover_and_the_bin_is_named() {
-    let ec2 = ec2().await;
-    let image = ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
-    ec2.keep_in_recycle_bin(Duration::from_secs(24 * 3600));
-    let left = whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image})).await;
-    assert_eq!(left["error"]["name"], "LeftoversRemain");
-    let message = left["error"]["message"].as_str().unwrap();
-    assert!(message.contains(&ec2.snapshots()[0].id) && message.contains("Recycle Bin"), "{message}");
 }
 
 #[tokio::test]

@@ -233,6 +233,7 @@ fn near_field() -> impl Strategy<Value = (String, Value)> {
         json!("update"),
         json!("disable"),
         json!("enable"),
+        json!("restore"),
         json!("adopt"),
         json!("prune"),
         json!("delete"),

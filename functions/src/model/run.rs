@@ -6,6 +6,8 @@ use crate::error::Error;
 
 /// The tag that CreateImage puts on the image and every snapshot; its value is the run.
 pub const RUN_TAG: &str = "ami-from-instance:run";
+/// The tag of what a rollback is about to remove.
+pub const ROLLED_BACK_TAG: &str = "ami-from-instance:rolled-back";
 
 /// The longest name an execution of the lifecycle machine may have: a child's name is its parent's
 /// and up to seven characters, and Step Functions allows 80.

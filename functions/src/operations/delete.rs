@@ -1,5 +1,6 @@
 //! A delete: removes an image by its id, and the snapshots that CreateImage made for it.
 
+pub(crate) mod in_bin;
 mod rehearse;
 
 use std::collections::BTreeSet;
@@ -7,6 +8,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{Image, ImageState};
 use serde::{Deserialize, Serialize};
 
+use self::in_bin::InBin;
 use super::{
     Operation, Rehearsing, in_use, ownership, protection,
     removal::{Progress, Removal, Standing},
@@ -96,12 +98,15 @@ pub struct Memory {
     /// The snapshots that are still to go.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     snapshot_ids: BTreeSet<SnapshotId>,
+    /// Those that are gone.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    gone: BTreeSet<SnapshotId>,
     #[serde(flatten)]
     progress: Progress,
 }
 
 /// What a delete gives.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     /// The image, if it was deleted.
@@ -119,6 +124,9 @@ pub struct Output {
     /// The snapshots that could not be deleted, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leftovers: Option<String>,
+    /// What the Recycle Bin keeps.
+    #[serde(flatten)]
+    pub in_bin: InBin,
 }
 
 type Call = call::Call<Arguments, Memory>;
@@ -176,12 +184,12 @@ impl Operation for Delete {
         };
         call.memory.deregistered |= image_is_gone;
         call.memory.snapshot_ids = if image_is_gone {
-            remove(app, &mut removal, snapshots).await?
+            remove(app, &mut removal, snapshots, &mut call.memory.gone).await?
         } else {
             removal.found(snapshots.len());
             snapshots
         };
-        Ok(standing(call, removal))
+        standing(app, call, removal).await
     }
 
     async fn rehearse(app: &App, call: Call, rehearsing: Rehearsing<'_>) -> Result<(), Error> {
@@ -224,8 +232,7 @@ fn kept(call: Call, mut reason: String) -> Result<Answer, Error> {
     if call.arguments.if_in_use == IfInUse::Fail {
         return Err(Error::ImageInUse { image_id: image_id.to_string(), reason });
     }
-    let (kept_image_id, kept_because) = (Some(image_id), Some(reason));
-    let output = Output { deleted_image_id: None, kept_image_id, kept_because, was_there: None, leftovers: None };
+    let output = Output { kept_image_id: Some(image_id), kept_because: Some(reason), ..Output::default() };
     Ok(Answer::succeeded(output, "the image is in use and stays", call.memory))
 }
 
@@ -234,12 +241,16 @@ async fn remove(
     app: &App,
     removal: &mut Removal,
     snapshots: BTreeSet<SnapshotId>,
+    gone: &mut BTreeSet<SnapshotId>,
 ) -> Result<BTreeSet<SnapshotId>, Error> {
     let mut left = BTreeSet::new();
     for id in snapshots {
-        if !removal.snapshot(&app.ec2, id.as_str()).await? {
-            left.insert(id);
-        }
+        let is_gone = removal.snapshot(&app.ec2, id.as_str()).await?;
+        if is_gone {
+            gone.insert(id)
+        } else {
+            left.insert(id)
+        };
     }
     Ok(left)
 }
@@ -248,24 +259,27 @@ fn is_pending(image: &Image) -> bool {
     image.state() == Some(&ImageState::Pending)
 }
 
-fn standing(mut call: Call, removal: Removal) -> Answer {
+async fn standing(app: &App, mut call: Call, removal: Removal) -> Result<Answer, Error> {
     let afterwards = matches!(call.arguments.snapshots, Snapshots::DeleteAfterwards(_));
-    let output = |call: &Call, leftovers| Output {
-        deleted_image_id: Some(call.arguments.image_id.clone()),
-        kept_image_id: None,
-        kept_because: None,
-        was_there: (!afterwards).then_some(call.memory.was_there),
-        leftovers,
-    };
-    match removal.standing(&mut call.memory.progress, call.wait_seconds) {
-        Standing::NothingLeft => Answer::succeeded(output(&call, None), "nothing of the image is left", call.memory),
-        Standing::LookAgain(wait, reason) => Answer::pending(wait, reason, call.memory),
-        Standing::Stuck(leftovers) if afterwards => {
-            let reason = "some snapshots cannot be deleted";
-            Answer::succeeded(output(&call, Some(leftovers)), reason, call.memory)
-        }
-        Standing::Stuck(leftovers) => Answer::failed(Error::LeftoversRemain { leftovers }, call.memory),
+    let standing = removal.standing(&mut call.memory.progress, call.wait_seconds);
+    if let Standing::LookAgain(wait, reason) = standing {
+        return Ok(Answer::pending(wait, reason, call.memory));
     }
+    let in_bin = in_bin::of(app, &call.arguments.image_id, &call.memory.gone).await?;
+    let was_there = (!afterwards).then_some(call.memory.was_there);
+    let deleted_image_id = Some(call.arguments.image_id.clone());
+    let output = Output { deleted_image_id, was_there, in_bin, ..Output::default() };
+    Ok(match standing {
+        Standing::Stuck(leftovers) if afterwards => {
+            let output = Output { leftovers: Some(leftovers), ..output };
+            Answer::succeeded(output, "some snapshots cannot be deleted", call.memory)
+        }
+        Standing::Stuck(mut leftovers) => {
+            leftovers.push_str(&output.in_bin.sentence());
+            Answer::failed(Error::LeftoversRemain { leftovers }, call.memory)
+        }
+        _ => Answer::succeeded(output, "nothing of the image is left", call.memory),
+    })
 }
 
 /// The snapshots that go although the image may be gone: those of the plan, and those that a run of this

@@ -22,7 +22,7 @@ use self::{
 };
 use super::{
     Operation, Rehearsing,
-    delete::{self, Delete},
+    delete::{self, Delete, in_bin::Stay},
     rehearsal::Kept,
 };
 use crate::{
@@ -85,6 +85,12 @@ pub struct Memory {
     /// The sizes of the volumes of those that are deleted or about to be, in GiB.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     sizes: BTreeMap<String, u64>,
+    /// Those that the Recycle Bin keeps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recycle_bin: Vec<Stay>,
+    /// What keeps some of them from being restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recycle_bin_problem: Option<String>,
     /// The one that is being deleted, and what its delete knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<(ImageId, delete::Memory)>,

@@ -57,6 +57,14 @@ pub struct FailedOperation {
     pub caught: Failure,
 }
 
+impl FailedOperation {
+    /// Whether the run keeps its image from the operation's beginning on. One that a redriven run would have begun keeps
+    /// nothing: another rollback may have removed the image before.
+    fn keeps_image(&self) -> bool {
+        self.planned.keeps_image && self.caught.name != "RunRedriven"
+    }
+}
+
 /// What a rollback needs of a plan's operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

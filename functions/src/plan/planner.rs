@@ -24,7 +24,7 @@ use crate::{
         protection::Protection,
         prune,
         rehearsal::DryRun,
-        rollback,
+        restore, rollback,
         update::{self, change},
     },
 };
@@ -56,6 +56,7 @@ impl Planner<'_> {
             Action::Update(update) => Ok(vec![self.update(update)?]),
             Action::Disable(image_id) => Ok(vec![self.availability::<availability::Disable>(image_id)?]),
             Action::Enable(image_id) => Ok(vec![self.availability::<availability::Enable>(image_id)?]),
+            Action::Restore(image_id) => Ok(vec![self.availability::<restore::Restore>(image_id)?]),
             Action::Adopt(image_id, series) => Ok(vec![self.adopt(image_id, series.as_deref()).await?]),
             Action::Prune(series, retain) => Ok(vec![self.prune(series.clone(), retain, false)?]),
             Action::Delete(delete) => Ok(vec![self.delete(delete)?]),

@@ -44,6 +44,8 @@ pub enum Action {
     Disable(ImageId),
     /// Let it be launched again.
     Enable(ImageId),
+    /// Bring an image back from the Recycle Bin.
+    Restore(ImageId),
     /// Take over an image that no run made, for a series.
     Adopt(ImageId, Option<String>),
     /// Remove the images of a series, or of all, that are not kept.
@@ -150,6 +152,7 @@ impl Request {
             "update" => Action::Update(read_update(&mut fields, now)?),
             "disable" => Action::Disable(fields.image_id()?),
             "enable" => Action::Enable(fields.image_id()?),
+            "restore" => Action::Restore(fields.image_id()?),
             "adopt" => Action::Adopt(fields.image_id()?, fields.series()?),
             "prune" => read_prune(&mut fields)?,
             "delete" => Action::Delete(read_delete(&mut fields)?),
@@ -158,10 +161,8 @@ impl Request {
                 Action::Replace(read_create(&mut fields, now)?, delete)
             }
             _ => {
-                return Err(Error::invalid(
-                    "action",
-                    "must be create, update, disable, enable, adopt, prune, delete or replace",
-                ));
+                let problem = "must be create, update, disable, enable, restore, adopt, prune, delete or replace";
+                return Err(Error::invalid("action", problem));
             }
         };
         let timeouts = fields.timeouts()?;

@@ -5,6 +5,7 @@ mod instances;
 mod launch_configurations;
 mod launch_templates;
 mod network;
+mod recycle_bin;
 mod regions;
 mod snapshots;
 mod tags;
@@ -129,12 +130,16 @@ static ACTIONS: &[Action] = &[
     change("EnableImage", CHANGES, enable_image),
     change("EnableImageDeprecation", CHANGES, enable_image_deprecation),
     change("EnableImageDeregistrationProtection", CHANGES, enable_image_deregistration_protection),
+    look("ListImagesInRecycleBin", LOOKS, recycle_bin::list_images),
+    look("ListSnapshotsInRecycleBin", LOOKS, recycle_bin::list_snapshots),
     change("LockSnapshot", CHANGES, lock_snapshot),
     change("ModifyImageAttribute", REMOVALS, modify_image_attribute),
     change("ModifySnapshotAttribute", REMOVALS, modify_snapshot_attribute),
     change("RebootInstances", CHANGES, reboot_instances),
     change("ResetImageAttribute", REMOVALS, reset_image_attribute),
     change("ResetSnapshotAttribute", REMOVALS, reset_snapshot_attribute),
+    change("RestoreImageFromRecycleBin", CHANGES, recycle_bin::restore_image),
+    change("RestoreSnapshotFromRecycleBin", CHANGES, recycle_bin::restore_snapshot),
     change("RunInstances", CHANGES, run_instances),
     change("StartInstances", CHANGES, start_instances),
     change("StopInstances", CHANGES, stop_instances),

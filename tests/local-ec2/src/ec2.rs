@@ -26,6 +26,7 @@ use crate::{
     resources::{
         fate::Fate,
         lock::Lock,
+        recycle_bin::BinRule,
         referrer::{LaunchTemplate, Referrer, Referrers},
         snapshot::Progress,
     },
@@ -241,7 +242,7 @@ impl Ec2 {
     pub fn add_foreign_snapshots(&self, count: usize) {
         let world = &mut self.service.lock().world;
         for _ in 0..count {
-            world.add_foreign_snapshot(Tags::new());
+            world.add_foreign_snapshot("ami-0f0f0f0f0f0f0f0f0", Tags::new());
         }
     }
 
@@ -304,9 +305,14 @@ impl Ec2 {
         self.service.lock().world.referrers = Referrers::default();
     }
 
-    /// Lets the Recycle Bin keep every image that is deregistered from now on for so long, in simulated time.
-    pub fn keep_in_recycle_bin(&self, retention: Duration) {
-        self.service.lock().world.recycle_bin = retention;
+    /// Adds a rule to the Recycle Bin, for what is deregistered or deleted from now on.
+    pub fn add_bin_rule(&self, rule: BinRule) {
+        self.service.lock().world.recycle_bin.rules.push(rule);
+    }
+
+    /// Lets every image in the Recycle Bin keep its snapshots in use.
+    pub fn hold_snapshots_of_images_in_bin(&self) {
+        self.service.lock().world.recycle_bin.holds_snapshots = true;
     }
 
     /// Adds an available image over the snapshots of another one, and gives its id.

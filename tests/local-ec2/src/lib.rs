@@ -43,7 +43,11 @@ pub use self::{
     inspect::{ImageInfo, InstanceInfo, SnapshotInfo},
     lags::Lags,
     query::Parameters,
-    resources::{fate::Fate, snapshot::Progress},
+    resources::{
+        fate::Fate,
+        recycle_bin::{BinResource, BinRule},
+        snapshot::Progress,
+    },
     seed::{BASE_IMAGE, InstanceSpec, SEED_INSTANCE},
     service::{Reply, Request},
     settings::Settings,

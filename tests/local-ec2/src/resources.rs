@@ -9,5 +9,6 @@ pub(crate) mod machine;
 pub(crate) mod network;
 pub(crate) mod power;
 pub(crate) mod protection;
+pub(crate) mod recycle_bin;
 pub(crate) mod referrer;
 pub(crate) mod snapshot;

@@ -2,12 +2,12 @@
 
 mod images;
 mod instances;
-mod snapshots;
+pub(crate) mod snapshots;
 mod tags;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
         image::Image,
         instance::Instance,
         network::Network,
+        recycle_bin::RecycleBin,
         referrer::Referrers,
         snapshot::{Progress, Snapshot},
     },
@@ -46,8 +47,7 @@ pub(crate) struct World {
     tagged: HashMap<String, SystemTime>,
     /// How many images of an instance may be made at once without a reboot.
     pub(crate) most_without_reboot: usize,
-    /// For how long the Recycle Bin keeps a deregistered image, and with it its snapshots in use.
-    pub(crate) recycle_bin: Duration,
+    pub(crate) recycle_bin: RecycleBin,
     fates: HashMap<String, VecDeque<Fate>>,
     /// The instances of whose next image's end nobody will be told.
     pub(crate) untold: BTreeSet<String>,
@@ -72,7 +72,7 @@ impl World {
             snapshots_released: settings.seed,
             tagged: HashMap::new(),
             most_without_reboot: settings.images_without_reboot,
-            recycle_bin: Duration::ZERO,
+            recycle_bin: RecycleBin::default(),
             fates: HashMap::new(),
             untold: BTreeSet::new(),
             faults: Faults::default(),

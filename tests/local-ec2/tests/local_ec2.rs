@@ -24,7 +24,8 @@ use aws_sdk_ec2::{
     },
 };
 use local_ec2::{
-    Ec2, Fate, Fault, FaultKind, InstanceSpec, Lags, Progress, Reply, Request, SEED_INSTANCE, Settings, TimeSource,
+    BinResource, BinRule, Ec2, Fate, Fault, FaultKind, InstanceSpec, Lags, Progress, Reply, Request, SEED_INSTANCE,
+    Settings, TimeSource,
 };
 
 /// Both volumes of the first instance, 8 and 100 GiB: the set is complete with the larger one.
@@ -470,7 +471,8 @@ async fn a_deregistered_image_is_answered_with_an_empty_list_as_long_as_there_ar
 async fn the_snapshots_of_an_image_in_the_recycle_bin_stay_in_use() {
     let (ec2, client) = still().await;
     let id = made(&ec2, &client, "web-1").await;
-    ec2.keep_in_recycle_bin(Duration::from_secs(24 * 3600));
+    ec2.add_bin_rule(BinRule::new(BinResource::Image, Duration::from_secs(24 * 3600)));
+    ec2.hold_snapshots_of_images_in_bin();
     client.deregister_image().image_id(&id).send().await.unwrap();
     pass(&ec2, 23 * 3600);
     for snapshot in ec2.snapshots() {
@@ -480,6 +482,40 @@ async fn the_snapshots_of_an_image_in_the_recycle_bin_stay_in_use() {
     for snapshot in ec2.snapshots() {
         client.delete_snapshot().snapshot_id(snapshot.id).send().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_recycle_bin_keeps_by_its_longest_rule_what_no_tag_excludes_and_gives_it_back() {
+    let (ec2, client) = still().await;
+    let id = made(&ec2, &client, "web-1").await;
+    let of_image = snapshot_ids(&image(&client, &id).await);
+    let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+    ec2.add_bin_rule(BinRule::new(BinResource::Image, days(1)));
+    ec2.add_bin_rule(BinRule::new(BinResource::Image, days(7)).with_tag("Team", "web"));
+    ec2.add_bin_rule(BinRule::new(BinResource::Snapshot, days(2)).without_tag("Bin", "no"));
+    let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+    client.create_tags().resources(&id).tags(tag("Team", "web")).send().await.unwrap();
+    client.create_tags().resources(&of_image[1]).tags(tag("Bin", "no")).send().await.unwrap();
+    client.deregister_image().image_id(&id).send().await.unwrap();
+    for snapshot in &of_image {
+        client.delete_snapshot().snapshot_id(snapshot).send().await.unwrap();
+    }
+    let in_bin = client.list_images_in_recycle_bin().image_ids(&id).send().await.unwrap();
+    let stay = &in_bin.images()[0];
+    let seconds = stay.recycle_bin_exit_time().unwrap().secs() - stay.recycle_bin_enter_time().unwrap().secs();
+    assert_eq!((in_bin.images().len(), seconds, stay.name()), (1, 7 * 24 * 3600, Some("web-1")));
+    let in_bin = client.list_snapshots_in_recycle_bin().send().await.unwrap();
+    let kept: Vec<_> = in_bin.snapshots().iter().filter_map(|one| one.snapshot_id()).collect();
+    assert_eq!(kept, [of_image[0].as_str()]);
+    assert!(in_bin.snapshots()[0].description().unwrap().contains(&id));
+    // Without all of its snapshots, an image cannot be brought back.
+    let restore = || client.restore_image_from_recycle_bin().image_id(&id).send();
+    assert_eq!(refusal(restore().await), "InvalidSnapshot.NotFound");
+    pass(&ec2, 2 * 24 * 3600);
+    let gone = client.restore_snapshot_from_recycle_bin().snapshot_id(&of_image[0]).send().await;
+    assert_eq!(refusal(gone), "InvalidSnapshot.NotFound");
+    pass(&ec2, 5 * 24 * 3600);
+    assert_eq!(refusal(restore().await), "InvalidAMIID.NotFound");
 }
 
 #[tokio::test]

@@ -278,7 +278,9 @@ impl Ended {
         let is_gone = self.old.as_deref().is_some_and(|id| ec2.image(id).is_none());
         let says =
             output["wouldDo"].as_array().is_some_and(|calls| calls.iter().all(|call| call["verdict"] != "denied"));
-        let right = made.is_empty() && says && (!is_gone || self.has(&[Deed::DeregisterOldImage]));
+        // One that is to be restored is in the Recycle Bin.
+        let may_be_gone = self.operation == Operation::Restore || self.has(&[Deed::DeregisterOldImage]);
+        let right = made.is_empty() && says && (!is_gone || may_be_gone);
         (!right).then(|| format!("a dry run has made {made:?}, {:?} is gone: {is_gone}, and says {output}", self.old))
     }
 
@@ -312,6 +314,13 @@ impl Ended {
                 && snapshots.into_iter().all(|snapshot| is_tagged(&snapshot.tags))
                 && output["series"] == "found";
             return (!right).then(|| format!("{image:?} for {output}"));
+        }
+        if self.operation == Operation::Restore {
+            let is_back = |id: &String| ec2.snapshot(id).is_some();
+            let is_available = |image: &ImageInfo| image.state == ImageState::Available && output["id"] == image.id;
+            let gone_again = self.has(&[Deed::DeregisterOldImage]);
+            let right = old.as_ref().map_or(gone_again, is_available) && self.old_snapshots.iter().all(is_back);
+            return (!right).then(|| format!("{old:?} of {:?} for {output}", self.old_snapshots));
         }
         if let Operation::Disable | Operation::Enable = self.operation {
             let is_disabled = self.operation == Operation::Disable;

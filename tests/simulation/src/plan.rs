@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ami_from_instance::model::timeouts::Timeouts;
+use ami_from_instance::model::{run::ROLLED_BACK_TAG, timeouts::Timeouts};
 use fastrand::Rng;
-use local_ec2::{Lags, Progress};
+use local_ec2::{BinResource, BinRule, Lags, Progress};
 use serde_json::{Value, json};
 
 use crate::faults::{Deed, Fault};
@@ -29,6 +29,8 @@ pub enum Operation {
     Disable,
     /// Let a disabled image be launched.
     Enable,
+    /// Bring an image back from the Recycle Bin.
+    Restore,
     /// Take over an image that no run made.
     Adopt,
     /// Remove an image.
@@ -48,6 +50,32 @@ impl Operation {
     /// Whether it makes an image.
     pub(crate) fn creates(self) -> bool {
         self == Self::Create || self.replaces()
+    }
+}
+
+/// What the rules of the Recycle Bin keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bin {
+    /// Images and snapshots.
+    All,
+    /// Images without their snapshots.
+    Images,
+    /// All but what is rolled back.
+    AllButRolledBack,
+}
+
+impl Bin {
+    const ALL: [Self; 3] = [Self::All, Self::Images, Self::AllButRolledBack];
+
+    /// The rules, each of a week.
+    pub(crate) fn rules(self) -> Vec<BinRule> {
+        let rule = |resource| BinRule::new(resource, Duration::from_secs(7 * 24 * 3600));
+        let all = [BinResource::Image, BinResource::Snapshot].map(rule);
+        match self {
+            Self::All => all.to_vec(),
+            Self::Images => vec![rule(BinResource::Image)],
+            Self::AllButRolledBack => all.map(|rule| rule.without_tag(ROLLED_BACK_TAG, "true")).to_vec(),
+        }
     }
 }
 
@@ -88,6 +116,8 @@ pub struct Plan {
     pub(crate) dry: bool,
     /// Whether it prunes the series of its image, and what becomes of the others.
     pub(crate) retains: Option<Retires>,
+    /// What the Recycle Bin keeps.
+    pub(crate) bin: Option<Bin>,
     /// Whether it takes over the instance's tags, and leaves out its data volume.
     pub(crate) chooses: bool,
     /// The size of the data volume.
@@ -111,13 +141,7 @@ impl Plan {
             0..10 => Operation::Create,
             10..12 => Operation::Update,
             12 => Operation::Disable,
-            13 => {
-                if rng.bool() {
-                    Operation::Enable
-                } else {
-                    Operation::Adopt
-                }
-            }
+            13 => rng.choice([Operation::Enable, Operation::Restore, Operation::Adopt]).unwrap_or(Operation::Enable),
             14..16 => Operation::Delete,
             16..18 => Operation::Replace,
             _ => Operation::ReplaceSameName,
@@ -154,6 +178,10 @@ impl Plan {
             chooses: rng.u8(0..4) == 0,
             stops: rng.u8(0..4) == 0,
             dry: rng.u8(0..16) == 0,
+            bin: match operation {
+                Operation::Restore => Some(Bin::All),
+                _ => (rng.u8(0..8) == 0).then(|| rng.choice(Bin::ALL)).flatten(),
+            },
             retains: (rng.u8(0..4) == 0 && operation == Operation::Create).then(|| rng.choice(Retires::ALL)).flatten(),
             seed,
         }
@@ -165,10 +193,12 @@ impl Plan {
         Self { faults, ..self.clone() }
     }
 
-    /// Whether the deploy in its midst is one over the release before, which knew neither adopt nor prune.
+    /// Whether the deploy in its midst is one over the release before, which knew neither adopt, restore nor prune.
     pub(crate) fn begins_with_release_before(&self) -> bool {
         let deploys = |fault: &Fault| matches!(fault, Fault::Person { does: Deed::Deploy, .. });
-        self.operation != Operation::Adopt && self.retains.is_none() && self.faults.iter().any(deploys)
+        !matches!(self.operation, Operation::Adopt | Operation::Restore)
+            && self.retains.is_none()
+            && self.faults.iter().any(deploys)
     }
 
     /// The execution's name.
@@ -184,6 +214,7 @@ impl Plan {
             Operation::Update => ("update", json!({"tags": {"Team": "chaos", "New": ""}, "description": "changed"})),
             Operation::Disable => ("disable", json!({})),
             Operation::Enable => ("enable", json!({})),
+            Operation::Restore => ("restore", json!({})),
             Operation::Adopt => ("adopt", json!({"series": "found"})),
             Operation::Delete => ("delete", json!({})),
             Operation::Replace | Operation::ReplaceSameName => ("replace", create),
@@ -222,11 +253,9 @@ impl Plan {
         if let Some(timeout) = self.timeout_seconds {
             request["timeouts"] = match self.operation {
                 Operation::Create => json!({"create": timeout}),
-                Operation::Update | Operation::Disable | Operation::Enable | Operation::Adopt => {
-                    json!({"update": timeout})
-                }
                 Operation::Delete => json!({"delete": timeout}),
-                _ => json!({"create": timeout, "delete": timeout}),
+                operation if operation.replaces() => json!({"create": timeout, "delete": timeout}),
+                _ => json!({"update": timeout}),
             };
         }
         request
@@ -242,15 +271,13 @@ impl Plan {
         let own = |usual: u64| self.timeout_seconds.unwrap_or(usual);
         let (mut operations, rollback) = match self.operation {
             Operation::Create => (vec![own(usual.create)], usual.delete),
-            Operation::Update | Operation::Disable | Operation::Enable | Operation::Adopt => {
-                (vec![own(usual.update)], usual.delete)
-            }
             Operation::Delete => (vec![own(usual.delete)], own(usual.delete)),
             Operation::Replace => (vec![own(usual.create), own(usual.delete)], own(usual.delete)),
             // The old image goes first, and its snapshots last.
             Operation::ReplaceSameName => {
                 (vec![own(usual.delete), own(usual.create), own(usual.delete)], own(usual.delete))
             }
+            _ => (vec![own(usual.update)], usual.delete),
         };
         if self.stops && self.operation.creates() {
             // The stop, the start, and the completion.

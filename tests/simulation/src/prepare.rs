@@ -16,7 +16,7 @@ use crate::{
     faults::Fault,
     functions::Functions,
     people,
-    plan::{DEPRECATION_SECONDS, Operation, Plan, Retires, SERIES},
+    plan::{Bin, DEPRECATION_SECONDS, Operation, Plan, Retires, SERIES},
     rules,
     tasks::Outside,
     template::{DEPLOYED, execution_arn},
@@ -84,6 +84,7 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     if let Some(old) = old.as_deref().filter(|_| plan.operation == Operation::Enable) {
         people::call(world, &format!("DisableImage&ImageId={old}"));
     }
+    plan.bin.into_iter().flat_map(Bin::rules).for_each(|rule| ec2.add_bin_rule(rule));
     let past = if plan.retains.is_some() { past_images(ec2, &arn, &plan.name()) } else { vec![] };
     if plan.retains == Some(Retires::Quarantine) {
         for at in [0, 2] {
@@ -91,7 +92,14 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
         }
     }
     let before = old.as_deref().and_then(|id| ec2.image(id));
-    let old_snapshots = old.as_deref().and_then(|id| ec2.image(id)).map(|image| image.snapshot_ids);
+    let old_snapshots = before.as_ref().map(|image| image.snapshot_ids.clone());
+    if let Some(image) = before.as_ref().filter(|_| plan.operation == Operation::Restore) {
+        people::call(world, &format!("DeregisterImage&ImageId={}", image.id));
+        for snapshot in &image.snapshot_ids {
+            people::call(world, &format!("DeleteSnapshot&SnapshotId={snapshot}"));
+        }
+    }
+    let before = before.filter(|_| plan.operation != Operation::Restore);
     for fault in &plan.faults {
         if let Fault::ImageFails(state) = fault {
             ec2.next_image(&instance, fails(state));

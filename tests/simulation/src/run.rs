@@ -126,11 +126,10 @@ fn keeps_image(engine: &Engine, run: &Execution) -> bool {
     let input = |suffix: String| -> Option<Value> { serde_json::from_str(&execution(&suffix)?.input).ok() };
     let keeps = |planned: &Value| planned["keepsImage"] == true && planned["redriven"] != true;
     // What a rollback was told after a redrive does not count.
-    let began_before =
-        |rollback: &Execution| run.redrive_millis.is_none_or(|redriven| rollback.start_millis < redriven);
+    let told = || input("undo".to_owned()).map(|rollback| rollback["arguments"]["failed"].clone());
     let is_planned =
-        || input("undo".to_owned()).is_some_and(|rollback| keeps(&rollback["arguments"]["failed"]["planned"]));
+        || told().is_some_and(|failed| failed["caught"]["name"] != "RunRedriven" && keeps(&failed["planned"]));
     run.error.as_deref() == Some("InstanceNotRestarted")
         || (1..).map_while(|position: u8| input(position.to_string())).any(|operation| keeps(&operation))
-        || execution("undo").is_some_and(|rollback| began_before(&rollback)) && is_planned()
+        || is_planned()
 }

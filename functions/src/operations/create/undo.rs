@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::types::{Image, ImageState, Snapshot};
+use aws_sdk_ec2::types::{Image, ImageState, Snapshot, Tag};
 use aws_sdk_sfn::types::ExecutionStatus;
 
 use super::Create;
 use crate::{
     app::App,
-    aws::{ec2, references},
+    aws::{ec2, error_codes, references},
     error::Error,
     model::{
         ids::{ImageId, SnapshotId},
-        run::RUN_TAG,
+        run::{ROLLED_BACK_TAG, RUN_TAG},
         tags,
     },
     operations::{
         Undone,
         ended_run::{Document, EndedRun},
-        in_use,
+        in_use, protection,
         removal::Removal,
     },
 };
@@ -44,11 +44,18 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
     let (images, snapshots) = made(app, run).await?;
     let mut removal = Removal::default();
     let mut held = BTreeSet::new();
+    let mut going = Vec::new();
     for image in &images {
         if let Some(why) = used(app, image).await? {
             removal.keep(image.image_id().unwrap_or_default(), why);
             held.extend(ec2::snapshot_ids(image).map(str::to_owned));
-        } else if !removal.image(&app.ec2, image).await? {
+        } else {
+            going.push(image);
+        }
+    }
+    mark(app, &going, &snapshots, &held).await?;
+    for image in going {
+        if !removal.image(&app.ec2, image).await? {
             held.extend(ec2::snapshot_ids(image).map(str::to_owned));
         }
     }
@@ -61,6 +68,22 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
     }
     name_the_untagged(app, run, &documents, &mut removal).await?;
     Ok(Undone { removal, settles_seconds: settles(run, &documents), ..Undone::default() })
+}
+
+/// Tags what is about to go, so that a Region's rule of the Recycle Bin can leave it out. Nobody misses a part of an image
+/// that was not finished, and nothing can be deleted from the bin. What may not be tagged goes all the same.
+async fn mark(app: &App, images: &[&Image], snapshots: &[Snapshot], held: &BTreeSet<String>) -> Result<(), Error> {
+    let is_marked = |tags: &[Tag]| tags.iter().any(|tag| tag.key() == Some(ROLLED_BACK_TAG));
+    let images = images.iter().filter(|image| protection::of(image).is_none() && !is_marked(image.tags()));
+    let images = images.filter_map(|image| image.image_id());
+    let snapshots = snapshots.iter().filter(|one| !is_marked(one.tags())).filter_map(Snapshot::snapshot_id);
+    let ids: Vec<_> = images.chain(snapshots.filter(|id| !held.contains(*id))).map(str::to_owned).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let request = app.ec2.create_tags().set_resources(Some(ids)).tags(ec2::tag(ROLLED_BACK_TAG, "true"));
+    let answer = request.send().await.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error));
+    error_codes::optional(answer).map(|_| ())
 }
 
 /// Why the image must not go: something uses it already. Only one that has been available can be in use, and what

@@ -70,7 +70,15 @@ pub(super) async fn go_on(
             Some(delete::Output { kept_because: Some(why), .. }) => {
                 call.memory.used.insert(image_id.to_string(), cut(why));
             }
-            _ => call.memory.deleted.push(image_id.to_string()),
+            result => {
+                call.memory.deleted.push(image_id.to_string());
+                let in_bin = result.map(|output| output.in_bin).unwrap_or_default();
+                // Of the snapshots there may be too many.
+                call.memory
+                    .recycle_bin
+                    .extend(in_bin.recycle_bin.into_iter().filter(|one| one.id == *image_id.as_str()));
+                call.memory.recycle_bin_problem = call.memory.recycle_bin_problem.take().or(in_bin.recycle_bin_problem);
+            }
         },
         Status::Failed => {
             let why = answer.error.map(|failure| failure.message).unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::{
     app::App,
     error::Error,
     lambda::metrics::{self, Pruned},
-    operations::rehearsal::Kept,
+    operations::{delete::in_bin::Stay, rehearsal::Kept},
 };
 
 /// How many images that stay are named, each with its reason; of more, only the reasons are counted.
@@ -32,6 +32,12 @@ pub struct Output {
     /// Those that were to be deleted, and are enabled again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub enabled: Vec<String>,
+    /// The deleted images that the Recycle Bin keeps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recycle_bin: Vec<Stay>,
+    /// What keeps the first such of them from being restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recycle_bin_problem: Option<String>,
     /// Those that were kept, each with its reason; at most a hundred.
     pub kept: Vec<Kept>,
     /// How many more were kept for each reason.
@@ -88,8 +94,18 @@ pub(super) fn ended(app: &App, call: Call, found: Series, refusal: Option<String
     if !prune_failed.is_empty() {
         tracing::error!(?prune_failed, "not all was pruned");
     }
-    let Memory { deleted, disabled, deprecated, enabled, .. } = call.memory.clone();
+    let Memory { deleted, disabled, deprecated, enabled, recycle_bin, recycle_bin_problem, .. } = call.memory.clone();
     tracing::info!(pruned = ?deleted, ?disabled, ?deprecated, ?enabled, kept = ?found.kept(), "the series is pruned");
-    let output = Output { pruned: deleted, disabled, deprecated, enabled, kept, kept_besides, prune_failed };
+    let output = Output {
+        pruned: deleted,
+        disabled,
+        deprecated,
+        enabled,
+        recycle_bin,
+        recycle_bin_problem,
+        kept,
+        kept_besides,
+        prune_failed,
+    };
     Ok(Answer::succeeded(output, "nothing more is to go", call.memory))
 }

@@ -3,7 +3,6 @@
 use aws_sdk_sfn::{
     Client,
     operation::describe_execution::DescribeExecutionOutput,
-    primitives::DateTime,
     types::{ExecutionStatus, HistoryEvent},
 };
 use serde::Deserialize;
@@ -48,16 +47,13 @@ pub(super) fn keeps_image(execution: &DescribeExecutionOutput) -> bool {
     parsed(execution.input()).is_some_and(|document| document.keeps_image())
 }
 
-/// The operation that failed, as the run's own rollback was told: it may have no execution. What a rollback was told after
-/// a redrive does not count: another one may have removed the image before.
+/// The operation that failed, as the run's own rollback was told: it may have no execution.
 pub(super) async fn failed(
     client: &Client,
     operation_machine_arn: &str,
     run: &Run,
-    redriven: Option<DateTime>,
 ) -> Result<Option<FailedOperation>, Error> {
     let rollback = step_functions::execution(client, &run.rollback(operation_machine_arn)).await?;
-    let rollback = rollback.filter(|rollback| redriven.is_none_or(|redriven| rollback.start_date < redriven));
     let document = rollback.and_then(|rollback| parsed(rollback.input()));
     Ok(document.and_then(|document| serde_json::from_value::<Arguments>(document.arguments).ok()?.failed))
 }

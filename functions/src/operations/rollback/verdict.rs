@@ -71,11 +71,10 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
     children::stop(&app.step_functions, &children).await?;
     // The run itself knows more than its operations' executions: the one that failed may not have started.
     let failed = match &call.arguments.failed {
-        None => children::failed(&app.step_functions, &machines.operation, run, execution.redrive_date).await?,
-        // An operation that a redriven run would have begun keeps nothing.
-        failed => failed.clone().filter(|_| !is_redriven),
+        None => children::failed(&app.step_functions, &machines.operation, run).await?,
+        failed => failed.clone(),
     };
-    let is_planned = failed.is_some_and(|failed| failed.planned.keeps_image);
+    let is_planned = failed.is_some_and(|failed| failed.keeps_image());
     let is_waited_for = rolls_itself_back && execution.status == ExecutionStatus::Running;
     let error = call.memory.failure.as_ref().map(|failure| failure.name.as_str());
     let has_given_up = is_waited_for && error == Some(NOT_RESTARTED);
@@ -101,8 +100,8 @@ pub(crate) async fn is_kept(app: &App, run: &Run) -> Result<bool, Error> {
     if is_not_restarted(&execution) || children.iter().any(children::keeps_image) {
         return Ok(true);
     }
-    let failed = children::failed(&app.step_functions, machine, run, execution.redrive_date).await?;
-    Ok(failed.is_some_and(|failed| failed.planned.keeps_image))
+    let failed = children::failed(&app.step_functions, machine, run).await?;
+    Ok(failed.is_some_and(|failed| failed.keeps_image()))
 }
 
 /// Whether the run has said that its image stays, as it may be the only way to bring back the instance that the run has

@@ -55,13 +55,13 @@ impl World {
     }
 
     /// A snapshot of this account that nothing here made.
-    pub(crate) fn add_foreign_snapshot(&mut self, tags: Tags) -> String {
+    pub(crate) fn add_foreign_snapshot(&mut self, image_id: &str, tags: Tags) -> String {
         let begun = self.now() - AGE;
         let snapshot = Snapshot {
             id: self.ids.resource("snap"),
             volume_id: self.ids.resource("vol"),
             size_gib: 8,
-            description: "Copied for DestinationAmi".to_owned(),
+            description: format!("Copied for DestinationAmi {image_id} from SourceAmi {BASE_IMAGE}."),
             tags,
             grantees: Vec::new(),
             begun,
@@ -79,7 +79,7 @@ impl World {
     /// An available image of this account that nothing here made, with a root snapshot.
     pub(crate) fn add_foreign_image(&mut self, id: Option<String>, name: String, tags: Tags) -> String {
         let id = id.unwrap_or_else(|| self.ids.resource("ami"));
-        let snapshot_id = self.add_foreign_snapshot(tags.clone());
+        let snapshot_id = self.add_foreign_snapshot(&id, tags.clone());
         self.add_image(id.clone(), name, ACCOUNT, vec![root_device(snapshot_id)], tags);
         id
     }

@@ -13,6 +13,6 @@ impl World {
     }
 }
 
-fn not_found(id: &str) -> ApiError {
+pub(crate) fn not_found(id: &str) -> ApiError {
     ApiError::new("InvalidSnapshot.NotFound", format!("The snapshot '{id}' does not exist."))
 }

@@ -17,7 +17,9 @@ pub(crate) fn deregister_image(world: &mut World, query: &mut Query) -> Result<X
         return Err(ApiError::new("OperationNotPermitted", problem));
     }
     image.deregistered = Some(now);
+    let tags = image.tags.clone();
     let snapshots: Vec<_> = image.held_devices(now).iter().map(|device| device.snapshot_id.clone()).collect();
+    let kept = world.recycle_bin.take_image(&id, &tags, now).filter(|_| world.recycle_bin.holds_snapshots);
     let mut xml = Xml::done();
     if with_snapshots {
         xml.list("deleteSnapshotResultSet", snapshots, |xml, snapshot_id| {
@@ -27,12 +29,12 @@ pub(crate) fn deregister_image(world: &mut World, query: &mut Query) -> Result<X
         });
         return Ok(xml);
     }
-    let held_until = now + world.lags.snapshot_held.max(world.recycle_bin);
-    let keeps_all = !world.recycle_bin.is_zero();
+    let lingers = now + world.lags.snapshot_held;
+    let held_until = kept.map_or(lingers, |stay| stay.exits.max(lingers));
     for snapshot_id in snapshots {
         world.snapshots_released += 1;
         if let Some(snapshot) = world.snapshots.get_mut(&snapshot_id)
-            && (keeps_all || world.snapshots_released.is_multiple_of(UNLUCKY))
+            && (kept.is_some() || world.snapshots_released.is_multiple_of(UNLUCKY))
         {
             snapshot.held = Some((held_until, id.clone()));
         }

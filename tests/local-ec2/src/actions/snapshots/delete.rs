@@ -29,7 +29,9 @@ fn delete(world: &mut World, id: &str) -> Result<(), ApiError> {
         let problem = format!("The snapshot {id} is locked until {}", timestamp(lock.expires));
         return Err(ApiError::new("SnapshotLocked", problem));
     }
-    world.snapshots.remove(id);
+    if let Some(snapshot) = world.snapshots.remove(id) {
+        world.recycle_bin.take_snapshot(snapshot, now);
+    }
     Ok(())
 }
 

@@ -1,0 +1,177 @@
+//! What the Recycle Bin keeps: deletes, prunes and rollbacks tell it, or keep out of it, and a restore brings it back.
+
+use std::time::Duration;
+
+use ami_from_instance::model::run::RUN_TAG;
+use local_ec2::{
+    BinResource::{self, Image, Snapshot},
+    BinRule, Ec2, Fault, FaultKind,
+};
+use serde_json::{Value, json};
+
+use crate::{RUN, app, begin, call, create_request, ec2, first_operation, image_id, look, rollbacks, wait, whole};
+
+const ROLLED_BACK: &str = "ami-from-instance:rolled-back";
+
+fn days(resource: BinResource, days: u64) -> BinRule {
+    BinRule::new(resource, Duration::from_secs(days * 24 * 3600))
+}
+
+/// An EC2 whose bin has these rules.
+async fn with_rules(rules: impl IntoIterator<Item = BinRule>) -> Ec2 {
+    let ec2 = ec2().await;
+    rules.into_iter().for_each(|rule| ec2.add_bin_rule(rule));
+    ec2
+}
+
+/// Makes an image and deletes it; gives its id, its snapshots' ids and what the delete answered.
+async fn made_and_deleted(ec2: &Ec2) -> (String, Vec<String>, Value) {
+    let made = whole(ec2, &app(ec2), create_request()).await;
+    let image = image_id(&made).to_owned();
+    let snapshots = ec2.snapshots().into_iter().map(|one| one.id).collect();
+    let deleted = whole(ec2, &app(ec2), json!({"action": "delete", "imageId": image})).await;
+    assert!(ec2.image(&image).is_none() && ec2.snapshots().is_empty(), "{deleted}");
+    ec2.forget_calls();
+    (image, snapshots, deleted["result"].clone())
+}
+
+fn refused(code: &str) -> FaultKind {
+    FaultKind::Refused { code: code.to_owned(), message: "not now".to_owned() }
+}
+
+fn restore(image: &str) -> Value {
+    json!({"action": "restore", "imageId": image})
+}
+
+#[tokio::test]
+async fn a_delete_tells_what_the_bin_keeps_and_a_restore_brings_it_back() {
+    let ec2 = with_rules([days(Image, 7), days(Snapshot, 7)]).await;
+    let (image, snapshots, told) = made_and_deleted(&ec2).await;
+    let ids: Vec<_> = told["recycleBin"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!(ids[0], image, "{told}");
+    assert!(snapshots.len() == 2 && snapshots.iter().all(|id| ids.contains(&id.as_str())), "{told}");
+    assert_eq!(told["restorableUntil"], told["recycleBin"][0]["exitTime"], "{told}");
+    assert!(told.get("recycleBinProblem").is_none(), "{told}");
+
+    let back = whole(&ec2, &app(&ec2), restore(&image)).await;
+    assert_eq!((&back["result"]["id"], &back["result"]["state"]), (&json!(image), &json!("available")), "{back}");
+    assert_eq!(back["result"]["ebsBlockDevice"].as_array().unwrap().len(), 2, "{back}");
+    let actions: Vec<_> = ec2.mutating_calls().into_iter().map(|call| call.action).collect();
+    let snapshot = "RestoreSnapshotFromRecycleBin";
+    assert_eq!(actions, [snapshot, snapshot, "RestoreImageFromRecycleBin"]);
+    // Again, there is nothing to do.
+    assert_eq!(whole(&ec2, &app(&ec2), restore(&image)).await["result"]["id"], image);
+    assert_eq!(ec2.mutating_calls().len(), 3);
+}
+
+#[tokio::test]
+async fn rules_that_make_an_image_unrestorable_are_named() {
+    let ec2 = with_rules([days(Image, 7)]).await;
+    let (image, snapshots, told) = made_and_deleted(&ec2).await;
+    let problem = told["recycleBinProblem"].as_str().unwrap();
+    assert!(problem.contains(&snapshots[0]) && problem.contains("cannot be restored"), "{problem}");
+    assert!(told.get("restorableUntil").is_none(), "{told}");
+    let refused = whole(&ec2, &app(&ec2), restore(&image)).await;
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("does not exist"), "{refused}");
+
+    let ec2 = with_rules([days(Image, 7), days(Snapshot, 3)]).await;
+    let (_, snapshots, told) = made_and_deleted(&ec2).await;
+    let problem = told["recycleBinProblem"].as_str().unwrap();
+    assert!(snapshots.iter().any(|id| problem.contains(id)), "{problem}");
+    assert_eq!(told["restorableUntil"], told["recycleBin"][1]["exitTime"], "{told}");
+    assert_ne!(told["restorableUntil"], told["recycleBin"][0]["exitTime"], "{told}");
+}
+
+#[tokio::test]
+async fn without_a_rule_and_without_the_permission_a_delete_says_nothing_of_the_bin() {
+    let ec2 = ec2().await;
+    let (image, _, told) = made_and_deleted(&ec2).await;
+    assert_eq!(told, json!({"deletedImageId": image, "wasThere": true}));
+    let gone = whole(&ec2, &app(&ec2), restore(&image)).await;
+    assert_eq!(gone["error"]["name"], "ImageNotRestored", "{gone}");
+
+    let ec2 = with_rules([days(Image, 7), days(Snapshot, 7)]).await;
+    for action in ["ListImagesInRecycleBin", "ListSnapshotsInRecycleBin"] {
+        ec2.inject(Fault::on(action, refused("UnauthorizedOperation")).for_ever());
+    }
+    let (image, _, told) = made_and_deleted(&ec2).await;
+    assert_eq!(told, json!({"deletedImageId": image, "wasThere": true}));
+}
+
+/// EC2 does not document what it answers about what is not in the bin.
+#[tokio::test]
+async fn an_error_about_what_is_not_in_the_bin_says_that_it_is_not_there() {
+    let ec2 = with_rules([days(Snapshot, 7)]).await;
+    ec2.inject(Fault::on("ListImagesInRecycleBin", refused("InvalidAMIID.NotFound")).for_ever());
+    ec2.inject(Fault::on("ListSnapshotsInRecycleBin", refused("InvalidSnapshot.NotFound")));
+    ec2.inject(Fault::on("ListSnapshotsInRecycleBin", refused("InvalidSnapshot.NotFound")));
+    let (image, snapshots, told) = made_and_deleted(&ec2).await;
+    // The first answer was about both, the second about one of them.
+    let kept: Vec<_> = told["recycleBin"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert!(kept.len() == 1 && snapshots.iter().any(|id| kept[0] == id), "{told}");
+    let gone = whole(&ec2, &app(&ec2), restore(&image)).await;
+    assert_eq!(gone["error"]["name"], "ImageNotRestored", "{gone}");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_an_image_in_the_bin_uses_is_a_leftover_and_the_bin_is_named() {
+    let ec2 = with_rules([days(Image, 1)]).await;
+    ec2.hold_snapshots_of_images_in_bin();
+    let image = ec2.add_foreign_image("web", &[(RUN_TAG, RUN)]);
+    let left = whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image})).await;
+    assert_eq!(left["error"]["name"], "LeftoversRemain");
+    let message = left["error"]["message"].as_str().unwrap();
+    assert!(message.contains(&ec2.snapshots()[0].id), "{message}");
+    assert!(message.contains(&format!("the Recycle Bin keeps {image} until ")), "{message}");
+}
+
+#[tokio::test]
+async fn a_restore_that_ends_half_way_names_what_is_back() {
+    let ec2 = with_rules([days(Image, 7), days(Snapshot, 7)]).await;
+    let (image, snapshots, _) = made_and_deleted(&ec2).await;
+    ec2.inject(Fault::on("RestoreImageFromRecycleBin", refused("OperationNotPermitted")).for_ever());
+    let refused = whole(&ec2, &app(&ec2), restore(&image)).await;
+    assert_eq!(refused["error"]["name"], "ImageNotRestored", "{refused}");
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(
+        snapshots.iter().all(|id| message.contains(id)) && message.contains("those that are back stay"),
+        "{message}"
+    );
+}
+
+/// What was not finished need not come back, and nothing can be deleted from the bin.
+#[tokio::test]
+async fn what_is_rolled_back_is_tagged_so_that_a_rule_can_leave_it_out() {
+    let rules = || [Image, Snapshot].map(|resource| days(resource, 7).without_tag(ROLLED_BACK, "true"));
+    for tagging_is_refused in [false, true] {
+        let ec2 = with_rules(rules()).await;
+        let pending = begin(&ec2, create_request()).await;
+        wait(&ec2, &pending);
+        let pending = look(&ec2, pending).await;
+        if tagging_is_refused {
+            ec2.inject(Fault::on("CreateTags", refused("UnauthorizedOperation")).for_ever());
+        }
+        let undone = rollbacks::roll_back(&ec2, &pending).await;
+        assert_eq!(undone["status"], "Succeeded", "{undone}");
+        assert!(ec2.images_tagged(RUN_TAG, RUN).is_empty() && ec2.snapshots().is_empty());
+        let in_bin = ec2.client().list_snapshots_in_recycle_bin().send().await.unwrap();
+        assert_eq!(in_bin.snapshots().is_empty(), !tagging_is_refused);
+        let in_bin = ec2.client().list_images_in_recycle_bin().send().await.unwrap();
+        assert_eq!(in_bin.images().is_empty(), !tagging_is_refused);
+    }
+}
+
+#[tokio::test]
+async fn a_dry_restore_asks_for_each_call_and_changes_nothing() {
+    let ec2 = with_rules([days(Image, 7), days(Snapshot, 7)]).await;
+    let (image, _, _) = made_and_deleted(&ec2).await;
+    let mut request = restore(&image);
+    request["dryRun"] = json!(true);
+    let document = first_operation(&app(&ec2), RUN, request).await;
+    let dry = call(&app(&ec2), "begin", document).await.unwrap();
+    let asked: Vec<_> = dry["result"]["wouldDo"].as_array().unwrap().iter().map(|one| one["call"].as_str()).collect();
+    let snapshot = Some("ec2:RestoreSnapshotFromRecycleBin");
+    assert_eq!(asked, [snapshot, snapshot, Some("ec2:RestoreImageFromRecycleBin")], "{dry}");
+    assert!(ec2.image(&image).is_none());
+}

@@ -1,0 +1,115 @@
+//! The Recycle Bin of the account and Region: its rules, and for how long each thing in it stays.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use crate::{resources::snapshot::Snapshot, tags::Tags};
+
+/// What a rule keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinResource {
+    /// Images that are deregistered.
+    Image,
+    /// Snapshots that are deleted.
+    Snapshot,
+}
+
+/// A retention rule. Without tags it is one of the Region's, and keeps all but what has an excluded tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BinRule {
+    resource: BinResource,
+    retention: Duration,
+    tags: Vec<(String, String)>,
+    excluded: Vec<(String, String)>,
+}
+
+impl BinRule {
+    /// Keeps everything of a kind for so long.
+    pub fn new(resource: BinResource, retention: Duration) -> Self {
+        Self { resource, retention, tags: Vec::new(), excluded: Vec::new() }
+    }
+
+    /// Keeps only what has the tag, or another one of the rule.
+    #[must_use]
+    pub fn with_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// Leaves out what has the tag.
+    #[must_use]
+    pub fn without_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.excluded.push((key.into(), value.into()));
+        self
+    }
+
+    fn keeps(&self, resource: BinResource, tags: &Tags) -> bool {
+        let has = |(key, value): &(String, String)| tags.get(key) == Some(value);
+        self.resource == resource
+            && (self.tags.is_empty() || self.tags.iter().any(has))
+            && !self.excluded.iter().any(has)
+    }
+}
+
+/// When something entered the bin, and when it leaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stay {
+    pub(crate) entered: SystemTime,
+    pub(crate) exits: SystemTime,
+}
+
+/// The rules, and what they keep.
+#[derive(Debug, Default)]
+pub(crate) struct RecycleBin {
+    pub(crate) rules: Vec<BinRule>,
+    /// Whether an image in the bin keeps its snapshots in use. EC2 does not document it.
+    pub(crate) holds_snapshots: bool,
+    images: BTreeMap<String, Stay>,
+    snapshots: BTreeMap<String, (Stay, Snapshot)>,
+}
+
+impl RecycleBin {
+    /// For how long it keeps something with these tags: by the longest of its rules.
+    fn stay(&self, resource: BinResource, tags: &Tags, now: SystemTime) -> Option<Stay> {
+        let rules = self.rules.iter().filter(|rule| rule.keeps(resource, tags));
+        rules.map(|rule| rule.retention).max().map(|retention| Stay { entered: now, exits: now + retention })
+    }
+
+    /// Takes an image that is deregistered, if a rule keeps it.
+    pub(crate) fn take_image(&mut self, id: &str, tags: &Tags, now: SystemTime) -> Option<Stay> {
+        let stay = self.stay(BinResource::Image, tags, now)?;
+        self.images.insert(id.to_owned(), stay);
+        Some(stay)
+    }
+
+    /// Takes a snapshot that is deleted, if a rule keeps it.
+    pub(crate) fn take_snapshot(&mut self, snapshot: Snapshot, now: SystemTime) {
+        if let Some(stay) = self.stay(BinResource::Snapshot, &snapshot.tags, now) {
+            self.snapshots.insert(snapshot.id.clone(), (stay, snapshot));
+        }
+    }
+
+    /// The images in it.
+    pub(crate) fn images(&self, now: SystemTime) -> BTreeMap<String, Stay> {
+        let images = self.images.iter().filter(|(_, stay)| now < stay.exits);
+        images.map(|(id, stay)| (id.clone(), *stay)).collect()
+    }
+
+    /// The snapshots in it.
+    pub(crate) fn snapshots(&self, now: SystemTime) -> BTreeMap<String, (Stay, &Snapshot)> {
+        let snapshots = self.snapshots.iter().filter(|(_, (stay, _))| now < stay.exits);
+        snapshots.map(|(id, (stay, snapshot))| (id.clone(), (*stay, snapshot))).collect()
+    }
+
+    /// Gives an image back; says whether it was there.
+    pub(crate) fn restore_image(&mut self, id: &str, now: SystemTime) -> bool {
+        self.images.remove(id).is_some_and(|stay| now < stay.exits)
+    }
+
+    /// Gives a snapshot back.
+    pub(crate) fn restore_snapshot(&mut self, id: &str, now: SystemTime) -> Option<Snapshot> {
+        self.snapshots.remove(id).filter(|(stay, _)| now < stay.exits).map(|(_, snapshot)| snapshot)
+    }
+}
