@@ -47,11 +47,12 @@ export default [
   ...[own.image, own.snapshot].flatMap((resource) => [
     attack("marks what is another deployment's as rolled back", "CleanupFunction", "ec2:CreateTags", resource, { ...madeBy(other.run), ...keys("ami-from-instance:rolled-back") }),
     attack("marks what is nobody's as rolled back", "CleanupFunction", "ec2:CreateTags", resource, keys("ami-from-instance:rolled-back")),
+    attack("takes its mark off", "CleanupFunction", "ec2:DeleteTags", resource, { ...madeBy(own.run), ...keys("ami-from-instance:rolled-back") }),
     attack("marks, and sets a user's tag", "CleanupFunction", "ec2:CreateTags", resource, { ...madeBy(own.run), ...keys("ami-from-instance:rolled-back", "Team") }),
   ]),
   ...[["ec2:RestoreImageFromRecycleBin", own.image], ["ec2:RestoreSnapshotFromRecycleBin", own.snapshot]].flatMap(([action, resource]) => [
     attack("restores what another deployment made", "StartUpdateFunction", action, resource, madeBy(other.run)),
-    attack("restores what nobody made", "StartUpdateFunction", action, resource, {}, managed),
+    attack("restores what nobody made", "StartUpdateFunction", action, resource),
     attack("restores what it has removed", "CleanupFunction", action, resource, madeBy(own.run)),
   ]),
   ...["ec2:DisableImage", "ec2:EnableImage", "ec2:EnableImageDeprecation", "ec2:ModifyImageAttribute"].flatMap((action) => [

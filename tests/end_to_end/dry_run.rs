@@ -31,6 +31,7 @@ fn a_create_that_stops_its_instance_says_all_that_it_would_do() {
             "ec2:StartInstances",
             "ec2:DeleteTags",
             "ec2:EnableImageDeprecation",
+            "ec2:CreateTags",
             "ec2:DeregisterImage",
             "ec2:DeleteSnapshot",
         ];

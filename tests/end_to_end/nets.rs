@@ -173,7 +173,7 @@ fn a_rollback_asks_about_the_run_and_its_operations_and_calls_each_removal_once(
         assert!(looks.iter().all(|call| ["DescribeImages", "DescribeSnapshots"].contains(&call.action.as_str())));
         // EC2 may say once more that a snapshot is in use.
         let done: Vec<_> = removals.iter().filter(|call| call.outcome.is_ok()).map(|call| &call.action).collect();
-        assert_eq!(done, ["DeregisterImage", "DeleteSnapshot", "DeleteSnapshot"], "{removals:?}");
+        assert_eq!(done, ["CreateTags", "DeregisterImage", "DeleteSnapshot", "DeleteSnapshot"], "{removals:?}");
         let asked = aws.step_functions_calls().unwrap().into_iter();
         let asked = asked.filter(|call| call.caller == "ami-from-instance-cleanup" && call.body.contains(run.name()));
         let asked: Vec<_> = asked.map(|call| call.action).take(4).collect();

@@ -72,12 +72,18 @@ async fn a_create_says_its_name_its_reboot_and_every_call() {
     let request = merged(create_request(), json!({"name": "web-{{date}}", "deprecateAfter": "90d"}));
     let unknown = rehearse(&ec2, &app(&ec2), request.clone()).await;
     let calls =
-        [("ec2:CreateImage", "allowed"), ("ec2:EnableImageDeprecation", "unknown"), ("ec2:DeregisterImage", "unknown")];
+        [("ec2:CreateImage", "allowed"), ("ec2:EnableImageDeprecation", "unknown"), ("ec2:CreateTags", "unknown")];
     assert_eq!(would_do(&unknown)[..3], of(&calls));
     // An earlier image of the stack tells more.
     let earlier = ec2.add_foreign_image("earlier", &[(RUN_TAG, &format!("{RUN}-before"))]);
     let known = rehearse(&ec2, &app(&ec2), request.clone()).await;
-    let calls = ["ec2:CreateImage", "ec2:EnableImageDeprecation", "ec2:DeregisterImage", "ec2:DeleteSnapshot"];
+    let calls = [
+        "ec2:CreateImage",
+        "ec2:EnableImageDeprecation",
+        "ec2:CreateTags",
+        "ec2:DeregisterImage",
+        "ec2:DeleteSnapshot",
+    ];
     assert_eq!(would_do(&known), of(&calls.map(|call| (call, "allowed"))));
     assert_eq!(known["result"]["wouldDo"][2]["on"], json!([earlier]));
     let why = |position: usize| known["result"]["wouldDo"][position]["why"].as_str().unwrap_or_default();

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use ami_from_instance::model::run::RUN_TAG;
+use ami_from_instance::model::{run::RUN_TAG, tags::SERIES_TAG};
 use local_ec2::{
     BinResource::{self, Image, Snapshot},
     BinRule, Ec2, Fault, FaultKind,
 };
 use serde_json::{Value, json};
 
-use crate::{RUN, app, begin, call, create_request, ec2, first_operation, image_id, look, rollbacks, wait, whole};
+use crate::{
+    RUN, app, begin, call, create_request, ec2, first_operation, image_id, is_going_on, look, merged, plan_of,
+    rollbacks, wait, whole,
+};
 
 const ROLLED_BACK: &str = "ami-from-instance:rolled-back";
 
@@ -72,8 +75,8 @@ async fn rules_that_make_an_image_unrestorable_are_named() {
     assert!(problem.contains(&snapshots[0]) && problem.contains("cannot be restored"), "{problem}");
     assert!(told.get("restorableUntil").is_none(), "{told}");
     let refused = whole(&ec2, &app(&ec2), restore(&image)).await;
-    let message = refused["error"]["message"].as_str().unwrap();
-    assert!(message.contains("does not exist"), "{refused}");
+    assert_eq!(refused["error"]["name"], "ImageNotRestored", "{refused}");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("does not exist"), "{refused}");
 
     let ec2 = with_rules([days(Image, 7), days(Snapshot, 3)]).await;
     let (_, snapshots, told) = made_and_deleted(&ec2).await;
@@ -81,6 +84,55 @@ async fn rules_that_make_an_image_unrestorable_are_named() {
     assert!(snapshots.iter().any(|id| problem.contains(id)), "{problem}");
     assert_eq!(told["restorableUntil"], told["recycleBin"][1]["exitTime"], "{told}");
     assert_ne!(told["restorableUntil"], told["recycleBin"][0]["exitTime"], "{told}");
+}
+
+/// What is certain is told, and nothing else: the first delete of a replace, and one of an image that is gone, know no
+/// snapshots.
+#[tokio::test]
+async fn nothing_is_promised_where_the_snapshots_are_not_known() {
+    let ec2 = with_rules([days(Image, 7), days(Snapshot, 7)]).await;
+    let (image, _, _) = made_and_deleted(&ec2).await;
+    let again = whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image})).await;
+    assert_eq!(again["result"]["recycleBin"].as_array().unwrap().len(), 1, "{again}");
+    assert!(again["result"].get("restorableUntil").is_none(), "{again}");
+
+    let made = whole(&ec2, &app(&ec2), create_request()).await;
+    let old = image_id(&made).to_owned();
+    let mut request = create_request();
+    (request["action"], request["imageId"]) = (json!("replace"), json!(old));
+    let plan = plan_of(&app(&ec2), RUN, request).await.unwrap();
+    let mut results = vec![];
+    for document in plan["operations"].as_array().unwrap() {
+        let mut document = merged(document.clone(), json!({"run": RUN, "execution": RUN}));
+        document = merged(document.clone(), call(&app(&ec2), "begin", document).await.unwrap());
+        while is_going_on(&document) {
+            wait(&ec2, &document);
+            document = look(&ec2, document).await;
+        }
+        results.push(document["result"].clone());
+    }
+    assert!(results[0].get("recycleBin").is_none(), "{results:?}");
+    assert_eq!(results[2]["recycleBin"].as_array().unwrap().len(), 3, "{results:?}");
+    assert!(results[2].get("restorableUntil").is_none(), "{results:?}");
+    // Its name is the new image's now.
+    let refused = whole(&ec2, &app(&ec2), restore(&old)).await;
+    assert_eq!(refused["error"]["name"], "NameTaken", "{refused}");
+    assert!(ec2.snapshots().iter().all(|snapshot| !snapshot.description.contains(&old)));
+}
+
+#[tokio::test]
+async fn a_prune_names_the_images_that_the_bin_keeps() {
+    let ec2 = with_rules([days(Image, 7)]).await;
+    let ids = [2, 3].map(|age: u32| {
+        let id = ec2.add_foreign_image(format!("web-{age}"), &[(RUN_TAG, RUN), (SERIES_TAG, "web")]);
+        ec2.age_image(&id, Duration::from_secs(24 * 3600) * age);
+        id
+    });
+    let request = json!({"action": "prune", "series": "web", "retain": {"count": 1}});
+    let pruned = whole(&ec2, &app(&ec2), request).await;
+    let result = &pruned["result"];
+    assert_eq!((&result["pruned"], &result["recycleBin"][0]["id"]), (&json!([ids[1]]), &json!(ids[1])), "{pruned}");
+    assert!(result["recycleBinProblem"].as_str().unwrap().contains("cannot be restored"), "{pruned}");
 }
 
 #[tokio::test]
@@ -92,11 +144,14 @@ async fn without_a_rule_and_without_the_permission_a_delete_says_nothing_of_the_
     assert_eq!(gone["error"]["name"], "ImageNotRestored", "{gone}");
 
     let ec2 = with_rules([days(Image, 7), days(Snapshot, 7)]).await;
-    for action in ["ListImagesInRecycleBin", "ListSnapshotsInRecycleBin"] {
-        ec2.inject(Fault::on(action, refused("UnauthorizedOperation")).for_ever());
+    for kind in [refused("UnauthorizedOperation"), FaultKind::ServerError(503), FaultKind::Throttle] {
+        for action in ["ListImagesInRecycleBin", "ListSnapshotsInRecycleBin"] {
+            ec2.inject(Fault::on(action, kind.clone()).for_ever());
+        }
+        let (image, _, told) = made_and_deleted(&ec2).await;
+        assert_eq!(told, json!({"deletedImageId": image, "wasThere": true}));
+        ec2.clear_faults();
     }
-    let (image, _, told) = made_and_deleted(&ec2).await;
-    assert_eq!(told, json!({"deletedImageId": image, "wasThere": true}));
 }
 
 /// EC2 does not document what it answers about what is not in the bin.
@@ -126,39 +181,70 @@ async fn a_snapshot_that_an_image_in_the_bin_uses_is_a_leftover_and_the_bin_is_n
     assert!(message.contains(&format!("the Recycle Bin keeps {image} until ")), "{message}");
 }
 
+/// The image's answer is lost, and it is back: the restore goes on. Refused, its snapshots are back without it.
 #[tokio::test]
-async fn a_restore_that_ends_half_way_names_what_is_back() {
-    let ec2 = with_rules([days(Image, 7), days(Snapshot, 7)]).await;
-    let (image, snapshots, _) = made_and_deleted(&ec2).await;
-    ec2.inject(Fault::on("RestoreImageFromRecycleBin", refused("OperationNotPermitted")).for_ever());
-    let refused = whole(&ec2, &app(&ec2), restore(&image)).await;
-    assert_eq!(refused["error"]["name"], "ImageNotRestored", "{refused}");
-    let message = refused["error"]["message"].as_str().unwrap();
-    assert!(
-        snapshots.iter().all(|id| message.contains(id)) && message.contains("those that are back stay"),
-        "{message}"
-    );
+async fn a_restore_whose_answer_is_lost_succeeds_and_one_that_ends_half_way_names_what_is_back() {
+    for (kind, succeeds) in [(FaultKind::LostResponse, true), (refused("OperationNotPermitted"), false)] {
+        let ec2 = with_rules([days(Image, 7), days(Snapshot, 7)]).await;
+        // What the restore's own run has made would be removed with it.
+        let image = ec2.add_foreign_image("web", &[(RUN_TAG, &format!("{RUN}-before"))]);
+        let snapshot = ec2.snapshots()[0].id.clone();
+        whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image})).await;
+        ec2.inject(Fault::on("RestoreImageFromRecycleBin", kind));
+        let document = restored(&ec2, &image).await;
+        assert_eq!(document["status"] == "Succeeded", succeeds, "{document}");
+        let undone = rollbacks::roll_back_ended(&ec2, &document, "FAILED").await;
+        if succeeds {
+            assert_eq!(undone["status"], "Succeeded", "{undone}");
+            continue;
+        }
+        assert_eq!(document["error"]["name"], "ImageNotRestored", "{document}");
+        let message = undone["error"]["message"].as_str().unwrap_or_else(|| panic!("{undone} {document}"));
+        assert!(message.contains(&snapshot) && message.contains("is back"), "{message}");
+        assert_eq!(ec2.snapshots().len(), 1, "it stays");
+    }
+}
+
+/// The document of a restore that has ended.
+async fn restored(ec2: &Ec2, image: &str) -> Value {
+    let app = app(ec2);
+    let mut document = first_operation(&app, RUN, restore(image)).await;
+    let mut step = "begin";
+    loop {
+        // As the machine does, where the answer is lost.
+        let answer = match call(&app, step, document.clone()).await {
+            Err(error) if error.is_to_be_retried() => continue,
+            answer => answer.unwrap(),
+        };
+        document = merged(document, answer);
+        if !is_going_on(&document) {
+            return document;
+        }
+        wait(ec2, &document);
+        step = "look";
+    }
 }
 
 /// What was not finished need not come back, and nothing can be deleted from the bin.
 #[tokio::test]
 async fn what_is_rolled_back_is_tagged_so_that_a_rule_can_leave_it_out() {
     let rules = || [Image, Snapshot].map(|resource| days(resource, 7).without_tag(ROLLED_BACK, "true"));
-    for tagging_is_refused in [false, true] {
+    for fails in [None, Some(refused("UnauthorizedOperation")), Some(FaultKind::ServerError(503))] {
+        let is_marked = fails.is_none();
         let ec2 = with_rules(rules()).await;
         let pending = begin(&ec2, create_request()).await;
         wait(&ec2, &pending);
         let pending = look(&ec2, pending).await;
-        if tagging_is_refused {
-            ec2.inject(Fault::on("CreateTags", refused("UnauthorizedOperation")).for_ever());
+        if let Some(kind) = fails {
+            ec2.inject(Fault::on("CreateTags", kind).for_ever());
         }
         let undone = rollbacks::roll_back(&ec2, &pending).await;
         assert_eq!(undone["status"], "Succeeded", "{undone}");
         assert!(ec2.images_tagged(RUN_TAG, RUN).is_empty() && ec2.snapshots().is_empty());
         let in_bin = ec2.client().list_snapshots_in_recycle_bin().send().await.unwrap();
-        assert_eq!(in_bin.snapshots().is_empty(), !tagging_is_refused);
+        assert_eq!(in_bin.snapshots().is_empty(), is_marked);
         let in_bin = ec2.client().list_images_in_recycle_bin().send().await.unwrap();
-        assert_eq!(in_bin.images().is_empty(), !tagging_is_refused);
+        assert_eq!(in_bin.images().is_empty(), is_marked);
     }
 }
 

@@ -211,6 +211,11 @@ pub(crate) fn optional<T>(result: Result<T, Error>) -> Result<Option<T>, Error> 
     }
 }
 
+/// What nothing depends on: none where AWS refuses it, or has no answer.
+pub(crate) fn if_known<T>(result: Result<T, Error>) -> Option<T> {
+    result.inspect_err(|error| tracing::warn!(%error, "going on without it")).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::{Client, primitives::DateTime};
 
-use super::error_codes::{self, IMAGE_NOT_FOUND, SNAPSHOT_NOT_FOUND};
+use super::error_codes::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE, SNAPSHOT_NOT_FOUND};
 use crate::{
     error::Error,
     model::ids::{ImageId, SnapshotId},
@@ -18,13 +18,15 @@ const PAGE: i32 = 1000;
 pub(crate) struct InBin {
     /// Its id.
     pub(crate) id: String,
+    /// The image's name.
+    pub(crate) name: Option<String>,
     /// When it leaves the bin, and is gone for good.
     pub(crate) exits: DateTime,
 }
 
 impl InBin {
-    fn of(id: Option<String>, exits: Option<DateTime>) -> Option<Self> {
-        Some(Self { id: id?, exits: exits? })
+    fn of(id: Option<String>, name: Option<String>, exits: Option<DateTime>) -> Option<Self> {
+        Some(Self { id: id?, name, exits: exits? })
     }
 }
 
@@ -33,10 +35,10 @@ pub(crate) async fn image(ec2: &Client, image_id: &ImageId) -> Result<Option<InB
     match ec2.list_images_in_recycle_bin().image_ids(image_id.as_str()).send().await {
         Ok(answer) => {
             let images = answer.images.unwrap_or_default().into_iter();
-            Ok(images.filter_map(|one| InBin::of(one.image_id, one.recycle_bin_exit_time)).next())
+            Ok(images.filter_map(|one| InBin::of(one.image_id, one.name, one.recycle_bin_exit_time)).next())
         }
         // EC2 does not document what it answers about an image that is not there.
-        Err(error) if error_codes::code(&error) == Some(IMAGE_NOT_FOUND) => Ok(None),
+        Err(error) if matches!(error_codes::code(&error), Some(IMAGE_NOT_FOUND | IMAGE_UNAVAILABLE)) => Ok(None),
         Err(error) => Err(error_codes::unexpected("ec2:ListImagesInRecycleBin", &error)),
     }
 }
@@ -50,7 +52,7 @@ pub(crate) async fn snapshots(ec2: &Client, ids: &BTreeSet<SnapshotId>) -> Resul
         match ec2.list_snapshots_in_recycle_bin().set_snapshot_ids(Some(ids.to_vec())).send().await {
             Ok(answer) => {
                 let snapshots = answer.snapshots.unwrap_or_default().into_iter();
-                found.extend(snapshots.filter_map(|one| InBin::of(one.snapshot_id, one.recycle_bin_exit_time)));
+                found.extend(snapshots.filter_map(|one| InBin::of(one.snapshot_id, None, one.recycle_bin_exit_time)));
             }
             // EC2 does not document what it answers where one of several is not there.
             Err(error) if error_codes::code(&error) == Some(SNAPSHOT_NOT_FOUND) => {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{Image, ImageState};
 use serde::{Deserialize, Serialize};
 
-use self::in_bin::InBin;
+use self::in_bin::Told;
 use super::{
     Operation, Rehearsing, in_use, ownership, protection,
     removal::{Progress, Removal, Standing},
@@ -27,6 +27,9 @@ use crate::{
 
 /// Seconds until the next look for the snapshots of an image that has none yet.
 const SNAPSHOTS_BEGIN: u64 = 5;
+
+/// Seconds until the Recycle Bin is asked again.
+const BIN_LISTS: u64 = 15;
 
 /// Removes an image.
 #[derive(Debug)]
@@ -98,6 +101,9 @@ pub struct Memory {
     /// The snapshots that are still to go.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     snapshot_ids: BTreeSet<SnapshotId>,
+    /// Whether the Recycle Bin has been asked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    asked_bin: bool,
     /// Those that are gone.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     gone: BTreeSet<SnapshotId>,
@@ -126,7 +132,7 @@ pub struct Output {
     pub leftovers: Option<String>,
     /// What the Recycle Bin keeps.
     #[serde(flatten)]
-    pub in_bin: InBin,
+    pub in_bin: Told,
 }
 
 type Call = call::Call<Arguments, Memory>;
@@ -265,7 +271,12 @@ async fn standing(app: &App, mut call: Call, removal: Removal) -> Result<Answer,
     if let Standing::LookAgain(wait, reason) = standing {
         return Ok(Answer::pending(wait, reason, call.memory));
     }
-    let in_bin = in_bin::of(app, &call.arguments.image_id, &call.memory.gone).await?;
+    let in_bin = in_bin::of(app, &call.arguments, &call.memory).await;
+    // What was deleted a moment ago may not be listed yet.
+    if in_bin.recycle_bin_problem.is_some() && !call.memory.asked_bin {
+        call.memory.asked_bin = true;
+        return Ok(Answer::pending(BIN_LISTS, "the Recycle Bin does not list all that was deleted", call.memory));
+    }
     let was_there = (!afterwards).then_some(call.memory.was_there);
     let deleted_image_id = Some(call.arguments.image_id.clone());
     let output = Output { deleted_image_id, was_there, in_bin, ..Output::default() };

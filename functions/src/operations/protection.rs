@@ -40,6 +40,11 @@ pub(crate) fn of(image: &Image) -> Option<&str> {
     image.deregistration_protection().filter(|protection| *protection != Protection::Disabled.as_str())
 }
 
+/// Why an image with a protection stays.
+pub(crate) fn keeps(protection: &str) -> String {
+    format!("deregistration protection is {protection}")
+}
+
 /// Whether the image stays for a day after its protection is disabled.
 pub(crate) fn has_cooldown(image: &Image) -> bool {
     of(image) == Some(Protection::EnabledWithCooldown.as_str())

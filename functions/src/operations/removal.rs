@@ -114,7 +114,7 @@ impl Removal {
     pub(crate) async fn image(&mut self, client: &Client, image: &Image) -> Result<bool, Error> {
         let id = image.image_id().unwrap_or_default();
         if let Some(protection) = protection::of(image) {
-            self.keep(id, format!("deregistration protection is {protection}"));
+            self.keep(id, protection::keeps(protection));
             return Ok(false);
         }
         self.found += 1;

@@ -9,18 +9,20 @@ use aws_sdk_ec2::types::{Image, SnapshotState};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Operation, Rehearsing,
+    Operation, Rehearsing, Undone,
     attributes::{self, Attributes},
     availability::Arguments,
+    ended_run::EndedRun,
     ownership,
     rehearsal::Changed,
+    removal::Removal,
 };
 use crate::{
     app::App,
     aws::{
         ec2,
-        error_codes::{self, SNAPSHOT_NOT_FOUND},
-        recycle_bin,
+        error_codes::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE, SNAPSHOT_NOT_FOUND},
+        recycle_bin::{self, InBin},
     },
     error::Error,
     machine::{answer, call},
@@ -29,6 +31,8 @@ use crate::{
 
 /// Seconds until the next look.
 const SHORTLY: u64 = 5;
+/// For how long, in seconds, EC2 may not show what was deleted or restored a moment ago.
+const SHOWS_WITHIN: u64 = 30;
 
 /// Brings an image back.
 #[derive(Debug)]
@@ -41,6 +45,9 @@ pub struct Memory {
     /// The snapshots that it brings back.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     snapshot_ids: BTreeSet<SnapshotId>,
+    /// Whether it has asked for the image.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    asked: bool,
 }
 
 type Call = call::Call<Arguments, Memory>;
@@ -56,27 +63,39 @@ impl Operation for Restore {
     async fn begin(app: &App, mut call: Call) -> Result<Answer, Error> {
         let image_id = call.arguments.image_id.clone();
         // EC2 goes on showing an image that has just gone to the bin.
-        if recycle_bin::image(&app.ec2, &image_id).await?.is_some() {
+        if let Some(image) = recycle_bin::image(&app.ec2, &image_id).await? {
+            check_name(app, &image).await?;
             let snapshots = recycle_bin::snapshots_described_for(&app.ec2, &image_id).await?;
             let known = call.memory.snapshot_ids.len();
             call.memory.snapshot_ids.extend(snapshots.iter().cloned());
-            // Should the restore be cut off, its error names them.
+            // Should the restore be cut off, its rollback names them.
             if call.memory.snapshot_ids.len() > known {
-                let reason = format!("its snapshots {} are to come back first", named(&call));
-                return Ok(Answer::pending(1, reason, call.memory));
+                return Ok(Answer::pending(1, "the image's snapshots are noted", call.memory));
             }
             for id in snapshots {
-                restore_snapshot(app, &id).await.map_err(|error| explained(&call, error))?;
+                restore_snapshot(app, &id).await.map_err(|error| explained(&image_id, error))?;
             }
-            let answer = app.ec2.restore_image_from_recycle_bin().image_id(image_id.as_str()).send().await;
-            let answer = answer.map_err(|error| error_codes::unexpected("ec2:RestoreImageFromRecycleBin", &error));
-            answer.map_err(|error| explained(&call, error))?;
-            let reason = format!("EC2 does not show the image yet; its snapshots {} are back", named(&call));
+            restore_image(app, &image_id).await.map_err(|error| explained(&image_id, error))?;
+            call.memory.asked = true;
+            return Ok(Answer::pending(call.growing(SHORTLY), "EC2 does not show the image yet", call.memory));
+        }
+        let is_early = call.waited() < SHOWS_WITHIN;
+        let Some(image) = ec2::image(&app.ec2, &image_id).await? else {
+            if is_early {
+                return Ok(Answer::pending(SHORTLY, "neither EC2 nor the Recycle Bin shows the image", call.memory));
+            }
+            return Err(in_neither(&image_id));
+        };
+        // Nothing was restored, and a moment after the delete the bin may not list it.
+        if is_early && !call.memory.asked {
+            let reason = "EC2 shows the image, and the Recycle Bin may not list it yet";
             return Ok(Answer::pending(SHORTLY, reason, call.memory));
         }
-        let image = ec2::image(&app.ec2, &image_id).await?;
-        let image = image.ok_or_else(|| explained(&call, in_neither(&image_id)))?;
-        ownership::check_change(&image, call.arguments.allow_unmanaged_images, app.settings.machines()?)?;
+        let is_own = ownership::check_change(&image, call.arguments.allow_unmanaged_images, app.settings.machines()?);
+        if is_early && is_own.is_err() {
+            return Ok(Answer::pending(SHORTLY, "EC2 does not show the image's tags yet", call.memory));
+        }
+        is_own?;
         match missing(app, &image).await? {
             None => {
                 Ok(Answer::succeeded(attributes::of(app, &image, None).await?, "the image is restored", call.memory))
@@ -87,18 +106,44 @@ impl Operation for Restore {
 
     async fn rehearse(app: &App, call: Call, mut rehearsing: Rehearsing<'_>) -> Result<(), Error> {
         let image_id = &call.arguments.image_id;
-        if recycle_bin::image(&app.ec2, image_id).await?.is_none() {
+        let Some(image) = recycle_bin::image(&app.ec2, image_id).await? else {
             let image = ec2::image(&app.ec2, image_id).await?.ok_or_else(|| in_neither(image_id))?;
             return ownership::check_change(&image, call.arguments.allow_unmanaged_images, app.settings.machines()?);
-        }
-        let id = image_id.to_string();
+        };
+        check_name(app, &image).await?;
         for snapshot in recycle_bin::snapshots_described_for(&app.ec2, image_id).await? {
             let request = app.ec2.restore_snapshot_from_recycle_bin().snapshot_id(snapshot.as_str()).dry_run(true);
             rehearsing.ask("ec2:RestoreSnapshotFromRecycleBin", &[snapshot.as_str()], request.send().await)?;
         }
+        let id = image_id.to_string();
         rehearsing.given().would_change.push(Changed { image_id: id.clone(), fields: vec!["state".to_owned()] });
         let answer = app.ec2.restore_image_from_recycle_bin().image_id(&id).dry_run(true).send().await;
         rehearsing.ask("ec2:RestoreImageFromRecycleBin", &[&id], answer)
+    }
+
+    /// Names the snapshots that are back without their image: they cost as before, and nothing else finds them.
+    async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
+        let mut removal = Removal::default();
+        for document in run.documents::<Self>() {
+            let Some(arguments) = &document.arguments else { continue };
+            if ec2::image(&app.ec2, &arguments.image_id).await?.is_some() {
+                continue;
+            }
+            for snapshot in ec2::snapshots(&app.ec2, &document.memory.snapshot_ids).await? {
+                let why = format!("it is back from the Recycle Bin, and its image {} is not", arguments.image_id);
+                removal.keep(snapshot.snapshot_id().unwrap_or_default(), why);
+            }
+        }
+        Ok(Undone { removal, ..Undone::default() })
+    }
+}
+
+/// EC2 restores no image whose name another one has taken. Its snapshots would come back for nothing.
+async fn check_name(app: &App, image: &InBin) -> Result<(), Error> {
+    let Some(name) = &image.name else { return Ok(()) };
+    match ec2::image_named(&app.ec2, name).await?.and_then(|other| other.image_id) {
+        Some(holder) if holder != image.id => Err(Error::NameTaken { name: name.clone(), holder }),
+        _ => Ok(()),
     }
 }
 
@@ -108,6 +153,15 @@ async fn restore_snapshot(app: &App, id: &SnapshotId) -> Result<(), Error> {
         Ok(_) => Ok(()),
         Err(error) if error_codes::code(&error) == Some(SNAPSHOT_NOT_FOUND) => Ok(()),
         Err(error) => Err(error_codes::unexpected("ec2:RestoreSnapshotFromRecycleBin", &error)),
+    }
+}
+
+/// The same of the image.
+async fn restore_image(app: &App, id: &ImageId) -> Result<(), Error> {
+    match app.ec2.restore_image_from_recycle_bin().image_id(id.as_str()).send().await {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error_codes::code(&error), Some(IMAGE_NOT_FOUND | IMAGE_UNAVAILABLE)) => Ok(()),
+        Err(error) => Err(error_codes::unexpected("ec2:RestoreImageFromRecycleBin", &error)),
     }
 }
 
@@ -124,21 +178,16 @@ async fn missing(app: &App, image: &Image) -> Result<Option<String>, Error> {
 }
 
 fn in_neither(image_id: &ImageId) -> Error {
-    Error::ImageNotRestored {
-        image_id: image_id.to_string(),
-        reason: "neither EC2 nor the Recycle Bin has it in this account and Region".to_owned(),
-    }
+    let reason = "neither EC2 nor the Recycle Bin has it in this account and Region".to_owned();
+    Error::ImageNotRestored { image_id: image_id.to_string(), reason }
 }
 
-fn named(call: &Call) -> String {
-    call.memory.snapshot_ids.iter().map(SnapshotId::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// An error for good says what may be back and stays.
-fn explained(call: &Call, error: Error) -> Error {
-    if error.is_to_be_retried() || call.memory.snapshot_ids.is_empty() {
-        return error;
+/// What EC2 refuses for good.
+fn explained(image_id: &ImageId, error: Error) -> Error {
+    match error {
+        Error::CallRefused { .. } => {
+            Error::ImageNotRestored { image_id: image_id.to_string(), reason: error.to_string() }
+        }
+        error => error,
     }
-    let reason = format!("{error}; of its snapshots {}, those that are back stay", named(call));
-    Error::ImageNotRestored { image_id: call.arguments.image_id.to_string(), reason }
 }

@@ -24,7 +24,7 @@ use crate::{
     aws::ec2,
     error::{Error, Failure},
     machine::{answer, call},
-    model::run::{RUN_TAG, Run},
+    model::run::{ROLLED_BACK_TAG, RUN_TAG, Run},
 };
 
 /// The longest wait between looks that find nothing, in seconds.
@@ -134,11 +134,15 @@ async fn rehearse(app: &App, mut rehearsing: Rehearsing<'_>) -> Result<(), Error
     let image = ec2::image_of_any_run(&app.ec2, &app.settings.machines()?.lifecycle).await?;
     let Some(image) = image else {
         let why = "this stack has made no image yet, and the role may remove nothing else";
+        rehearsing.cannot_tell("ec2:CreateTags", &[], why);
         rehearsing.cannot_tell("ec2:DeregisterImage", &[], why);
         rehearsing.cannot_tell("ec2:DeleteSnapshot", &[], why);
         return Ok(());
     };
     let id = image.image_id().unwrap_or_default();
+    let tag = ec2::tag(ROLLED_BACK_TAG, "true");
+    let answer = app.ec2.create_tags().resources(id).tags(tag).dry_run(true).send().await;
+    rehearsing.about_another().ask("ec2:CreateTags", &[id], answer)?;
     let answer = app.ec2.deregister_image().image_id(id).dry_run(true).send().await;
     rehearsing.about_another().ask("ec2:DeregisterImage", &[id], answer)?;
     let Some(id) = ec2::snapshot_ids(&image).next() else { return Ok(()) };

@@ -203,6 +203,7 @@ fn resources(world: &World, parameters: &Parameters) -> BTreeMap<String, Tags> {
     let tags = |id: &String| {
         let tags = world.images.get(id).map(|image| &image.tags);
         let tags = tags.or_else(|| world.snapshots.get(id).map(|snapshot| &snapshot.tags));
+        let tags = tags.or_else(|| world.recycle_bin.tags_of_snapshot(id));
         tags.or_else(|| world.instances.get(id).map(|instance| &instance.tags)).cloned()
     };
     parameters.values().filter_map(|id| Some((id.clone(), tags(id)?))).collect()

@@ -158,7 +158,8 @@ pub fn function(caller: &str) -> Option<String> {
 fn by_tags(principal: &str, call: &Call) -> Vec<(Line, Option<Tags>)> {
     let action = call.permission();
     let is_of_a_resource = ["DescribeImageAttribute", "DescribeInstanceAttribute"].contains(&call.action.as_str());
-    if call.action.starts_with("Describe") && !is_of_a_resource {
+    let looks = call.action.starts_with("Describe") || call.action.starts_with("List");
+    if looks && !is_of_a_resource {
         return vec![(Line::new(principal, action, vec!["*".to_owned()]), None)];
     }
     let mut alike: BTreeMap<&Tags, Vec<String>> = BTreeMap::new();

@@ -153,6 +153,12 @@ impl Ended {
             by_the_run && settled(&instance.state) == InstanceStateName::Stopped
         };
         left.extend(ec2.instance(&self.instance).filter(is_stopped).map(|instance| instance.id));
+        // Snapshots that are back without their image.
+        let is_back = |id: &&String| ec2.snapshot(id).is_some();
+        let image_is_gone = self.old.as_deref().is_some_and(|id| ec2.image(id).is_none());
+        if self.operation == Operation::Restore && image_is_gone {
+            left.extend(self.old_snapshots.iter().filter(is_back).cloned());
+        }
         let unnamed: Vec<_> = left.into_iter().filter(|id| !self.cause().contains(id)).collect();
         let seen = format!("{unnamed:?} not named by {:?}: {}", self.execution.error, self.cause());
         (!unnamed.is_empty()).then_some(Violation { invariant: NAMED, seen })
@@ -174,6 +180,10 @@ impl Ended {
             }
         } else if ec2.images_tagged(RUN_TAG, &self.execution.arn).is_empty() && !self.has(&[Deed::DeregisterImage]) {
             violate(NOTHING_LEFT, format!("the image that stays is gone after {status} {error:?} {cause:?}"));
+        }
+        let is_back = self.old.as_deref().is_some_and(|id| ec2.image(id).is_some());
+        if error.as_deref() == Some("ImageNotRestored") && is_back {
+            violate(NAMED, format!("{:?} is back: {cause:?}", self.old));
         }
         if error.as_deref() == Some("ImageInUse") && !self.may_be_in_use(self.cause()) {
             violate(IN_USE, format!("{cause:?}"));

@@ -125,7 +125,7 @@ fn keeps_image(engine: &Engine, run: &Execution) -> bool {
     let execution = |suffix: &str| engine.describe_execution(&format!("{operations}:{}-{suffix}", run.name)).ok();
     let input = |suffix: String| -> Option<Value> { serde_json::from_str(&execution(&suffix)?.input).ok() };
     let keeps = |planned: &Value| planned["keepsImage"] == true && planned["redriven"] != true;
-    // What a rollback was told after a redrive does not count.
+    // What a redriven run would have begun does not count.
     let told = || input("undo".to_owned()).map(|rollback| rollback["arguments"]["failed"].clone());
     let is_planned =
         || told().is_some_and(|failed| failed["caught"]["name"] != "RunRedriven" && keeps(&failed["planned"]));

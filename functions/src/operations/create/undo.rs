@@ -46,14 +46,19 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
     let mut held = BTreeSet::new();
     let mut going = Vec::new();
     for image in &images {
-        if let Some(why) = used(app, image).await? {
-            removal.keep(image.image_id().unwrap_or_default(), why);
+        let id = image.image_id().unwrap_or_default();
+        let why = match protection::of(image) {
+            Some(protection) => Some(protection::keeps(protection)),
+            None => used(app, image).await?,
+        };
+        if let Some(why) = why {
+            removal.keep(id, why);
             held.extend(ec2::snapshot_ids(image).map(str::to_owned));
         } else {
             going.push(image);
         }
     }
-    mark(app, &going, &snapshots, &held).await?;
+    mark(app, &going, &snapshots, &held).await;
     for image in going {
         if !removal.image(&app.ec2, image).await? {
             held.extend(ec2::snapshot_ids(image).map(str::to_owned));
@@ -71,19 +76,25 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
 }
 
 /// Tags what is about to go, so that a Region's rule of the Recycle Bin can leave it out. Nobody misses a part of an image
-/// that was not finished, and nothing can be deleted from the bin. What may not be tagged goes all the same.
-async fn mark(app: &App, images: &[&Image], snapshots: &[Snapshot], held: &BTreeSet<String>) -> Result<(), Error> {
+/// that was not finished, and nothing can be deleted from the bin. What cannot be tagged goes all the same.
+async fn mark(app: &App, images: &[&Image], snapshots: &[Snapshot], stay: &BTreeSet<String>) {
+    let images = images.iter().map(|image| (image.image_id(), image.tags()));
+    let all = images.chain(snapshots.iter().map(|snapshot| (snapshot.snapshot_id(), snapshot.tags())));
     let is_marked = |tags: &[Tag]| tags.iter().any(|tag| tag.key() == Some(ROLLED_BACK_TAG));
-    let images = images.iter().filter(|image| protection::of(image).is_none() && !is_marked(image.tags()));
-    let images = images.filter_map(|image| image.image_id());
-    let snapshots = snapshots.iter().filter(|one| !is_marked(one.tags())).filter_map(Snapshot::snapshot_id);
-    let ids: Vec<_> = images.chain(snapshots.filter(|id| !held.contains(*id))).map(str::to_owned).collect();
-    if ids.is_empty() {
-        return Ok(());
+    let going = all.filter(|(_, tags)| !is_marked(tags)).filter_map(|(id, _)| id.map(str::to_owned));
+    let going: Vec<_> = going.filter(|id| !stay.contains(id)).collect();
+    // One of several that is gone already keeps the others from being tagged.
+    if !going.is_empty() && !tagged(app, &going).await && going.len() > 1 {
+        for id in going.chunks(1) {
+            tagged(app, id).await;
+        }
     }
-    let request = app.ec2.create_tags().set_resources(Some(ids)).tags(ec2::tag(ROLLED_BACK_TAG, "true"));
+}
+
+async fn tagged(app: &App, ids: &[String]) -> bool {
+    let request = app.ec2.create_tags().set_resources(Some(ids.to_vec())).tags(ec2::tag(ROLLED_BACK_TAG, "true"));
     let answer = request.send().await.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error));
-    error_codes::optional(answer).map(|_| ())
+    error_codes::if_known(answer).is_some()
 }
 
 /// Why the image must not go: something uses it already. Only one that has been available can be in use, and what

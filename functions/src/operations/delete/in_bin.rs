@@ -2,20 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::primitives::DateTime;
 use serde::{Deserialize, Serialize};
 
+use super::{Arguments, Memory, Snapshots};
 use crate::{
     app::App,
-    aws::{ec2, error_codes, recycle_bin},
-    error::Error,
-    model::ids::{ImageId, SnapshotId},
+    aws::{
+        ec2,
+        error_codes::if_known,
+        recycle_bin::{self, InBin},
+    },
+    model::ids::SnapshotId,
 };
 
 /// What a delete says about the Recycle Bin: nothing where no rule keeps anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct InBin {
+pub struct Told {
     /// The image and the snapshots in the bin.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recycle_bin: Vec<Stay>,
@@ -37,41 +40,55 @@ pub struct Stay {
     pub exit_time: String,
 }
 
-impl InBin {
+impl Told {
     /// The same at the end of an error.
     pub(super) fn sentence(&self) -> String {
         let stays = self.recycle_bin.iter().map(|one| format!("{} until {}", one.id, one.exit_time));
         let stays: Vec<_> = stays.collect();
         if stays.is_empty() { String::new() } else { format!("; the Recycle Bin keeps {}", stays.join(", ")) }
     }
+
+    /// Until when all of it is in the bin, and what is not, or not for as long as the image.
+    fn judge(&mut self, image: &InBin, snapshots: &[InBin], gone: &BTreeSet<SnapshotId>) {
+        let advice = "the rules for EBS snapshots must keep what those for images keep, and as long";
+        let missing = gone.iter().find(|id| !snapshots.iter().any(|one| one.id == id.as_str()));
+        if let Some(missing) = missing {
+            self.recycle_bin_problem = Some(format!(
+                "{} is in the Recycle Bin and cannot be restored, because its snapshot {missing} is not there; {advice}",
+                image.id
+            ));
+            return;
+        }
+        let first = snapshots.iter().chain([image]).min_by_key(|one| one.exits.secs()).unwrap_or(image);
+        let until = ec2::shown(first.exits.secs());
+        if first.exits.secs() < image.exits.secs() {
+            self.recycle_bin_problem = Some(format!(
+                "{} stays in the Recycle Bin longer than its snapshot {}, and cannot be restored after {until}; {advice}",
+                image.id, first.id
+            ));
+        }
+        self.restorable_until = Some(until);
+    }
 }
 
-/// What the bin has of an image and the snapshots that were deleted with it. A delete does not fail for want of it.
-pub(super) async fn of(app: &App, image_id: &ImageId, gone: &BTreeSet<SnapshotId>) -> Result<InBin, Error> {
-    let image = error_codes::optional(recycle_bin::image(&app.ec2, image_id).await)?.flatten();
-    let snapshots = error_codes::optional(recycle_bin::snapshots(&app.ec2, gone).await)?.unwrap_or_default();
-    let stay = |id: &str, exits: DateTime| Stay { id: id.to_owned(), exit_time: ec2::shown(exits.secs()) };
-    let mut told = InBin::default();
-    told.recycle_bin.extend(image.iter().chain(&snapshots).map(|one| stay(&one.id, one.exits)));
-    let Some(image) = image else { return Ok(told) };
-    let missing = gone.iter().find(|id| !snapshots.iter().any(|one| one.id == id.as_str()));
-    if let Some(missing) = missing {
-        told.recycle_bin_problem = Some(format!(
-            "the Recycle Bin keeps {image_id}, but no rule has kept its snapshot {missing}: {image_id} cannot be \
-             restored; the rules for EBS snapshots must keep what those for images keep, and as long"
-        ));
-        return Ok(told);
+/// What the bin has of an image and the snapshots that were deleted with it. A delete does not fail for want of it. The
+/// first of two deletes of a replace leaves it to the second.
+pub(super) async fn of(app: &App, delete: &Arguments, memory: &Memory) -> Told {
+    let mut told = Told::default();
+    if delete.snapshots == Snapshots::Keep && delete.source_instance_id.is_some() {
+        return told;
     }
-    let first = snapshots.iter().min_by_key(|one| one.exits.secs());
-    let until = first.map_or(image.exits, |first| first.exits).secs().min(image.exits.secs());
-    told.restorable_until = Some(ec2::shown(until));
-    if let Some(first) = first.filter(|first| first.exits.secs() < image.exits.secs()) {
-        told.recycle_bin_problem = Some(format!(
-            "the Recycle Bin keeps {image_id} longer than its snapshot {}: after {} the image cannot be restored; the \
-             rules for EBS snapshots must keep what those for images keep, and as long",
-            first.id,
-            ec2::shown(until)
-        ));
+    let image = if_known(recycle_bin::image(&app.ec2, &delete.image_id).await);
+    let snapshots = if_known(recycle_bin::snapshots(&app.ec2, &memory.gone).await);
+    let all = image.iter().flatten().chain(snapshots.iter().flatten());
+    let stays = all.map(|one| Stay { id: one.id.clone(), exit_time: ec2::shown(one.exits.secs()) });
+    told.recycle_bin = stays.collect();
+    // Without all that the image has had, and where another image has its name, nothing is certain.
+    if delete.snapshots == Snapshots::Delete
+        && !memory.gone.is_empty()
+        && let (Some(Some(image)), Some(snapshots)) = (image, snapshots)
+    {
+        told.judge(&image, &snapshots, &memory.gone);
     }
-    Ok(told)
+    told
 }

@@ -103,6 +103,11 @@ impl RecycleBin {
         snapshots.map(|(id, (stay, snapshot))| (id.clone(), (*stay, snapshot))).collect()
     }
 
+    /// The tags of a snapshot that it has or had.
+    pub(crate) fn tags_of_snapshot(&self, id: &str) -> Option<&Tags> {
+        self.snapshots.get(id).map(|(_, snapshot)| &snapshot.tags)
+    }
+
     /// Gives an image back; says whether it was there.
     pub(crate) fn restore_image(&mut self, id: &str, now: SystemTime) -> bool {
         self.images.remove(id).is_some_and(|stay| now < stay.exits)
