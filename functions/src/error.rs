@@ -82,7 +82,7 @@ pub enum Error {
     ImageNotRestored {
         /// The image asked for.
         image_id: String,
-        /// Why not, and what is back and stays.
+        /// Why not.
         reason: String,
     },
     /// Somebody else changed the image while an update did.

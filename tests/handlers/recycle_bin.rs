@@ -5,13 +5,13 @@ use std::time::Duration;
 use ami_from_instance::model::{run::RUN_TAG, tags::SERIES_TAG};
 use local_ec2::{
     BinResource::{self, Image, Snapshot},
-    BinRule, Ec2, Fault, FaultKind,
+    BinRule, Ec2, Fault, FaultKind, Lags,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    RUN, app, begin, call, create_request, ec2, first_operation, image_id, is_going_on, look, merged, plan_of,
-    rollbacks, wait, whole,
+    RUN, app, begin, call, create_request, ec2, ec2_with, first_operation, image_id, is_going_on, look, merged,
+    plan_of, rollbacks, wait, whole,
 };
 
 const ROLLED_BACK: &str = "ami-from-instance:rolled-back";
@@ -190,7 +190,8 @@ async fn a_restore_whose_answer_is_lost_succeeds_and_one_that_ends_half_way_name
         let image = ec2.add_foreign_image("web", &[(RUN_TAG, &format!("{RUN}-before"))]);
         let snapshot = ec2.snapshots()[0].id.clone();
         whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image})).await;
-        ec2.inject(Fault::on("RestoreImageFromRecycleBin", kind));
+        let fault = Fault::on("RestoreImageFromRecycleBin", kind);
+        ec2.inject(if succeeds { fault } else { fault.for_ever() });
         let document = restored(&ec2, &image).await;
         assert_eq!(document["status"] == "Succeeded", succeeds, "{document}");
         let undone = rollbacks::roll_back_ended(&ec2, &document, "FAILED").await;
@@ -201,7 +202,26 @@ async fn a_restore_whose_answer_is_lost_succeeds_and_one_that_ends_half_way_name
         assert_eq!(document["error"]["name"], "ImageNotRestored", "{document}");
         let message = undone["error"]["message"].as_str().unwrap_or_else(|| panic!("{undone} {document}"));
         assert!(message.contains(&snapshot) && message.contains("is back"), "{message}");
+        assert!(!message.contains("has the tag"), "it has the tag of another run: {message}");
         assert_eq!(ec2.snapshots().len(), 1, "it stays");
+    }
+}
+
+/// A refusal may pass: EC2 may not know yet that the snapshots are back, or that the name is free.
+#[tokio::test]
+async fn a_refusal_that_passes_does_not_end_a_restore_nor_does_a_bin_that_lists_late() {
+    let lags = Lags { bin_lists: Duration::from_secs(20), image_lingers: Duration::from_secs(60), ..Lags::default() };
+    for (lags, refusals) in [(Lags::default(), 2), (lags, 0)] {
+        let ec2 = ec2_with(lags).await;
+        [Image, Snapshot].into_iter().for_each(|resource| ec2.add_bin_rule(days(resource, 7)));
+        let image = ec2.add_foreign_image("web", &[(RUN_TAG, &format!("{RUN}-before"))]);
+        let snapshot = ec2.snapshots()[0].id.clone();
+        ec2.client().deregister_image().image_id(&image).send().await.unwrap();
+        ec2.client().delete_snapshot().snapshot_id(&snapshot).send().await.unwrap();
+        ec2.inject(Fault::on("RestoreImageFromRecycleBin", refused("InvalidSnapshot.NotFound")).times(refusals));
+        let document = restored(&ec2, &image).await;
+        assert_eq!(document["status"], "Succeeded", "{document}");
+        assert!(ec2.image(&image).is_some() && ec2.snapshot(&snapshot).is_some());
     }
 }
 

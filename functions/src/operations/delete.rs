@@ -30,6 +30,8 @@ const SNAPSHOTS_BEGIN: u64 = 5;
 
 /// Seconds until the Recycle Bin is asked again.
 const BIN_LISTS: u64 = 15;
+/// With no more left, in seconds, it is not.
+const LEAST_FOR_BIN: u64 = 2 * 60;
 
 /// Removes an image.
 #[derive(Debug)]
@@ -273,7 +275,7 @@ async fn standing(app: &App, mut call: Call, removal: Removal) -> Result<Answer,
     }
     let in_bin = in_bin::of(app, &call.arguments, &call.memory).await;
     // What was deleted a moment ago may not be listed yet.
-    if in_bin.recycle_bin_problem.is_some() && !call.memory.asked_bin {
+    if in_bin.recycle_bin_problem.is_some() && !call.memory.asked_bin && call.left() > LEAST_FOR_BIN {
         call.memory.asked_bin = true;
         return Ok(Answer::pending(BIN_LISTS, "the Recycle Bin does not list all that was deleted", call.memory));
     }

@@ -95,8 +95,8 @@ impl Removal {
         self.leave(id, why, FOR_GOOD);
     }
 
-    /// Keeps what shows no tag that says whose it is. EC2 may show the tag later.
-    pub(crate) fn untagged(&mut self, id: &str, why: impl Into<String>) {
+    /// Keeps what EC2 may show otherwise in a moment, such as with the tag that says whose it is.
+    pub(crate) fn keep_for_a_while(&mut self, id: &str, why: impl Into<String>) {
         self.found += 1;
         self.leave(id, why, REFUSED);
     }
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn what_shows_no_tag_is_found_and_named_after_a_while() {
         let mut removal = Removal::default();
-        removal.untagged("snap-1", "it has no tag");
+        removal.keep_for_a_while("snap-1", "it has no tag");
         let mut progress = Progress { found: Some(1), stuck_seconds: REFUSED };
         assert_eq!(removal.standing(&mut progress, 1), Standing::Stuck("snap-1 stays: it has no tag".to_owned()));
     }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{Image, SnapshotState};
+use aws_sdk_sfn::types::ExecutionStatus;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
     ended_run::EndedRun,
     ownership,
     rehearsal::Changed,
-    removal::Removal,
 };
 use crate::{
     app::App,
@@ -33,6 +33,9 @@ use crate::{
 const SHORTLY: u64 = 5;
 /// For how long, in seconds, EC2 may not show what was deleted or restored a moment ago.
 const SHOWS_WITHIN: u64 = 30;
+/// For how long, in seconds, a restore that was cut off may still bring something back: its function lives for up to a
+/// minute after its machine was stopped.
+const SETTLES: u64 = 90;
 
 /// Brings an image back.
 #[derive(Debug)]
@@ -45,9 +48,9 @@ pub struct Memory {
     /// The snapshots that it brings back.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     snapshot_ids: BTreeSet<SnapshotId>,
-    /// Whether it has asked for the image.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    asked: bool,
+    /// How long it had waited, in seconds, when it first asked for the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_after: Option<u64>,
 }
 
 type Call = call::Call<Arguments, Memory>;
@@ -75,11 +78,18 @@ impl Operation for Restore {
             for id in snapshots {
                 restore_snapshot(app, &id).await.map_err(|error| explained(&image_id, error))?;
             }
-            restore_image(app, &image_id).await.map_err(|error| explained(&image_id, error))?;
-            call.memory.asked = true;
-            return Ok(Answer::pending(call.growing(SHORTLY), "EC2 does not show the image yet", call.memory));
+            let asked_after = *call.memory.asked_after.get_or_insert(call.waited());
+            let reason = match restore_image(app, &image_id).await {
+                Ok(()) => "EC2 does not show the image yet".to_owned(),
+                // It may not know yet that the snapshots are back, or that the name is free.
+                Err(error @ Error::CallRefused { .. }) if call.waited() < asked_after + SHOWS_WITHIN => {
+                    error.to_string()
+                }
+                Err(error) => return Err(explained(&image_id, error)),
+            };
+            return Ok(Answer::pending(call.growing(SHORTLY), reason, call.memory));
         }
-        let is_early = call.waited() < SHOWS_WITHIN;
+        let is_early = call.waited() < call.memory.asked_after.unwrap_or_default() + SHOWS_WITHIN;
         let Some(image) = ec2::image(&app.ec2, &image_id).await? else {
             if is_early {
                 return Ok(Answer::pending(SHORTLY, "neither EC2 nor the Recycle Bin shows the image", call.memory));
@@ -87,7 +97,7 @@ impl Operation for Restore {
             return Err(in_neither(&image_id));
         };
         // Nothing was restored, and a moment after the delete the bin may not list it.
-        if is_early && !call.memory.asked {
+        if is_early && call.memory.asked_after.is_none() {
             let reason = "EC2 shows the image, and the Recycle Bin may not list it yet";
             return Ok(Answer::pending(SHORTLY, reason, call.memory));
         }
@@ -123,18 +133,24 @@ impl Operation for Restore {
 
     /// Names the snapshots that are back without their image: they cost as before, and nothing else finds them.
     async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
-        let mut removal = Removal::default();
+        let mut undone = Undone::default();
         for document in run.documents::<Self>() {
-            let Some(arguments) = &document.arguments else { continue };
-            if ec2::image(&app.ec2, &arguments.image_id).await?.is_some() {
+            if !matches!(document.status, ExecutionStatus::Succeeded | ExecutionStatus::Failed) {
+                undone.settles_seconds = SETTLES;
+            }
+            let Some(Arguments { image_id, .. }) = &document.arguments else { continue };
+            // EC2 goes on showing an image that has just gone to the bin.
+            let in_bin = error_codes::if_known(recycle_bin::image(&app.ec2, image_id).await).flatten();
+            if in_bin.is_none() && ec2::image(&app.ec2, image_id).await?.is_some() {
                 continue;
             }
             for snapshot in ec2::snapshots(&app.ec2, &document.memory.snapshot_ids).await? {
-                let why = format!("it is back from the Recycle Bin, and its image {} is not", arguments.image_id);
-                removal.keep(snapshot.snapshot_id().unwrap_or_default(), why);
+                let why = format!("it is back from the Recycle Bin, and EC2 does not show its image {image_id}");
+                undone.removal.keep_for_a_while(snapshot.snapshot_id().unwrap_or_default(), why);
+                undone.of_others = true;
             }
         }
-        Ok(Undone { removal, ..Undone::default() })
+        Ok(undone)
     }
 }
 

@@ -27,6 +27,8 @@ use crate::{
     model::run::{ROLLED_BACK_TAG, RUN_TAG, Run},
 };
 
+/// The name of the error of a run that was redriven.
+const REDRIVEN: &str = "RunRedriven";
 /// The longest wait between looks that find nothing, in seconds.
 const LONGEST_WAIT: u64 = 30;
 /// Seconds until Step Functions is asked again about a run that still runs.
@@ -61,7 +63,7 @@ impl FailedOperation {
     /// Whether the run keeps its image from the operation's beginning on. One that a redriven run would have begun keeps
     /// nothing: another rollback may have removed the image before.
     fn keeps_image(&self) -> bool {
-        self.planned.keeps_image && self.caught.name != "RunRedriven"
+        self.planned.keeps_image && self.caught.name != REDRIVEN
     }
 }
 
@@ -118,7 +120,7 @@ impl Operation for Rollback {
             Err(error @ (Error::NotAuthorized { .. } | Error::CallRefused { .. } | Error::InvalidSetting { .. })) => {
                 let ids = tagged(app, &call.run).await;
                 let leftovers = ids.into_iter().chain([error.to_string()]).collect::<Vec<_>>().join("; ");
-                Ok(left_behind(call, leftovers))
+                Ok(left_behind(call, leftovers, false))
             }
             answer => answer,
         }
@@ -187,6 +189,7 @@ async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<
         let undone = (room.undo)(app, run).await?;
         all.settles_seconds = all.settles_seconds.max(undone.settles_seconds);
         all.removal.extend(undone.removal);
+        all.of_others |= undone.of_others;
         if undone.keeps_the_rest {
             all.keeps_the_rest = true;
             break;
@@ -202,9 +205,9 @@ async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<
         Standing::Stuck(leftovers) if all.keeps_the_rest && !run.keeps_image => {
             let images = tagged(app, &run.run).await.into_iter().map(|id| format!("{id} stays until then"));
             let leftovers = [leftovers].into_iter().chain(images).collect::<Vec<_>>().join("; ");
-            Ok(ControlFlow::Break(left_behind(call.clone(), leftovers)))
+            Ok(ControlFlow::Break(left_behind(call.clone(), leftovers, false)))
         }
-        Standing::Stuck(leftovers) => Ok(ControlFlow::Break(left_behind(call.clone(), leftovers))),
+        Standing::Stuck(leftovers) => Ok(ControlFlow::Break(left_behind(call.clone(), leftovers, all.of_others))),
     }
 }
 
@@ -220,14 +223,15 @@ fn done(call: &Call, why: &str) -> Answer {
     Answer::succeeded(Output { error: call.memory.failure.clone() }, why, call.memory.clone())
 }
 
-/// The rollback fails: what is left, and why the run failed before.
-fn left_behind(call: Call, leftovers: String) -> Answer {
-    let tag = format!("all that is left has the tag {RUN_TAG} = {}", call.run.arn());
+/// The rollback fails: what is left, and why the run failed before. What another run made does not have this run's tag.
+fn left_behind(call: Call, mut leftovers: String, of_others: bool) -> Answer {
+    if !of_others {
+        leftovers.push_str(&format!("; all that is left has the tag {RUN_TAG} = {}", call.run.arn()));
+    }
     let failure = call.memory.failure.clone().or(call.arguments.failed.as_ref().map(failure::caught));
-    let leftovers = match failure {
-        Some(failure) => format!("{}: {}; and the rollback: {leftovers}; {tag}", failure.name, failure.message),
-        None => format!("{leftovers}; {tag}"),
-    };
+    if let Some(failure) = failure {
+        leftovers = format!("{}: {}; and the rollback: {leftovers}", failure.name, failure.message);
+    }
     Answer::failed(Error::LeftoversRemain { leftovers }, call.memory)
 }
 

@@ -23,6 +23,8 @@ pub struct Lags {
     pub change_shows: Duration,
     /// From an image's end until EventBridge is told of it.
     pub image_told: Duration,
+    /// From DeregisterImage or DeleteSnapshot until the Recycle Bin lists what it keeps.
+    pub bin_lists: Duration,
     /// From DeregisterImage until lists are without the image.
     pub image_lingers: Duration,
     /// How long, after that, a look by id gets an empty list before it gets `InvalidAMIID.NotFound`; longer, as
@@ -46,6 +48,7 @@ impl Default for Lags {
             tag_access: Duration::ZERO,
             change_shows: Duration::from_secs(2),
             image_told: Duration::from_secs(1),
+            bin_lists: Duration::ZERO,
             image_lingers: Duration::from_secs(3),
             image_fades: Duration::from_secs(6 * 3600),
             name_held: Duration::from_secs(5),

@@ -136,12 +136,19 @@ impl Ended {
     /// What a run that failed by itself has left at its end without a word: neither by its id, nor by the tag that
     /// finds it, where the run was not even allowed to look.
     pub(crate) fn unnamed(&self, ec2: &Ec2) -> Option<Violation> {
-        let names_the_tag = self.cause().contains(&self.execution.arn);
-        if self.execution.status != Status::Failed || names_the_tag {
+        if self.execution.status != Status::Failed {
             return None;
         }
-        let mut left: Vec<_> =
-            ec2.images_tagged(RUN_TAG, &self.execution.arn).into_iter().map(|image| image.id).collect();
+        // Snapshots that a restore has brought back without their image have the tag of another run.
+        let is_back = |id: &&String| ec2.snapshot(id).is_some();
+        let image_is_gone = self.old.as_deref().is_some_and(|id| ec2.image(id).is_none());
+        let restored = self.old_snapshots.iter().filter(is_back);
+        let restored = restored.filter(|_| self.operation == Operation::Restore && image_is_gone);
+        let mut left: Vec<_> = restored.cloned().collect();
+        if self.cause().contains(&self.execution.arn) {
+            return self.not_named(left);
+        }
+        left.extend(ec2.images_tagged(RUN_TAG, &self.execution.arn).into_iter().map(|image| image.id));
         // An image that stays stands for its snapshots. Some begin minutes after their image was begun.
         if !self.keeps_image {
             let shows = |snapshot: &SnapshotInfo| snapshot.begun + SHOWS_WITHIN <= time::now();
@@ -153,12 +160,10 @@ impl Ended {
             by_the_run && settled(&instance.state) == InstanceStateName::Stopped
         };
         left.extend(ec2.instance(&self.instance).filter(is_stopped).map(|instance| instance.id));
-        // Snapshots that are back without their image.
-        let is_back = |id: &&String| ec2.snapshot(id).is_some();
-        let image_is_gone = self.old.as_deref().is_some_and(|id| ec2.image(id).is_none());
-        if self.operation == Operation::Restore && image_is_gone {
-            left.extend(self.old_snapshots.iter().filter(is_back).cloned());
-        }
+        self.not_named(left)
+    }
+
+    fn not_named(&self, left: Vec<String>) -> Option<Violation> {
         let unnamed: Vec<_> = left.into_iter().filter(|id| !self.cause().contains(id)).collect();
         let seen = format!("{unnamed:?} not named by {:?}: {}", self.execution.error, self.cause());
         (!unnamed.is_empty()).then_some(Violation { invariant: NAMED, seen })
@@ -182,7 +187,9 @@ impl Ended {
             violate(NOTHING_LEFT, format!("the image that stays is gone after {status} {error:?} {cause:?}"));
         }
         let is_back = self.old.as_deref().is_some_and(|id| ec2.image(id).is_some());
-        if error.as_deref() == Some("ImageNotRestored") && is_back {
+        let says_it_is_not =
+            self.cause().contains("is not restored") || self.cause().contains("does not show its image");
+        if self.operation == Operation::Restore && says_it_is_not && is_back {
             violate(NAMED, format!("{:?} is back: {cause:?}", self.old));
         }
         if error.as_deref() == Some("ImageInUse") && !self.may_be_in_use(self.cause()) {

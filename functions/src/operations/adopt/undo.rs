@@ -34,7 +34,9 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
         let mut keeps_tags = false;
         for id in tagged(app, &run.run, arguments, &adopt.memory).await? {
             if keeps_tags && id == arguments.image_id.as_str() {
-                undone.removal.untagged(&format!("the tag {RUN_TAG} of {id}"), "its snapshots still have theirs");
+                undone
+                    .removal
+                    .keep_for_a_while(&format!("the tag {RUN_TAG} of {id}"), "its snapshots still have theirs");
                 continue;
             }
             let answer = app.ec2.delete_tags().resources(&id).set_tags(Some(tags.clone())).send().await;
@@ -43,7 +45,7 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
                 Err(error) if error.is_to_be_retried() => return Err(error),
                 Err(error) => {
                     keeps_tags = true;
-                    undone.removal.untagged(&format!("the tag {RUN_TAG} of {id}"), error.to_string());
+                    undone.removal.keep_for_a_while(&format!("the tag {RUN_TAG} of {id}"), error.to_string());
                 }
             }
         }

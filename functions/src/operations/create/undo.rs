@@ -83,18 +83,21 @@ async fn mark(app: &App, images: &[&Image], snapshots: &[Snapshot], stay: &BTree
     let is_marked = |tags: &[Tag]| tags.iter().any(|tag| tag.key() == Some(ROLLED_BACK_TAG));
     let going = all.filter(|(_, tags)| !is_marked(tags)).filter_map(|(id, _)| id.map(str::to_owned));
     let going: Vec<_> = going.filter(|id| !stay.contains(id)).collect();
-    // One of several that is gone already keeps the others from being tagged.
-    if !going.is_empty() && !tagged(app, &going).await && going.len() > 1 {
+    if going.is_empty() {
+        return;
+    }
+    // One of several that is gone already, or has as many tags as it may, keeps the others from being tagged.
+    if let Err(Error::CallRefused { .. } | Error::QuotaExceeded { .. }) = tag(app, &going).await {
         for id in going.chunks(1) {
-            tagged(app, id).await;
+            let _ = tag(app, id).await;
         }
     }
 }
 
-async fn tagged(app: &App, ids: &[String]) -> bool {
+async fn tag(app: &App, ids: &[String]) -> Result<(), Error> {
     let request = app.ec2.create_tags().set_resources(Some(ids.to_vec())).tags(ec2::tag(ROLLED_BACK_TAG, "true"));
     let answer = request.send().await.map_err(|error| error_codes::unexpected("ec2:CreateTags", &error));
-    error_codes::if_known(answer).is_some()
+    answer.map(|_| ()).inspect_err(|error| tracing::warn!(%error, "what is rolled back has no tag"))
 }
 
 /// Why the image must not go: something uses it already. Only one that has been available can be in use, and what
@@ -140,13 +143,13 @@ async fn name_the_untagged(
         if let Some(image) = ec2::image(&app.ec2, id).await?
             && !is_of_the_run(image.tags())
         {
-            removal.untagged(id.as_str(), &why);
+            removal.keep_for_a_while(id.as_str(), &why);
         }
     }
     let snapshot_ids: BTreeSet<&SnapshotId> = documents.iter().flat_map(|one| &one.memory.snapshot_ids).collect();
     for snapshot in ec2::snapshots(&app.ec2, snapshot_ids).await? {
         if !is_of_the_run(snapshot.tags()) {
-            removal.untagged(snapshot.snapshot_id().unwrap_or_default(), &why);
+            removal.keep_for_a_while(snapshot.snapshot_id().unwrap_or_default(), &why);
         }
     }
     Ok(())

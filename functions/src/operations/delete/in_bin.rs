@@ -85,6 +85,7 @@ pub(super) async fn of(app: &App, delete: &Arguments, memory: &Memory) -> Told {
     told.recycle_bin = stays.collect();
     // Without all that the image has had, and where another image has its name, nothing is certain.
     if delete.snapshots == Snapshots::Delete
+        && memory.was_there
         && !memory.gone.is_empty()
         && let (Some(Some(image)), Some(snapshots)) = (image, snapshots)
     {

@@ -43,7 +43,7 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
                 return Err(error);
             }
             // A start that is refused is no error.
-            undone.removal.untagged(&format!("the tag {STOPPED_BY_TAG} of {id}"), error.to_string());
+            undone.removal.keep_for_a_while(&format!("the tag {STOPPED_BY_TAG} of {id}"), error.to_string());
         }
     }
     Ok(undone)

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
 
-use super::{Call, children, failure};
+use super::{Call, REDRIVEN, children, failure};
 use crate::{
     app::App,
     aws::step_functions,
@@ -58,7 +58,8 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         return Ok(Verdict::Keep("the run has ended too long ago"));
     }
     let children = children::of(&app.step_functions, &machines.operation, run).await?;
-    let is_redriven = execution.redrive_count().is_some_and(|times| times > 0);
+    let told = call.arguments.failed.as_ref().is_some_and(|failed| failed.caught.name == REDRIVEN);
+    let is_redriven = told || execution.redrive_count().is_some_and(|times| times > 0);
     if let Some(failed) = &call.arguments.failed
         && call.memory.failure.is_none()
     {

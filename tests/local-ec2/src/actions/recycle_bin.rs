@@ -1,5 +1,7 @@
 //! The Recycle Bin: ListImagesInRecycleBin, ListSnapshotsInRecycleBin and the restores.
 
+use std::time::Duration;
+
 use crate::{
     api_error::ApiError,
     clock::timestamp,
@@ -26,7 +28,7 @@ pub(crate) fn list_images(world: &mut World, query: &mut Query) -> Result<Xml, A
     for id in &ids {
         ids::check(id, "ami", "InvalidAMIID.Malformed")?;
     }
-    let images: Vec<_> = world.recycle_bin.images(world.now()).into_iter().collect();
+    let images: Vec<_> = world.recycle_bin.images(world.now(), world.lags.bin_lists).into_iter().collect();
     let rest = images.iter().filter(|(id, _)| page.is_to_come(id));
     let (images, next) = page.cut(rest, |(id, _)| id.clone(), |(id, _)| ids.is_empty() || ids.contains(id));
     let mut xml = Xml::default();
@@ -47,7 +49,7 @@ pub(crate) fn list_snapshots(world: &mut World, query: &mut Query) -> Result<Xml
     for id in &ids {
         ids::check(id, "snap", "InvalidSnapshotID.Malformed")?;
     }
-    let all = world.recycle_bin.snapshots(world.now());
+    let all = world.recycle_bin.snapshots(world.now(), world.lags.bin_lists);
     let admits = |(_, one): &&(Stay, &Snapshot)| ids.is_empty() || ids.contains(&one.id);
     let (listed, next) = page.cut(page.rest(&all), |(_, one)| one.id.clone(), admits);
     let mut xml = Xml::default();
@@ -68,7 +70,7 @@ pub(crate) fn restore_image(world: &mut World, query: &mut Query) -> Result<Xml,
     query.finish()?;
     ids::check(&id, "ami", "InvalidAMIID.Malformed")?;
     let now = world.now();
-    if !world.recycle_bin.images(now).contains_key(&id) {
+    if !world.recycle_bin.images(now, Duration::ZERO).contains_key(&id) {
         return Err(image::not_found(&[&id]));
     }
     let found = world.images.get(&id).ok_or_else(|| image::not_found(&[&id]))?;

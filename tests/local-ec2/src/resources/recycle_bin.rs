@@ -60,6 +60,12 @@ pub(crate) struct Stay {
     pub(crate) exits: SystemTime,
 }
 
+impl Stay {
+    fn shows(&self, now: SystemTime, since: Duration) -> bool {
+        self.entered + since <= now && now < self.exits
+    }
+}
+
 /// The rules, and what they keep.
 #[derive(Debug, Default)]
 pub(crate) struct RecycleBin {
@@ -91,15 +97,15 @@ impl RecycleBin {
         }
     }
 
-    /// The images in it.
-    pub(crate) fn images(&self, now: SystemTime) -> BTreeMap<String, Stay> {
-        let images = self.images.iter().filter(|(_, stay)| now < stay.exits);
+    /// The images that it has had for so long.
+    pub(crate) fn images(&self, now: SystemTime, since: Duration) -> BTreeMap<String, Stay> {
+        let images = self.images.iter().filter(|(_, stay)| stay.shows(now, since));
         images.map(|(id, stay)| (id.clone(), *stay)).collect()
     }
 
-    /// The snapshots in it.
-    pub(crate) fn snapshots(&self, now: SystemTime) -> BTreeMap<String, (Stay, &Snapshot)> {
-        let snapshots = self.snapshots.iter().filter(|(_, (stay, _))| now < stay.exits);
+    /// The snapshots that it has had for so long.
+    pub(crate) fn snapshots(&self, now: SystemTime, since: Duration) -> BTreeMap<String, (Stay, &Snapshot)> {
+        let snapshots = self.snapshots.iter().filter(|(_, (stay, _))| stay.shows(now, since));
         snapshots.map(|(id, (stay, snapshot))| (id.clone(), (*stay, snapshot))).collect()
     }
 
