@@ -92,12 +92,16 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
         }
     }
     let before = old.as_deref().and_then(|id| ec2.image(id));
-    let old_snapshots = before.as_ref().map(|image| image.snapshot_ids.clone());
+    let mut old_snapshots = before.as_ref().map(|image| image.snapshot_ids.clone()).unwrap_or_default();
     if let Some(image) = before.as_ref().filter(|_| plan.operation == Operation::Restore) {
         people::call(world, &format!("DeregisterImage&ImageId={}", image.id));
         for snapshot in &image.snapshot_ids {
             people::call(world, &format!("DeleteSnapshot&SnapshotId={snapshot}"));
         }
+    }
+    if plan.operation == Operation::Restore {
+        // One in five may still seem to be in use, and is not in the bin then.
+        old_snapshots.retain(|id| ec2.snapshot(id).is_none());
     }
     let before = before.filter(|_| plan.operation != Operation::Restore);
     for fault in &plan.faults {
@@ -126,7 +130,6 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     let protects = plan.protects;
     let chooses = plan.chooses;
     let deprecation = plan.deprecates.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(DEPRECATION_SECONDS));
-    let old_snapshots = old_snapshots.unwrap_or_default();
     let ended = Ended { old, old_snapshots, power: Some(power), deprecation, protects, chooses, ..ended };
     Ok(Ended { dry: plan.dry, retires: plan.retains, past, before, ..ended })
 }
