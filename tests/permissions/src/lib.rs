@@ -124,8 +124,13 @@ pub fn of_ec2(principal: &str, call: &Call, deployed: Deployed<'_>) -> Vec<Line>
         "AdoptFunction" => Some(RUN_TAG),
         _ => None,
     };
-    let is_repeated =
+    let puts_on_again =
         |tags: &Tags| call.action == "CreateTags" && put_on_once.is_some_and(|key| tags.contains_key(key));
+    // The same of the run tag that undoing an adopt takes off: another rollback was first, and the next look shows it.
+    let takes_run_tag_off = principal == "CleanupFunction"
+        && call.action == "DeleteTags"
+        && tags_of(&call.parameters, "Tag").contains_key(RUN_TAG);
+    let is_repeated = |tags: &Tags| puts_on_again(tags) || takes_run_tag_off && !tags.contains_key(RUN_TAG);
     if is_dry || is_start && call.resources.values().all(is_released) {
         return vec![];
     }
