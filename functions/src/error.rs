@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// What a run is called that could not start the instance it has stopped; its image stays.
 pub(crate) const NOT_RESTARTED: &str = "InstanceNotRestarted";
+/// The name of [`Error::RunRedriven`], as the lifecycle machine tells it a rollback.
+pub(crate) const REDRIVEN: &str = "RunRedriven";
 
 /// Why a function could not do its work. The variant's name is the error's name in Amazon States
 /// Language and in the execution's `Error`; the text is its `Cause`.
@@ -310,7 +312,7 @@ mod tests {
 
     #[test]
     fn the_error_whose_run_keeps_its_image_is_one() {
-        assert!(Error::NAMES.contains(&NOT_RESTARTED));
+        assert!(Error::NAMES.contains(&NOT_RESTARTED) && Error::NAMES.contains(&REDRIVEN));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use ami_from_instance::{
 use local_ec2::{Ec2, Fault, FaultKind, SEED_INSTANCE};
 use serde_json::{Value, json};
 
-use crate::{RUN, app, call, create_request, ec2, first_operation, is_going_on, merged, plan_of, wait, whole};
+use crate::{RUN, app, begin, call, create_request, ec2, first_operation, is_going_on, merged, plan_of, wait, whole};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const QUARANTINE: &str = "ami-from-instance:quarantined-since";
@@ -217,6 +217,21 @@ async fn what_is_shared_stays_if_the_request_says_so() {
     assert_eq!(pruned["result"]["pruned"], json!([all[3], all[1]]), "{pruned}");
     assert_eq!(because(&pruned, &all[2]), "it is shared with 111122223333 (exclusions.shared)");
     assert_eq!(whole(&ec2, &app(&ec2), prune(json!({"count": 1}))).await["result"]["pruned"], json!([all[2]]));
+}
+
+/// Hundreds of images are asked about in the one minute that a function has.
+#[tokio::test]
+async fn whether_an_image_is_shared_is_one_call_and_one_that_is_gone_meanwhile_does_not_end_a_prune() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 12);
+    let gone = FaultKind::Refused { code: "InvalidAMIID.NotFound".to_owned(), message: "gone".to_owned() };
+    ec2.inject(Fault::on("DescribeImageAttribute", gone));
+    ec2.forget_calls();
+    let rules = json!({"count": 2, "maxPercentPerRun": 100, "exclusions": {"shared": true}});
+    let pruned = begin(&ec2, prune(rules)).await;
+    let calls = ["DescribeImages", "DescribeImageAttribute"].map(|action| ec2.calls_of(action).len());
+    assert_eq!((&pruned["status"], calls), (&json!("Pending"), [1, 10]), "{pruned}");
+    assert!(pruned["reason"].as_str().unwrap().starts_with(&all[11]), "{pruned}");
 }
 
 #[tokio::test]

@@ -120,6 +120,16 @@ async fn nothing_is_promised_where_the_snapshots_are_not_known() {
     assert!(ec2.snapshots().iter().all(|snapshot| !snapshot.description.contains(&old)));
 }
 
+/// The second snapshot is deleted, and listed, some seconds after the first.
+#[tokio::test]
+async fn a_bin_that_lists_late_is_asked_again_before_anything_is_called_unrestorable() {
+    let ec2 = ec2_with(Lags { bin_lists: Duration::from_secs(7), ..Lags::default() }).await;
+    [Image, Snapshot].into_iter().for_each(|resource| ec2.add_bin_rule(days(resource, 7)));
+    ec2.inject(Fault::on("DeleteSnapshot", refused("InvalidSnapshot.InUse")));
+    let (_, _, told) = made_and_deleted(&ec2).await;
+    assert!(told["restorableUntil"].is_string() && told.get("recycleBinProblem").is_none(), "{told}");
+}
+
 #[tokio::test]
 async fn a_prune_names_the_images_that_the_bin_keeps() {
     let ec2 = with_rules([days(Image, 7)]).await;
@@ -207,11 +217,15 @@ async fn a_restore_whose_answer_is_lost_succeeds_and_one_that_ends_half_way_name
     }
 }
 
-/// A refusal may pass: EC2 may not know yet that the snapshots are back, or that the name is free.
+/// A refusal may pass: EC2 may not know yet that the snapshots are back, or that the name is free. The bin may list the
+/// image late, and EC2 may show it late.
 #[tokio::test]
-async fn a_refusal_that_passes_does_not_end_a_restore_nor_does_a_bin_that_lists_late() {
-    let lags = Lags { bin_lists: Duration::from_secs(20), image_lingers: Duration::from_secs(60), ..Lags::default() };
-    for (lags, refusals) in [(Lags::default(), 2), (lags, 0)] {
+async fn what_passes_does_not_end_a_restore() {
+    let seconds = Duration::from_secs;
+    let lists_late = Lags { bin_lists: seconds(25), image_lingers: seconds(60), ..Lags::default() };
+    let is_gone = Lags { bin_lists: seconds(25), image_lingers: seconds(0), ..Lags::default() };
+    let shows_late = Lags { restored_shows: seconds(20), ..is_gone.clone() };
+    for (lags, refusals) in [(Lags::default(), 2), (lists_late, 0), (is_gone, 0), (shows_late, 0)] {
         let ec2 = ec2_with(lags).await;
         [Image, Snapshot].into_iter().for_each(|resource| ec2.add_bin_rule(days(resource, 7)));
         let image = ec2.add_foreign_image("web", &[(RUN_TAG, &format!("{RUN}-before"))]);
@@ -249,14 +263,20 @@ async fn restored(ec2: &Ec2, image: &str) -> Value {
 #[tokio::test]
 async fn what_is_rolled_back_is_tagged_so_that_a_rule_can_leave_it_out() {
     let rules = || [Image, Snapshot].map(|resource| days(resource, 7).without_tag(ROLLED_BACK, "true"));
-    for fails in [None, Some(refused("UnauthorizedOperation")), Some(FaultKind::ServerError(503))] {
-        let is_marked = fails.is_none();
+    let on = |kind| Fault::on("CreateTags", kind);
+    for (fails, is_marked) in [
+        (None, true),
+        // One of several has no place for a tag, and the others are tagged without it.
+        (Some(on(refused("TagLimitExceeded"))), true),
+        (Some(on(refused("UnauthorizedOperation")).for_ever()), false),
+        (Some(on(FaultKind::ServerError(503)).for_ever()), false),
+    ] {
         let ec2 = with_rules(rules()).await;
         let pending = begin(&ec2, create_request()).await;
         wait(&ec2, &pending);
         let pending = look(&ec2, pending).await;
-        if let Some(kind) = fails {
-            ec2.inject(Fault::on("CreateTags", kind).for_ever());
+        if let Some(fails) = fails {
+            ec2.inject(fails);
         }
         let undone = rollbacks::roll_back(&ec2, &pending).await;
         assert_eq!(undone["status"], "Succeeded", "{undone}");
@@ -266,6 +286,21 @@ async fn what_is_rolled_back_is_tagged_so_that_a_rule_can_leave_it_out() {
         let in_bin = ec2.client().list_images_in_recycle_bin().send().await.unwrap();
         assert_eq!(in_bin.images().is_empty(), is_marked);
     }
+}
+
+/// Somebody has protected the image meanwhile.
+#[tokio::test]
+async fn what_a_rollback_leaves_is_not_tagged_as_rolled_back() {
+    let ec2 = ec2().await;
+    let created = begin(&ec2, create_request()).await;
+    ec2.advance(Duration::from_secs(3_600));
+    let image = image_id(&created);
+    ec2.client().enable_image_deregistration_protection().image_id(image).send().await.unwrap();
+    let left = rollbacks::roll_back(&ec2, &created).await;
+    assert_eq!(left["error"]["name"], "LeftoversRemain", "{left}");
+    assert!(ec2.images_tagged(RUN_TAG, RUN).iter().all(|image| !image.tags.contains_key(ROLLED_BACK)));
+    assert_eq!(ec2.snapshots_tagged(RUN_TAG, RUN).len(), 2);
+    assert!(ec2.snapshots().iter().all(|snapshot| !snapshot.tags.contains_key(ROLLED_BACK)));
 }
 
 #[tokio::test]

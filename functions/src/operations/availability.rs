@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     app::App,
-    aws::{ec2, error_codes},
+    aws::{
+        ec2,
+        error_codes::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE},
+    },
     error::Error,
     machine::{answer, call},
     model::ids::ImageId,
@@ -86,7 +89,7 @@ pub(crate) async fn disable(app: &App, image: &Image) -> Result<Option<&'static 
         return Ok(None);
     }
     let id = image.image_id().unwrap_or_default();
-    let permissions = permissions(app, id).await?;
+    let permissions = permissions(app, id).await?.unwrap_or_default();
     // Another attempt's call may have taken them away already, and only the tag has them then.
     if !permissions.is_empty() && kept(image).as_ref() != Some(&permissions) {
         let tag = tag_of(&permissions, id)?;
@@ -110,7 +113,7 @@ pub(crate) async fn rehearse_disable(app: &App, image: &Image, mut rehearsing: R
     }
     let id = image.image_id().unwrap_or_default();
     changes_state(&mut rehearsing, id);
-    let permissions = permissions(app, id).await?;
+    let permissions = permissions(app, id).await?.unwrap_or_default();
     if !permissions.is_empty() && kept(image).as_ref() != Some(&permissions) {
         let tag = tag_of(&permissions, id)?;
         let answer = app.ec2.create_tags().resources(id).tags(tag).dry_run(true).send().await;
@@ -154,7 +157,7 @@ pub(crate) async fn enable(app: &App, image: &Image) -> Result<Option<&'static s
         return Ok(Some("EC2 still shows the image as disabled"));
     }
     let missing = match kept(image) {
-        Some(kept) => kept.without(&permissions(app, id).await?),
+        Some(kept) => kept.without(&permissions(app, id).await?.unwrap_or_default()),
         None => LaunchPermissions::default(),
     };
     if missing.is_empty() {
@@ -193,17 +196,16 @@ pub(crate) fn quarantined_since(image: &Image) -> Option<i64> {
     ec2::time(tag.value()).map(|time| time.secs())
 }
 
-/// With whom the image is shared, or was before it was disabled; none if with nobody, or if EC2 knows it no more.
+/// With whom the image is shared, or was before it was disabled; none if with nobody.
 ///
 /// # Errors
 ///
 /// What EC2 refuses.
-pub(crate) async fn shared_with(app: &App, image_id: &ImageId) -> Result<Option<String>, Error> {
-    let Some(image) = ec2::image(&app.ec2, image_id).await? else { return Ok(None) };
+pub(crate) async fn shared_with(app: &App, image: &Image) -> Result<Option<String>, Error> {
     // EC2 has taken the permissions of a disabled one away, and the tag has them.
     let all = match image.state() {
-        Some(ImageState::Disabled) => kept(&image).unwrap_or_default(),
-        _ => permissions(app, image_id.as_str()).await?,
+        Some(ImageState::Disabled) => kept(image).unwrap_or_default(),
+        _ => permissions(app, image.image_id().unwrap_or_default()).await?.unwrap_or_default(),
     };
     Ok((!all.is_empty()).then(|| all.to_string()))
 }
@@ -245,12 +247,14 @@ fn tag_of(permissions: &LaunchPermissions, id: &str) -> Result<Tag, Error> {
     permissions.tag().ok_or_else(|| Error::invalid("imageId", problem()))
 }
 
-/// Who may launch the image.
-async fn permissions(app: &App, id: &str) -> Result<LaunchPermissions, Error> {
+/// Who may launch the image; none if EC2 knows it no more.
+async fn permissions(app: &App, id: &str) -> Result<Option<LaunchPermissions>, Error> {
     let request = app.ec2.describe_image_attribute().image_id(id).attribute(ImageAttributeName::LaunchPermission);
-    let answer = request.send().await;
-    let answer = answer.map_err(|error| error_codes::unexpected("ec2:DescribeImageAttribute", &error))?;
-    Ok(LaunchPermissions::from_ec2(answer.launch_permissions()))
+    match request.send().await {
+        Ok(answer) => Ok(Some(LaunchPermissions::from_ec2(answer.launch_permissions()))),
+        Err(error) if matches!(error_codes::code(&error), Some(IMAGE_NOT_FOUND | IMAGE_UNAVAILABLE)) => Ok(None),
+        Err(error) => Err(error_codes::unexpected("ec2:DescribeImageAttribute", &error)),
+    }
 }
 
 /// Who might launch the image before it was disabled, as its tag says.

@@ -63,31 +63,11 @@ impl Operation for Restore {
     type Memory = Memory;
     type Output = Attributes;
 
-    async fn begin(app: &App, mut call: Call) -> Result<Answer, Error> {
+    async fn begin(app: &App, call: Call) -> Result<Answer, Error> {
         let image_id = call.arguments.image_id.clone();
         // EC2 goes on showing an image that has just gone to the bin.
         if let Some(image) = recycle_bin::image(&app.ec2, &image_id).await? {
-            check_name(app, &image).await?;
-            let snapshots = recycle_bin::snapshots_described_for(&app.ec2, &image_id).await?;
-            let known = call.memory.snapshot_ids.len();
-            call.memory.snapshot_ids.extend(snapshots.iter().cloned());
-            // Should the restore be cut off, its rollback names them.
-            if call.memory.snapshot_ids.len() > known {
-                return Ok(Answer::pending(1, "the image's snapshots are noted", call.memory));
-            }
-            for id in snapshots {
-                restore_snapshot(app, &id).await.map_err(|error| explained(&image_id, error))?;
-            }
-            let asked_after = *call.memory.asked_after.get_or_insert(call.waited());
-            let reason = match restore_image(app, &image_id).await {
-                Ok(()) => "EC2 does not show the image yet".to_owned(),
-                // It may not know yet that the snapshots are back, or that the name is free.
-                Err(error @ Error::CallRefused { .. }) if call.waited() < asked_after + SHOWS_WITHIN => {
-                    error.to_string()
-                }
-                Err(error) => return Err(explained(&image_id, error)),
-            };
-            return Ok(Answer::pending(call.growing(SHORTLY), reason, call.memory));
+            return bring_back(app, call, &image).await;
         }
         let is_early = call.waited() < call.memory.asked_after.unwrap_or_default() + SHOWS_WITHIN;
         let Some(image) = ec2::image(&app.ec2, &image_id).await? else {
@@ -152,6 +132,30 @@ impl Operation for Restore {
         }
         Ok(undone)
     }
+}
+
+/// Asks for an image in the bin and, before that, for its snapshots.
+async fn bring_back(app: &App, mut call: Call, image: &InBin) -> Result<Answer, Error> {
+    let image_id = call.arguments.image_id.clone();
+    check_name(app, image).await?;
+    let snapshots = recycle_bin::snapshots_described_for(&app.ec2, &image_id).await?;
+    let known = call.memory.snapshot_ids.len();
+    call.memory.snapshot_ids.extend(snapshots.iter().cloned());
+    // Should the restore be cut off, its rollback names them.
+    if call.memory.snapshot_ids.len() > known {
+        return Ok(Answer::pending(1, "the image's snapshots are noted", call.memory));
+    }
+    for id in snapshots {
+        restore_snapshot(app, &id).await.map_err(|error| explained(&image_id, error))?;
+    }
+    let asked_after = *call.memory.asked_after.get_or_insert(call.waited());
+    let reason = match restore_image(app, &image_id).await {
+        Ok(()) => "EC2 does not show the image yet".to_owned(),
+        // It may not know yet that the snapshots are back, or that the name is free.
+        Err(error @ Error::CallRefused { .. }) if call.waited() < asked_after + SHOWS_WITHIN => error.to_string(),
+        Err(error) => return Err(explained(&image_id, error)),
+    };
+    Ok(Answer::pending(call.growing(SHORTLY), reason, call.memory))
 }
 
 /// EC2 restores no image whose name another one has taken. Its snapshots would come back for nothing.

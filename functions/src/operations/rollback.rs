@@ -22,13 +22,11 @@ use super::{
 use crate::{
     app::App,
     aws::ec2,
-    error::{Error, Failure},
+    error::{Error, Failure, REDRIVEN},
     machine::{answer, call},
     model::run::{ROLLED_BACK_TAG, RUN_TAG, Run},
 };
 
-/// The name of the error of a run that was redriven.
-const REDRIVEN: &str = "RunRedriven";
 /// The longest wait between looks that find nothing, in seconds.
 const LONGEST_WAIT: u64 = 30;
 /// Seconds until Step Functions is asked again about a run that still runs.

@@ -25,6 +25,8 @@ pub struct Lags {
     pub image_told: Duration,
     /// From DeregisterImage or DeleteSnapshot until the Recycle Bin lists what it keeps.
     pub bin_lists: Duration,
+    /// From RestoreImageFromRecycleBin until the image is found.
+    pub restored_shows: Duration,
     /// From DeregisterImage until lists are without the image.
     pub image_lingers: Duration,
     /// How long, after that, a look by id gets an empty list before it gets `InvalidAMIID.NotFound`; longer, as
@@ -49,6 +51,7 @@ impl Default for Lags {
             change_shows: Duration::from_secs(2),
             image_told: Duration::from_secs(1),
             bin_lists: Duration::ZERO,
+            restored_shows: Duration::ZERO,
             image_lingers: Duration::from_secs(3),
             image_fades: Duration::from_secs(6 * 3600),
             name_held: Duration::from_secs(5),

@@ -35,7 +35,7 @@ pub const INVARIANTS: [&str; 13] = [
 ];
 
 const RIGHT: usize = 0;
-const NOTHING_LEFT: usize = 1;
+pub(crate) const NOTHING_LEFT: usize = 1;
 pub(crate) const OTHERS: usize = 2;
 const POWER: usize = 3;
 pub(crate) const LIMITS: usize = 4;

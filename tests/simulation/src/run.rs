@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::task::LocalSet;
 
 use crate::{
-    check::{Ended, HISTORY, LIMITS, OTHERS, REST, Violation},
+    check::{Ended, HISTORY, LIMITS, NOTHING_LEFT, OTHERS, REST, Violation},
     coverage::Coverage,
     faults::{Fault, Moment},
     people,
@@ -95,6 +95,9 @@ async fn judge(plan: &Plan, world: &Arc<World>, mut run: Ended) -> String {
     if let Ok(execution) = engine.describe_execution(&run.execution.arn) {
         run.execution = execution;
     }
+    if let Some(seen) = untold(&engine, &run.execution) {
+        world.violation(NOTHING_LEFT, seen);
+    }
     run.done = lock(&world.subject).done.clone();
     run.named_by_sweep = named_by_last_sweep(world);
     run.keeps_image = keeps_image(&engine, &run.execution);
@@ -116,6 +119,16 @@ fn named_by_last_sweep(world: &World) -> BTreeSet<String> {
     let sweeps = lock(&world.sweeps);
     let named = sweeps.last().and_then(|sweep| sweep["orphanedSnapshots"].as_array());
     named.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect()
+}
+
+/// A run that was redriven tells the rollback that it begins then: what it would have begun keeps nothing.
+fn untold(engine: &Engine, run: &Execution) -> Option<String> {
+    let operations = DEPLOYED.operation_arn.replacen(":stateMachine:", ":execution:", 1);
+    let rollback = engine.describe_execution(&format!("{operations}:{}-undo", run.name)).ok()?;
+    let input: Value = serde_json::from_str(&rollback.input).ok()?;
+    let is_told = input["arguments"]["failed"]["caught"]["name"] == "RunRedriven";
+    let began_after = run.redrive_millis.is_some_and(|redriven| rollback.start_millis > redriven);
+    (began_after && !is_told).then(|| format!("its rollback is not told that it was redriven: {input}"))
 }
 
 /// Whether one of the run's operations has begun with which its image stays, or the run, unless it was redriven, has told

@@ -121,7 +121,7 @@ pub(super) async fn series(
         }
         keep(&mut decisions, &mut used);
         if prune.retain.exclusions.shared {
-            let mut shared = shared(app, memory, &decisions).await?;
+            let mut shared = shared(app, memory, &decisions, &images).await?;
             keep(&mut decisions, &mut shared);
         }
     }
@@ -134,10 +134,16 @@ pub(super) async fn series(
 }
 
 /// Those that others may launch, of those that would go; once something is done, up to the first that nobody else may.
-async fn shared(app: &App, memory: &Memory, decisions: &[Decision]) -> Result<BTreeMap<String, String>, Error> {
+async fn shared(
+    app: &App,
+    memory: &Memory,
+    decisions: &[Decision],
+    images: &[Image],
+) -> Result<BTreeMap<String, String>, Error> {
     let mut shared = BTreeMap::new();
     for (id, _) in decisions.iter().flat_map(|one| &one.go) {
-        match availability::shared_with(app, &ImageId::from(id.as_str())).await? {
+        let Some(image) = images.iter().find(|image| image.image_id() == Some(id)) else { continue };
+        match availability::shared_with(app, image).await? {
             Some(others) => drop(shared.insert(id.clone(), format!("it is shared with {others} (exclusions.shared)"))),
             None if memory.done() > 0 => break,
             None => {}

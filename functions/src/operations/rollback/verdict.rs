@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_ec2::primitives::DateTime;
 use aws_sdk_sfn::{operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
 
-use super::{Call, REDRIVEN, children, failure};
+use super::{Call, children, failure};
 use crate::{
     app::App,
     aws::step_functions,
-    error::{Error, NOT_RESTARTED},
+    error::{Error, NOT_RESTARTED, REDRIVEN},
     model::run::Run,
     operations::ended_run::EndedRun,
 };

@@ -84,6 +84,7 @@ pub(crate) fn restore_image(world: &mut World, query: &mut Query) -> Result<Xml,
     world.recycle_bin.restore_image(&id, now);
     if let Some(image) = world.images.get_mut(&id) {
         image.deregistered = None;
+        image.restored = Some(now);
     }
     Ok(Xml::done())
 }

@@ -53,6 +53,8 @@ pub(crate) struct Image {
     pub(crate) grantees: Vec<Grantee>,
     pub(crate) last_launched: Option<SystemTime>,
     pub(crate) deregistered: Option<SystemTime>,
+    /// When it came back from the Recycle Bin.
+    pub(crate) restored: Option<SystemTime>,
     /// Whether EventBridge has not been told of its end yet, and is to be.
     pub(crate) is_to_be_told: bool,
 }
@@ -116,6 +118,7 @@ impl Image {
         let gone_for = self.deregistered.map(|at| between(at, now));
         match gone_for {
             _ if between(self.created, now) < lags.image_appears => Presence::None,
+            None if self.restored.is_some_and(|at| between(at, now) < lags.restored_shows) => Presence::None,
             None => Presence::Listed,
             Some(gone) if gone < lags.image_lingers => Presence::Listed,
             Some(gone) if gone < lags.image_lingers + lags.image_fades => Presence::Fading,

@@ -42,6 +42,7 @@ impl World {
             grantees: Vec::new(),
             last_launched: None,
             deregistered: None,
+            restored: None,
             is_to_be_told: false,
         };
         self.images.insert(id, image);

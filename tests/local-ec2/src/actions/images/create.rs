@@ -281,6 +281,7 @@ pub(crate) fn create_image(world: &mut World, query: &mut Query) -> Result<Xml, 
         grantees: Vec::new(),
         last_launched: None,
         deregistered: None,
+        restored: None,
         is_to_be_told,
     };
     world.images.insert(id.clone(), image);
