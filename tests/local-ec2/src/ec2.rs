@@ -248,15 +248,7 @@ impl Ec2 {
 
     /// Lets an image, and its snapshots, be so much older.
     pub fn age_image(&self, id: &str, by: Duration) {
-        let world = &mut self.service.lock().world;
-        let Some(image) = world.images.get_mut(id) else { return };
-        image.created -= by;
-        let snapshots: Vec<_> = image.devices.iter().map(|device| device.snapshot_id.clone()).collect();
-        for id in snapshots {
-            if let Some(snapshot) = world.snapshots.get_mut(&id) {
-                snapshot.begun -= by;
-            }
-        }
+        self.service.lock().world.age_image(id, by);
     }
 
     /// Lets an image's snapshots be so old, whatever the image is.
@@ -295,9 +287,7 @@ impl Ec2 {
     pub fn add_reference(&self, resource_type: impl Into<String>, name: impl Into<String>, image_id: &str) -> String {
         let referrer =
             Referrer { resource_type: resource_type.into(), name: name.into(), image_id: image_id.to_owned() };
-        let arn = referrer.arn();
-        self.service.lock().world.referrers.others.insert(arn.clone(), referrer);
-        arn
+        self.service.lock().world.referrers.add(referrer)
     }
 
     /// Lets nothing name any image any more, but the instances that were launched from it.

@@ -1,6 +1,7 @@
 //! The HTTP server.
 
 mod connection;
+mod control;
 
 use std::io;
 
@@ -9,6 +10,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{ConnectInfo, State},
     http::{HeaderMap, Response, Uri, header::CONTENT_TYPE},
+    routing::post,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -20,7 +22,7 @@ pub(crate) struct Server(JoinHandle<io::Result<()>>);
 
 impl Server {
     pub(crate) fn start(listener: TcpListener, service: SharedService) -> Self {
-        let router = Router::new().fallback(answer).with_state(service);
+        let router = Router::new().route(control::PATH, post(control::control)).fallback(answer).with_state(service);
         let router = router.into_make_service_with_connect_info::<Cutter>();
         Self(tokio::spawn(async { axum::serve(CuttableListener(listener), router).await }))
     }

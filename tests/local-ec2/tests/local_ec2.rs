@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
 use std::{
+    io::{Read, Write},
+    net::TcpStream,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -1084,4 +1086,51 @@ async fn an_image_is_shared_and_made_private_again() {
     let add = LaunchPermissionModifications::builder().add(nobody).build();
     let refused = client.modify_image_attribute().image_id(&image).launch_permission(add).send().await;
     assert_eq!(refusal(refused), "InvalidAMIAttributeItemValue");
+}
+
+/// Sends an HTTP request as a person would with curl, and gives its status and answer.
+fn posted(ec2: &Ec2, name: &str, form: &str) -> (u16, String) {
+    let address = ec2.endpoint();
+    let address = address.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = form.len();
+    let request = format!(
+        "POST /_local/{name} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{form}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split("\r\n\r\n").nth(1).unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_ask_aws_for_is_to_be_had_by_http() {
+    let (ec2, client) = still().await;
+    let image = ec2.add_foreign_image("old", &[]);
+    let created = async || {
+        let shown = client.describe_images().image_ids(&image).send().await.unwrap();
+        DateTime::from_str(shown.images()[0].creation_date().unwrap(), DateTimeFormat::DateTime).unwrap().secs()
+    };
+    let before = created().await;
+    assert_eq!(posted(&ec2, "age-images", "days=2").0, 200);
+    assert_eq!(created().await, before - 2 * 24 * 3600);
+    let (_, arn) = posted(&ec2, "references", &format!("resourceType=ssm:Parameter&name=golden&imageId={image}"));
+    let references = client.describe_image_references().image_ids(&image).include_all_resource_types(true);
+    let references = references.send().await.unwrap();
+    assert_eq!(references.image_references()[0].arn(), Some(arn.trim()));
+    assert_eq!(posted(&ec2, "recycle-bin-rules", "resource=image&days=7").0, 200);
+    client.deregister_image().image_id(&image).send().await.unwrap();
+    pass(&ec2, 60);
+    assert_eq!(client.list_images_in_recycle_bin().send().await.unwrap().images().len(), 1);
+    for (name, form, problem) in [
+        ("age-images", "", "age-images needs the field days"),
+        ("age-images", "days=0", "days must be from 1 to 3650"),
+        ("references", "resourceType=web&name=golden&imageId=ami-1", "resourceType must be one of ssm:Parameter"),
+        ("recycle-bin-rules", "resource=volume&days=7", "resource must be image or snapshot"),
+        ("terminate", "", "it must be /_local/age-images"),
+    ] {
+        let (status, said) = posted(&ec2, name, form);
+        assert!(status == 400 && said.starts_with(problem), "{said}");
+    }
 }

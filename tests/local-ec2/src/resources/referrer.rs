@@ -35,6 +35,9 @@ pub(crate) struct Referrer {
 
 /// The type of a launch configuration, which only Auto Scaling tells of.
 pub(crate) const LAUNCH_CONFIGURATION: &str = "autoscaling:LaunchConfiguration";
+/// Every type.
+pub(crate) const TYPES: [&str; 4] =
+    ["ssm:Parameter", "imagebuilder:ImageRecipe", "imagebuilder:ContainerRecipe", LAUNCH_CONFIGURATION];
 
 impl Referrer {
     pub(crate) fn arn(&self) -> String {
@@ -58,4 +61,13 @@ impl Referrer {
 pub(crate) struct Referrers {
     pub(crate) templates: BTreeMap<String, LaunchTemplate>,
     pub(crate) others: BTreeMap<String, Referrer>,
+}
+
+impl Referrers {
+    /// Adds one, and gives its ARN.
+    pub(crate) fn add(&mut self, referrer: Referrer) -> String {
+        let arn = referrer.arn();
+        self.others.insert(arn.clone(), referrer);
+        arn
+    }
 }

@@ -1,6 +1,6 @@
 //! Finding images.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_ec2::types::ImageState;
 
@@ -39,6 +39,17 @@ impl World {
             return Ok(image);
         }
         Err(ApiError::new("AuthFailure", format!("Not authorized for image:{id}")))
+    }
+
+    /// Lets an image, and its snapshots, be so much older.
+    pub(crate) fn age_image(&mut self, id: &str, by: Duration) {
+        let Some(image) = self.images.get_mut(id) else { return };
+        image.created -= by;
+        for device in &image.devices {
+            if let Some(snapshot) = self.snapshots.get_mut(&device.snapshot_id) {
+                snapshot.begun -= by;
+            }
+        }
     }
 
     /// The registered image that refers to a snapshot, if there is one.
