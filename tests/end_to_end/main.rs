@@ -105,10 +105,10 @@ fn on_aws(test: impl AsyncFnOnce(&'static Deployment)) {
     runtime.block_on(test(deployment));
 }
 
-/// A name that no other test has.
+/// A name that no other test has, and that is the beginning of no other one.
 fn unique(what: &str) -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(1);
-    format!("{what}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("{what}-{:04}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The request in a file of `events/requests/`, with some fields changed.

@@ -1,10 +1,6 @@
 //! Bad input of every kind is refused by the name of its field, before anything is called that
 //! changes anything; good input at the edge of what is allowed is not.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
-
-mod inputs;
-
 use ami_from_instance::{error::Error, model::tags::Tags, plan::request::Request};
 use local_ec2::SEED_INSTANCE;
 use proptest::{collection, prelude::*};

@@ -4,15 +4,18 @@
 
 mod adopt;
 mod availability;
+mod bad_input;
 mod dry_run;
 mod in_use;
 mod incidents;
+mod inputs;
 mod large_account;
 mod protection;
 mod prune;
 mod recycle_bin;
 mod releases;
 mod rollbacks;
+mod schema;
 mod source_instance;
 mod step_functions;
 mod stopped_instance;

@@ -41,10 +41,8 @@ const FIELDS: &[&str] = &[
     "dryRun",
 ];
 
-fn app(ec2: &Ec2, default_tags: Tags) -> App {
-    let config = aws_sdk_sfn::Config::builder().behavior_version(BehaviorVersion::v2026_01_12());
-    let step_functions = aws_sdk_sfn::Client::from_conf(config.http_client(http_client()).build());
-    let settings = Settings {
+fn settings(default_tags: Tags) -> Settings {
+    Settings {
         machines: Ok(Machines {
             lifecycle: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-lifecycle".into(),
             operation: "arn:aws:states:us-east-1:000000000000:stateMachine:ami-operation".into(),
@@ -54,15 +52,14 @@ fn app(ec2: &Ec2, default_tags: Tags) -> App {
         only_tagged_instances: false,
         sweep_only_reports: false,
         timeouts: Ok(Timeouts::default()),
-    };
-    App {
-        ec2: ec2.client(),
-        auto_scaling: ec2.auto_scaling(),
-        step_functions,
-        settings,
-        now: SystemTime::now,
-        print: |_| {},
     }
+}
+
+fn app(ec2: &Ec2, settings: Settings) -> App {
+    let config = aws_sdk_sfn::Config::builder().behavior_version(BehaviorVersion::v2026_01_12());
+    let step_functions = aws_sdk_sfn::Client::from_conf(config.http_client(http_client()).build());
+    let (ec2, auto_scaling) = (ec2.client(), ec2.auto_scaling());
+    App { ec2, auto_scaling, step_functions, settings, now: SystemTime::now, print: |_| {} }
 }
 
 /// The local EC2 of all tests, with what runs its calls.
@@ -78,9 +75,15 @@ pub(crate) fn shared() -> &'static (Runtime, Ec2) {
 
 /// Why the first state of a run refuses a request, where a deployment has these default tags.
 pub(crate) fn refusal(request: Value, default_tags: Tags) -> Option<Error> {
+    static APP: OnceLock<App> = OnceLock::new();
     let (runtime, ec2) = shared();
+    // A new client reads the certificates of all authorities, which takes longer than a request.
+    let App { ec2, auto_scaling, step_functions, .. } = APP.get_or_init(|| app(ec2, settings(Tags::new())));
+    let (ec2, auto_scaling, step_functions) = (ec2.clone(), auto_scaling.clone(), step_functions.clone());
+    let settings = settings(default_tags);
+    let app = App { ec2, auto_scaling, step_functions, settings, now: SystemTime::now, print: |_| {} };
     let input = json!({"run": RUN, "startTime": "2026-11-23T12:00:00Z", "request": request});
-    runtime.block_on(plan::handle(&app(ec2, default_tags), input)).err()
+    runtime.block_on(plan::handle(&app, input)).err()
 }
 
 /// A request with no more than it needs.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use ami_from_instance::model::{run::RUN_TAG, tags::SERIES_TAG};
+use ami_from_instance::{
+    app::App,
+    model::{run::RUN_TAG, tags::SERIES_TAG},
+};
 use local_ec2::{
     BinResource::{self, Image, Snapshot},
     BinRule, Ec2, Fault, FaultKind, Lags,
@@ -11,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     RUN, app, begin, call, create_request, ec2, ec2_with, first_operation, image_id, is_going_on, look, merged,
-    plan_of, rollbacks, wait, whole,
+    plan_of, rollbacks, step_functions, wait, whole,
 };
 
 const ROLLED_BACK: &str = "ami-from-instance:rolled-back";
@@ -215,6 +218,42 @@ async fn a_restore_whose_answer_is_lost_succeeds_and_one_that_ends_half_way_name
         assert!(!message.contains("has the tag"), "it has the tag of another run: {message}");
         assert_eq!(ec2.snapshots().len(), 1, "it stays");
     }
+}
+
+/// The rollback may not even ask about its run: it knows what the machine tells it.
+#[tokio::test]
+async fn a_rollback_that_is_denied_names_the_snapshots_that_are_back_and_what_the_plan_says() {
+    let ec2 = with_rules([days(Image, 7), days(Snapshot, 7)]).await;
+    let image = ec2.add_foreign_image("web", &[(RUN_TAG, &format!("{RUN}-before"))]);
+    let snapshot = ec2.snapshots()[0].id.clone();
+    whole(&ec2, &app(&ec2), json!({"action": "delete", "imageId": image})).await;
+    let denied =
+        step_functions::that_answers(|_, _| (400, json!({"__type": "AccessDeniedException", "message": "no"})));
+    let denied = App { step_functions: denied.await, ..app(&ec2) };
+    let planned = |operation: &str| {
+        json!({"operation": operation, "arguments": {"imageId": image, "allowUnmanagedImages": false},
+            "timeoutSeconds": 2_400, "keepsImage": false, "note": "ami-1 still exists"})
+    };
+    let told = async |operation: &str| {
+        let caught = json!({"name": "States.TaskFailed", "message": "it has failed"});
+        let failed = json!({"position": 1, "planned": planned(operation), "caught": caught});
+        let document = json!({"operation": "rollback", "run": RUN, "execution": format!("{RUN}-undo"),
+            "timeoutSeconds": 5_400, "arguments": {"failed": failed}});
+        let document = call(&denied, "begin", document).await.unwrap();
+        assert_eq!(document["error"]["name"], "LeftoversRemain", "{document}");
+        document["error"]["message"].as_str().unwrap().to_owned()
+    };
+    // Nothing is back yet.
+    let message = told("restore").await;
+    assert!(!message.contains(&snapshot) && message.contains("ami-1 still exists"), "{message}");
+    ec2.client().restore_snapshot_from_recycle_bin().snapshot_id(&snapshot).send().await.unwrap();
+    let message = told("restore").await;
+    assert!(message.contains(&snapshot) && !message.contains("has the tag"), "{message}");
+    let message = told("delete").await;
+    assert!(!message.contains(&snapshot) && message.contains("has the tag"), "{message}");
+    ec2.client().restore_image_from_recycle_bin().image_id(&image).send().await.unwrap();
+    let message = told("restore").await;
+    assert!(!message.contains(&snapshot), "it is back with its image: {message}");
 }
 
 /// A refusal may pass: EC2 may not know yet that the snapshots are back, or that the name is free. The bin may list the

@@ -1,10 +1,6 @@
 //! The schema of the request, `docs/request.schema.json`, accepts what the application accepts, for all that
 //! the request alone shows. What it does not show is what the schema's comment lists.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
-
-mod inputs;
-
 use std::{
     fs,
     sync::LazyLock,

@@ -118,6 +118,13 @@ pub(crate) async fn snapshots_described_for(ec2: &Client, image_id: &ImageId) ->
     own_snapshots(ec2, filter("description", format!("Created by CreateImage(*) for {image_id}*")), None).await
 }
 
+/// The same, and those that CopyImage made for it.
+pub(crate) async fn snapshots_made_or_copied_for(ec2: &Client, image_id: &ImageId) -> Result<Vec<Snapshot>, Error> {
+    let copied =
+        own_snapshots(ec2, filter("description", format!("Copied for DestinationAmi {image_id} *")), None).await?;
+    Ok(snapshots_described_for(ec2, image_id).await?.into_iter().chain(copied).collect())
+}
+
 /// The snapshots of these ids, as far as EC2 knows them.
 pub(crate) async fn snapshots(
     ec2: &Client,

@@ -16,6 +16,7 @@ use super::{
     ended_run::EndedRun,
     ownership,
     rehearsal::Changed,
+    rollback::Planned,
 };
 use crate::{
     app::App,
@@ -119,9 +120,7 @@ impl Operation for Restore {
                 undone.settles_seconds = SETTLES;
             }
             let Some(Arguments { image_id, .. }) = &document.arguments else { continue };
-            // EC2 goes on showing an image that has just gone to the bin.
-            let in_bin = error_codes::if_known(recycle_bin::image(&app.ec2, image_id).await).flatten();
-            if in_bin.is_none() && ec2::image(&app.ec2, image_id).await?.is_some() {
+            if is_back(app, image_id).await? {
                 continue;
             }
             for snapshot in ec2::snapshots(&app.ec2, &document.memory.snapshot_ids).await? {
@@ -132,6 +131,23 @@ impl Operation for Restore {
         }
         Ok(undone)
     }
+}
+
+/// EC2 goes on showing an image that has just gone to the bin.
+async fn is_back(app: &App, image_id: &ImageId) -> Result<bool, Error> {
+    let in_bin = error_codes::if_known(recycle_bin::image(&app.ec2, image_id).await).flatten();
+    Ok(in_bin.is_none() && ec2::image(&app.ec2, image_id).await?.is_some())
+}
+
+/// The snapshots that are back without their image, where nothing is known but what the plan of a failed operation says;
+/// as far as they can be had.
+pub(super) async fn back_without_image(app: &App, planned: &Planned) -> Vec<String> {
+    let Ok(Arguments { image_id, .. }) = serde_json::from_value(planned.arguments.clone()) else { return vec![] };
+    if planned.operation != Restore::NAME || matches!(is_back(app, &image_id).await, Ok(true)) {
+        return vec![];
+    }
+    let snapshots = ec2::snapshots_made_or_copied_for(&app.ec2, &image_id).await.unwrap_or_default();
+    snapshots.into_iter().filter_map(|snapshot| snapshot.snapshot_id).collect()
 }
 
 /// Asks for an image in the bin and, before that, for its snapshots.

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use aws_sdk_ec2::types::{Image, Snapshot};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use self::verdict::Verdict;
 pub(crate) use self::verdict::{REMEMBERED, is_kept};
@@ -18,6 +19,7 @@ use super::{
     OPERATIONS, Operation, Rehearsing, Undone,
     ended_run::EndedRun,
     removal::{Progress, Standing},
+    restore,
 };
 use crate::{
     app::App,
@@ -71,6 +73,9 @@ impl FailedOperation {
 pub struct Planned {
     /// Its name.
     pub operation: String,
+    /// What it works on.
+    #[serde(default)]
+    pub arguments: Value,
     /// Its timeout, in seconds.
     pub timeout_seconds: u64,
     /// Whether the run keeps its image from the operation's beginning on.
@@ -116,9 +121,16 @@ impl Operation for Rollback {
         match look(app, &mut call).await {
             // Trying again does not help; the run ends with this, and must name what it leaves.
             Err(error @ (Error::NotAuthorized { .. } | Error::CallRefused { .. } | Error::InvalidSetting { .. })) => {
-                let ids = tagged(app, &call.run).await;
-                let leftovers = ids.into_iter().chain([error.to_string()]).collect::<Vec<_>>().join("; ");
-                Ok(left_behind(call, leftovers, false))
+                let mut left = tagged(app, &call.run).await;
+                // It has the tag of the run that made it.
+                let of_others = match &call.arguments.failed {
+                    Some(failed) => restore::back_without_image(app, &failed.planned).await,
+                    None => vec![],
+                };
+                let is_of_others = !of_others.is_empty();
+                left.extend(of_others);
+                left.push(error.to_string());
+                Ok(left_behind(call, left.join("; "), is_of_others))
             }
             answer => answer,
         }
@@ -226,7 +238,7 @@ fn left_behind(call: Call, mut leftovers: String, of_others: bool) -> Answer {
     if !of_others {
         leftovers.push_str(&format!("; all that is left has the tag {RUN_TAG} = {}", call.run.arn()));
     }
-    let failure = call.memory.failure.clone().or(call.arguments.failed.as_ref().map(failure::caught));
+    let failure = call.memory.failure.clone().or(call.arguments.failed.as_ref().map(failure::untold));
     if let Some(failure) = failure {
         leftovers = format!("{}: {}; and the rollback: {leftovers}", failure.name, failure.message);
     }

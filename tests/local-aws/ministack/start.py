@@ -115,7 +115,7 @@ retired = []
 
 def retire_workers(name, **scope):
     """After an update of a function, "Lambda shuts down idle execution environments" ("Lambda runtime environment"),
-    and a call that is under way comes to its end. Tested in tests/end_to_end/amid_runs.rs."""
+    and a call that is under way comes to its end. Tested in tests/stress/deploys/amid_runs.rs."""
     with lambda_runtime._lock:
         for key, workers in lambda_runtime._workers.items():
             if key.split(":")[-2] == name:

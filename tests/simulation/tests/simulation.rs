@@ -17,7 +17,7 @@ fn the_same_seed_gives_the_same_trace_byte_for_byte() {
 
 #[test]
 fn a_sample_of_runs_keeps_every_invariant() {
-    let report = campaign::simulate(13, 0..2_000, &|_| {});
+    let report = campaign::simulate(13, 0..1_000, &|_| {});
     println!("{report}");
     assert_eq!(report.failures(), 0, "{report}");
 }

@@ -28,8 +28,13 @@ pub(super) fn of(failed: &FailedOperation, children: &[Child]) -> Failure {
     with_note(failure, &failed.planned.note)
 }
 
+/// The error where nobody tells how the operation's execution ended.
+pub(super) fn untold(failed: &FailedOperation) -> Failure {
+    with_note(caught(failed), &failed.planned.note)
+}
+
 /// The error that the machine's state caught, where the execution tells nothing.
-pub(super) fn caught(failed: &FailedOperation) -> Failure {
+fn caught(failed: &FailedOperation) -> Failure {
     let execution = format!("of the {} (operation {} of the run)", failed.planned.operation, failed.position);
     let reason = format!("{}: {}", failed.caught.name, failed.caught.message);
     Error::OperationFailed { execution, reason }.into()
@@ -85,6 +90,7 @@ mod tests {
             position: 1,
             planned: Planned {
                 operation: "create".into(),
+                arguments: Value::Null,
                 timeout_seconds: 180,
                 keeps_image: false,
                 note: "ami-1 still exists".into(),

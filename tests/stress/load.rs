@@ -7,6 +7,8 @@ use local_aws::{
     deployment::{Deployment, Options},
 };
 
+use crate::BUSY;
+
 const CREATES: u32 = 200;
 
 /// Slower than other tests, so that what is tried is EC2's request limits and not this computer: it runs
@@ -15,6 +17,7 @@ const SPEED: f64 = 30.0;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_creates_at_once_all_succeed_within_ec2s_request_limits() {
+    let _busy = BUSY.lock().await;
     let options = Options { speed: SPEED, port: 0, ec2_port: 0, ec2_through: None, parameters: vec![] };
     let aws = Arc::new(Deployment::start(&options, &|step| eprintln!("{step}")).await.unwrap());
     let start = Instant::now();

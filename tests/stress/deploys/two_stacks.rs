@@ -14,7 +14,7 @@ use local_aws::{
 use local_ec2::{Fate, Tags};
 use serde_json::{Value, json};
 
-use crate::{BESIDE, SWEEPS, beside, create, on_aws, start, stop, succeeds, until};
+use super::{BESIDE, SWEEPS, beside, create, on_aws, start, stop, succeeds, until};
 
 async fn fails(aws: &Deployment, name: &str, request: &Value) -> String {
     match start(aws, name, request).await.wait().await.unwrap() {

@@ -8,7 +8,7 @@ use local_aws::{
     execution::{Entered, Execution, Outcome, states},
 };
 
-use crate::comes_to_pass;
+use super::comes_to_pass;
 
 /// A run that the deploy finds in a state, and how it is to end.
 pub(crate) struct Held {

@@ -1,8 +1,6 @@
 //! Deploys on a local AWS of their own: a second stack beside the first, a second deploy amid runs, and one that
 //! changes a parameter. Each test has a stack.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
-
 mod amid_runs;
 mod held;
 mod two_stacks;

@@ -14,7 +14,7 @@ use local_aws::{campaign::SLOW, deployment::Deployment, execution::Outcome};
 use local_ec2::{Fate, Fault, FaultKind, Parameters};
 use serde_json::{Value, json};
 
-use crate::{beside, create, held::Held, on_aws, start, stop, until};
+use super::{beside, create, held::Held, on_aws, start, stop, until};
 
 /// Starts runs, each of which stays in another state for a while.
 struct Starter<'a> {
