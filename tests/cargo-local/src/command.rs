@@ -32,6 +32,8 @@ pub enum Command {
     Simulate {
         /// Which.
         scope: Scope,
+        /// A field that their requests have.
+        with: Option<String>,
     },
     /// Start the local AWS and stay.
     Up {
@@ -102,7 +104,7 @@ impl Command {
                 let everywhere = words.flag("--everywhere");
                 Self::Chaos { scope: words.scope()?, everywhere, local: words.local()? }
             }
-            "simulate" => Self::Simulate { scope: words.scope()? },
+            "simulate" => Self::Simulate { scope: words.scope()?, with: words.values("--with")?.pop() },
             "up" => Self::Up { local: words.local()? },
             "ec2" => Self::Ec2 { services: words.flag("--services"), local: words.local()? },
             "record" => Self::Record { local: words.local()? },
@@ -132,7 +134,7 @@ impl Command {
                 let runs = if scope.only.is_some() { 1 } else { scope.runs };
                 format!("does {runs} runs with faults of every kind on a local AWS, and checks what they leave")
             }
-            Self::Simulate { scope } => {
+            Self::Simulate { scope, .. } => {
                 let runs = if scope.only.is_some() { 1 } else { scope.runs };
                 format!("simulates {runs} runs with faults of every kind in virtual time, and checks what they leave")
             }
@@ -272,7 +274,7 @@ mod tests {
     #[test]
     fn every_option_in_the_help_is_known() {
         let options: Vec<_> = HELP.lines().filter(|line| line.starts_with("  --")).collect();
-        assert_eq!(options.len(), 9);
+        assert_eq!(options.len(), 10);
         for line in options {
             let option = line.split_whitespace().next().unwrap_or_default();
             let value = match option {
@@ -280,7 +282,8 @@ mod tests {
                 "--everywhere" => "",
                 _ => "2",
             };
-            assert!(parse(&format!("chaos {option} {value}")).is_ok(), "{line}");
+            let command = if option == "--with" { "simulate" } else { "chaos" };
+            assert!(parse(&format!("{command} {option} {value}")).is_ok(), "{line}");
         }
     }
 }

@@ -1,11 +1,7 @@
 //! Many runs, on all cores.
 
 use std::{
-    ops::Range,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     thread,
 };
 
@@ -18,31 +14,52 @@ use crate::{
 /// After so many runs the campaign says how far it is.
 const SAID_EVERY: u64 = 50_000;
 
-/// Simulates the runs of these numbers, and says at once which of them violate something. What is left of each is too
-/// little to fill a computer's memory with.
-#[must_use]
-pub fn simulate(seed: u64, numbers: Range<u64>, say: &(dyn Fn(&str) + Sync)) -> Report {
-    let next = AtomicU64::new(numbers.start);
+/// If so many runs in a row have no request with a field, none has.
+const NEVER: usize = 10_000;
+
+/// Simulates so many runs, all or those whose request has a field, and says at once which of them violate something. What
+/// is left of each is too little to fill a computer's memory with.
+///
+/// # Errors
+///
+/// If no run's request has the field.
+pub fn simulate(seed: u64, runs: u64, with: Option<&str>, say: &(dyn Fn(&str) + Sync)) -> Result<Report, String> {
+    let is_wanted = |plan: &Plan| with.is_none_or(|field| plan.asks_for(field));
+    if !(0..).map(|number| Plan::new(seed, number)).take(NEVER).any(|plan| is_wanted(&plan)) {
+        return Err(format!("--with: no run's request has the field {}", with.unwrap_or_default()));
+    }
+    let next = Mutex::new((0, 0));
     let report = Mutex::new(Report::new(seed));
-    let work = || {
+    let draw = || {
+        let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
+        let (number, drawn) = &mut *next;
+        if *drawn == runs {
+            return None;
+        }
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= numbers.end {
-                break;
+            let plan = Plan::new(seed, *number);
+            *number += 1;
+            if is_wanted(&plan) {
+                *drawn += 1;
+                return Some((plan, *drawn));
             }
-            let finished = run(&Plan::new(seed, number), false);
+        }
+    };
+    let work = || {
+        while let Some((plan, drawn)) = draw() {
+            let finished = run(&plan, false);
             for violation in &finished.violations {
-                say(&format!("--seed {seed} --only {number}: {}", violation.seen));
+                say(&format!("--seed {seed} --only {}: {}", plan.number, violation.seen));
             }
-            if (number + 1).is_multiple_of(SAID_EVERY) {
-                say(&format!("{} runs", number + 1));
+            if drawn.is_multiple_of(SAID_EVERY) {
+                say(&format!("{drawn} runs"));
             }
             report.lock().unwrap_or_else(PoisonError::into_inner).add(finished);
         }
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
-    report.into_inner().unwrap_or_else(PoisonError::into_inner)
+    Ok(report.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Simulates one run, with its trace.

@@ -201,6 +201,11 @@ impl Plan {
             && self.faults.iter().any(deploys)
     }
 
+    /// Whether its request has a field.
+    pub(crate) fn asks_for(&self, field: &str) -> bool {
+        self.request("", "", None).get(field).is_some()
+    }
+
     /// The execution's name.
     pub(crate) fn name(&self) -> String {
         format!("run-{}", self.number)

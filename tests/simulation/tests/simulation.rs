@@ -17,9 +17,17 @@ fn the_same_seed_gives_the_same_trace_byte_for_byte() {
 
 #[test]
 fn a_sample_of_runs_keeps_every_invariant() {
-    let report = campaign::simulate(13, 0..1_000, &|_| {});
+    let report = campaign::simulate(13, 1_000, None, &|_| {}).unwrap();
     println!("{report}");
     assert_eq!(report.failures(), 0, "{report}");
+}
+
+#[test]
+fn runs_with_a_field_in_their_request_are_drawn_and_a_field_of_none_is_refused() {
+    let report = campaign::simulate(13, 20, Some("retain"), &|_| {}).unwrap().to_string();
+    assert!(report.starts_with("20 runs of seed 13") && !report.contains("  Delete  "), "{report}");
+    let refused = campaign::simulate(13, 20, Some("retian"), &|_| {}).err();
+    assert_eq!(refused.as_deref(), Some("--with: no run's request has the field retian"));
 }
 
 #[test]

@@ -57,7 +57,9 @@ async fn dispatch(words: Vec<String>) -> Result<ExitCode> {
         Command::Run { file, local } => run(file, local).await,
         Command::Chaos { scope, everywhere, local } => run_campaign(scope, everywhere, local).await,
         // It makes a runtime for each run, which must not be within this one.
-        Command::Simulate { scope } => tokio::task::spawn_blocking(move || simulate(&scope)).await?,
+        Command::Simulate { scope, with } => {
+            tokio::task::spawn_blocking(move || simulate(&scope, with.as_deref())).await?
+        }
         Command::Up { local } => up(local).await,
         Command::Ec2 { local, services } => ec2(local, services).await,
         Command::Record { local } => {
@@ -157,7 +159,7 @@ async fn run_campaign(scope: Scope, everywhere: bool, local: Local) -> Result<Ex
     Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn simulate(scope: &Scope) -> Result<ExitCode> {
+fn simulate(scope: &Scope, with: Option<&str>) -> Result<ExitCode> {
     let Scope { runs, seed, only } = *scope;
     let failures = if let Some(number) = only {
         let finished = simulation::campaign::replay(seed, number);
@@ -165,7 +167,7 @@ fn simulate(scope: &Scope) -> Result<ExitCode> {
         finished.violations.len()
     } else {
         let start = Instant::now();
-        let report = simulation::campaign::simulate(seed, 0..runs, &say);
+        let report = simulation::campaign::simulate(seed, runs, with, &say).map_err(Error::msg)?;
         show(&report.to_string())?;
         calls::write("simulation", report.calls())?;
         say(&format!("{runs} runs in {:.1} seconds", start.elapsed().as_secs_f64()));
