@@ -1,4 +1,4 @@
-//! A sample of simulated runs, and the same runs twice. `.ci/run` simulates ten times as many.
+//! A sample of simulated runs, and the same runs twice. `.ci/run` simulates twenty times as many.
 
 use simulation::{
     Plan, Told, campaign,
