@@ -61,6 +61,19 @@ async fn what_is_there_already_is_not_asked_for_again() {
     }
 }
 
+/// EC2 is not consistent at once: an image whose launch permissions it does not know may have some.
+#[tokio::test]
+async fn an_image_whose_launch_permissions_are_not_known_is_not_disabled() {
+    let ec2 = ec2().await;
+    let image = shared(&ec2, 2).await;
+    let unknown = FaultKind::Refused { code: "InvalidAMIID.NotFound".to_owned(), message: "none".to_owned() };
+    ec2.inject(Fault::on("DescribeImageAttribute", unknown));
+    let refused = whole(&ec2, &app(&ec2), request("disable", &image)).await;
+    assert_eq!(refused["error"]["name"], "ImageNotFound", "{refused}");
+    assert!(changes(&ec2).is_empty());
+    assert_eq!(accounts(&ec2, &image).await, 2);
+}
+
 #[tokio::test]
 async fn an_image_that_too_many_may_launch_is_not_disabled() {
     let ec2 = ec2().await;

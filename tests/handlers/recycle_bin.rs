@@ -264,13 +264,22 @@ async fn what_passes_does_not_end_a_restore() {
     let lists_late = Lags { bin_lists: seconds(25), image_lingers: seconds(60), ..Lags::default() };
     let is_gone = Lags { bin_lists: seconds(25), image_lingers: seconds(0), ..Lags::default() };
     let shows_late = Lags { restored_shows: seconds(20), ..is_gone.clone() };
-    for (lags, refusals) in [(Lags::default(), 2), (lists_late, 0), (is_gone, 0), (shows_late, 0)] {
+    for (lags, refusals, has_snapshots) in [
+        (Lags::default(), 2, false),
+        (lists_late.clone(), 0, false),
+        // EC2 shows everything that a restored image has.
+        (lists_late, 0, true),
+        (is_gone, 0, false),
+        (shows_late, 0, false),
+    ] {
         let ec2 = ec2_with(lags).await;
         [Image, Snapshot].into_iter().for_each(|resource| ec2.add_bin_rule(days(resource, 7)));
         let image = ec2.add_foreign_image("web", &[(RUN_TAG, &format!("{RUN}-before"))]);
         let snapshot = ec2.snapshots()[0].id.clone();
         ec2.client().deregister_image().image_id(&image).send().await.unwrap();
-        ec2.client().delete_snapshot().snapshot_id(&snapshot).send().await.unwrap();
+        if !has_snapshots {
+            ec2.client().delete_snapshot().snapshot_id(&snapshot).send().await.unwrap();
+        }
         ec2.inject(Fault::on("RestoreImageFromRecycleBin", refused("InvalidSnapshot.NotFound")).times(refusals));
         let document = restored(&ec2, &image).await;
         assert_eq!(document["status"], "Succeeded", "{document}");

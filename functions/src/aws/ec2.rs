@@ -120,9 +120,9 @@ pub(crate) async fn snapshots_described_for(ec2: &Client, image_id: &ImageId) ->
 
 /// The same, and those that CopyImage made for it.
 pub(crate) async fn snapshots_made_or_copied_for(ec2: &Client, image_id: &ImageId) -> Result<Vec<Snapshot>, Error> {
-    let copied =
-        own_snapshots(ec2, filter("description", format!("Copied for DestinationAmi {image_id} *")), None).await?;
-    Ok(snapshots_described_for(ec2, image_id).await?.into_iter().chain(copied).collect())
+    let made = format!("Created by CreateImage(*) for {image_id}*");
+    let copied = format!("Copied for DestinationAmi {image_id} *");
+    own_snapshots(ec2, Filter::builder().name("description").values(made).values(copied).build(), None).await
 }
 
 /// The snapshots of these ids, as far as EC2 knows them.

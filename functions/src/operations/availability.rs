@@ -89,7 +89,7 @@ pub(crate) async fn disable(app: &App, image: &Image) -> Result<Option<&'static 
         return Ok(None);
     }
     let id = image.image_id().unwrap_or_default();
-    let permissions = permissions(app, id).await?.unwrap_or_default();
+    let permissions = permissions(app, id).await?.ok_or_else(|| unknown(id))?;
     // Another attempt's call may have taken them away already, and only the tag has them then.
     if !permissions.is_empty() && kept(image).as_ref() != Some(&permissions) {
         let tag = tag_of(&permissions, id)?;
@@ -113,7 +113,7 @@ pub(crate) async fn rehearse_disable(app: &App, image: &Image, mut rehearsing: R
     }
     let id = image.image_id().unwrap_or_default();
     changes_state(&mut rehearsing, id);
-    let permissions = permissions(app, id).await?.unwrap_or_default();
+    let permissions = permissions(app, id).await?.ok_or_else(|| unknown(id))?;
     if !permissions.is_empty() && kept(image).as_ref() != Some(&permissions) {
         let tag = tag_of(&permissions, id)?;
         let answer = app.ec2.create_tags().resources(id).tags(tag).dry_run(true).send().await;
@@ -157,7 +157,7 @@ pub(crate) async fn enable(app: &App, image: &Image) -> Result<Option<&'static s
         return Ok(Some("EC2 still shows the image as disabled"));
     }
     let missing = match kept(image) {
-        Some(kept) => kept.without(&permissions(app, id).await?.unwrap_or_default()),
+        Some(kept) => kept.without(&permissions(app, id).await?.ok_or_else(|| unknown(id))?),
         None => LaunchPermissions::default(),
     };
     if missing.is_empty() {
@@ -196,18 +196,22 @@ pub(crate) fn quarantined_since(image: &Image) -> Option<i64> {
     ec2::time(tag.value()).map(|time| time.secs())
 }
 
-/// With whom the image is shared, or was before it was disabled; none if with nobody.
+/// Why the image must not go, if others may launch it or might before it was disabled; none if nobody may. What EC2 does
+/// not know stays.
 ///
 /// # Errors
 ///
 /// What EC2 refuses.
-pub(crate) async fn shared_with(app: &App, image: &Image) -> Result<Option<String>, Error> {
+pub(crate) async fn shared(app: &App, image: &Image) -> Result<Option<String>, Error> {
     // EC2 has taken the permissions of a disabled one away, and the tag has them.
     let all = match image.state() {
-        Some(ImageState::Disabled) => kept(image).unwrap_or_default(),
-        _ => permissions(app, image.image_id().unwrap_or_default()).await?.unwrap_or_default(),
+        Some(ImageState::Disabled) => Some(kept(image).unwrap_or_default()),
+        _ => permissions(app, image.image_id().unwrap_or_default()).await?,
     };
-    Ok((!all.is_empty()).then(|| all.to_string()))
+    Ok(match all {
+        None => Some("whether it is shared is not known: EC2 knows no such image".to_owned()),
+        Some(all) => (!all.is_empty()).then(|| format!("it is shared with {all} (exclusions.shared)")),
+    })
 }
 
 fn gives_back(app: &App, id: &str, permissions: &LaunchPermissions) -> ModifyImageAttributeFluentBuilder {
@@ -247,7 +251,11 @@ fn tag_of(permissions: &LaunchPermissions, id: &str) -> Result<Tag, Error> {
     permissions.tag().ok_or_else(|| Error::invalid("imageId", problem()))
 }
 
-/// Who may launch the image; none if EC2 knows it no more.
+fn unknown(id: &str) -> Error {
+    Error::ImageNotFound { image_id: id.to_owned() }
+}
+
+/// Who may launch the image; none if EC2 does not know it. What is not known must not be taken for nobody.
 async fn permissions(app: &App, id: &str) -> Result<Option<LaunchPermissions>, Error> {
     let request = app.ec2.describe_image_attribute().image_id(id).attribute(ImageAttributeName::LaunchPermission);
     match request.send().await {

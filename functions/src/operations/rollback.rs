@@ -121,16 +121,14 @@ impl Operation for Rollback {
         match look(app, &mut call).await {
             // Trying again does not help; the run ends with this, and must name what it leaves.
             Err(error @ (Error::NotAuthorized { .. } | Error::CallRefused { .. } | Error::InvalidSetting { .. })) => {
-                let mut left = tagged(app, &call.run).await;
-                // It has the tag of the run that made it.
-                let of_others = match &call.arguments.failed {
+                let own = tagged(app, &call.run).await;
+                let others = match &call.arguments.failed {
                     Some(failed) => restore::back_without_image(app, &failed.planned).await,
                     None => vec![],
                 };
-                let is_of_others = !of_others.is_empty();
-                left.extend(of_others);
-                left.push(error.to_string());
-                Ok(left_behind(call, left.join("; "), is_of_others))
+                let of_others = !others.is_empty();
+                let left: Vec<_> = own.into_iter().chain(others).chain([error.to_string()]).collect();
+                Ok(left_behind(call, left.join("; "), of_others))
             }
             answer => answer,
         }

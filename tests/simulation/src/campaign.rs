@@ -15,7 +15,7 @@ use crate::{
 const SAID_EVERY: u64 = 50_000;
 
 /// If so many runs in a row have no request with a field, none has.
-const NEVER: usize = 10_000;
+const NEVER: u64 = 10_000;
 
 /// Simulates so many runs, all or those whose request has a field, and says at once which of them violate something. What
 /// is left of each is too little to fill a computer's memory with.
@@ -24,29 +24,18 @@ const NEVER: usize = 10_000;
 ///
 /// If no run's request has the field.
 pub fn simulate(seed: u64, runs: u64, with: Option<&str>, say: &(dyn Fn(&str) + Sync)) -> Result<Report, String> {
-    let is_wanted = |plan: &Plan| with.is_none_or(|field| plan.asks_for(field));
-    if !(0..).map(|number| Plan::new(seed, number)).take(NEVER).any(|plan| is_wanted(&plan)) {
-        return Err(format!("--with: no run's request has the field {}", with.unwrap_or_default()));
+    let all = (0..).map(|number| Plan::new(seed, number));
+    let wanted = all.filter(|plan| with.is_none_or(|field| plan.asks_for(field)));
+    if let Some(field) = with
+        && !(0..NEVER).any(|number| Plan::new(seed, number).asks_for(field))
+    {
+        return Err(format!("--with: no run's request has the field {field}"));
     }
-    let next = Mutex::new((0, 0));
+    let plans = Mutex::new((1..=runs).zip(wanted));
     let report = Mutex::new(Report::new(seed));
-    let draw = || {
-        let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
-        let (number, drawn) = &mut *next;
-        if *drawn == runs {
-            return None;
-        }
-        loop {
-            let plan = Plan::new(seed, *number);
-            *number += 1;
-            if is_wanted(&plan) {
-                *drawn += 1;
-                return Some((plan, *drawn));
-            }
-        }
-    };
+    let next = || plans.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = || {
-        while let Some((plan, drawn)) = draw() {
+        while let Some((drawn, plan)) = next() {
             let finished = run(&plan, false);
             for violation in &finished.violations {
                 say(&format!("--seed {seed} --only {}: {}", plan.number, violation.seen));

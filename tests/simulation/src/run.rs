@@ -121,11 +121,17 @@ fn named_by_last_sweep(world: &World) -> BTreeSet<String> {
     named.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect()
 }
 
+/// An execution of a run by the end of its name, and its input.
+fn of_run(engine: &Engine, run: &Execution, end: &str) -> Option<(Execution, Value)> {
+    let operations = DEPLOYED.operation_arn.replacen(":stateMachine:", ":execution:", 1);
+    let execution = engine.describe_execution(&format!("{operations}:{}-{end}", run.name)).ok()?;
+    let input = serde_json::from_str(&execution.input).ok()?;
+    Some((execution, input))
+}
+
 /// A run that was redriven tells the rollback that it begins then: what it would have begun keeps nothing.
 fn untold(engine: &Engine, run: &Execution) -> Option<String> {
-    let operations = DEPLOYED.operation_arn.replacen(":stateMachine:", ":execution:", 1);
-    let rollback = engine.describe_execution(&format!("{operations}:{}-undo", run.name)).ok()?;
-    let input: Value = serde_json::from_str(&rollback.input).ok()?;
+    let (rollback, input) = of_run(engine, run, "undo")?;
     let is_told = input["arguments"]["failed"]["caught"]["name"] == "RunRedriven";
     let began_after = run.redrive_millis.is_some_and(|redriven| rollback.start_millis > redriven);
     (began_after && !is_told).then(|| format!("its rollback is not told that it was redriven: {input}"))
@@ -134,15 +140,13 @@ fn untold(engine: &Engine, run: &Execution) -> Option<String> {
 /// Whether one of the run's operations has begun with which its image stays, or the run, unless it was redriven, has told
 /// its rollback that it should have; or the run has said that its image may be the only way to bring the instance back.
 fn keeps_image(engine: &Engine, run: &Execution) -> bool {
-    let operations = DEPLOYED.operation_arn.replacen(":stateMachine:", ":execution:", 1);
-    let execution = |suffix: &str| engine.describe_execution(&format!("{operations}:{}-{suffix}", run.name)).ok();
-    let input = |suffix: String| -> Option<Value> { serde_json::from_str(&execution(&suffix)?.input).ok() };
+    let input = |end: &str| of_run(engine, run, end).map(|(_, input)| input);
     let keeps = |planned: &Value| planned["keepsImage"] == true && planned["redriven"] != true;
     // What a redriven run would have begun does not count.
-    let told = || input("undo".to_owned()).map(|rollback| rollback["arguments"]["failed"].clone());
+    let told = || input("undo").map(|rollback| rollback["arguments"]["failed"].clone());
     let is_planned =
         || told().is_some_and(|failed| failed["caught"]["name"] != "RunRedriven" && keeps(&failed["planned"]));
     run.error.as_deref() == Some("InstanceNotRestarted")
-        || (1..).map_while(|position: u8| input(position.to_string())).any(|operation| keeps(&operation))
+        || (1..).map_while(|position: u8| input(&position.to_string())).any(|operation| keeps(&operation))
         || is_planned()
 }

@@ -143,8 +143,8 @@ async fn shared(
     let mut shared = BTreeMap::new();
     for (id, _) in decisions.iter().flat_map(|one| &one.go) {
         let Some(image) = images.iter().find(|image| image.image_id() == Some(id)) else { continue };
-        match availability::shared_with(app, image).await? {
-            Some(others) => drop(shared.insert(id.clone(), format!("it is shared with {others} (exclusions.shared)"))),
+        match availability::shared(app, image).await? {
+            Some(why) => drop(shared.insert(id.clone(), why)),
             None if memory.done() > 0 => break,
             None => {}
         }
