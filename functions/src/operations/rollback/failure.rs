@@ -2,7 +2,7 @@
 
 use aws_sdk_sfn::types::ExecutionStatus;
 
-use super::{FailedOperation, children::STOPPED_BY_ROLLBACK};
+use super::{FailedOperation, Planned, children::STOPPED_BY_ROLLBACK};
 use crate::{
     error::{Error, Failure},
     operations::{ended_run::Child, timed_out, timeout_of},
@@ -12,6 +12,10 @@ use crate::{
 const TIMEOUT: &str = "States.Timeout";
 /// What it catches when the execution has ended badly.
 const TASK_FAILED: &str = "States.TaskFailed";
+/// Why an operation has not done anything.
+const NOT_BEGUN: &str = "it had not begun";
+/// Why an operation counts as late that has done all it was to do.
+const DONE_LATER: &str = "it was done only after that";
 /// What begins the errors of Step Functions itself, which no execution may fail with.
 const RESERVED: &str = "States.";
 
@@ -24,7 +28,11 @@ pub(super) fn shows(failed: &FailedOperation, children: &[Child]) -> bool {
 /// The error that a run fails with after its operation, as its execution shows it before anybody stops it.
 pub(super) fn of(failed: &FailedOperation, children: &[Child]) -> Failure {
     let child = children.get(failed.position.wrapping_sub(1));
-    let failure = child.map_or_else(|| caught(failed), |child| of_child(failed, child));
+    let failure = match child {
+        Some(child) => of_child(failed, child),
+        None if failed.caught.name == TIMEOUT => late(failed, NOT_BEGUN.to_owned()),
+        None => caught(failed),
+    };
     with_note(failure, &failed.planned.note)
 }
 
@@ -40,8 +48,23 @@ fn caught(failed: &FailedOperation) -> Failure {
     Error::OperationFailed { execution, reason }.into()
 }
 
+/// The error of an operation that its timeout ended.
+fn late(failed: &FailedOperation, reason: String) -> Failure {
+    let Planned { operation, arguments, timeout_seconds, .. } = &failed.planned;
+    let late = || Error::TimedOut {
+        operation: operation.clone(),
+        field: format!("timeouts.{}", timeout_of(operation)),
+        seconds: *timeout_seconds,
+        reason: reason.clone(),
+    };
+    timed_out(operation, arguments, &reason).unwrap_or_else(late).into()
+}
+
 fn of_child(failed: &FailedOperation, child: &Child) -> Failure {
-    let reason = child.reason.clone().unwrap_or_else(|| "it had not begun".to_owned());
+    let reason = match child.status {
+        ExecutionStatus::Succeeded => DONE_LATER.to_owned(),
+        _ => child.reason.clone().unwrap_or_else(|| NOT_BEGUN.to_owned()),
+    };
     let stopped_by_us = child.error.as_deref() == Some(STOPPED_BY_ROLLBACK);
     let has_timed_out = failed.caught.name == TIMEOUT || child.status == ExecutionStatus::TimedOut;
     match child.status {
@@ -57,16 +80,14 @@ fn of_child(failed: &FailedOperation, child: &Child) -> Failure {
                 Failure { name: error, message: cause }
             }
         }
-        // It ran on after its timeout, until somebody stopped it.
-        ExecutionStatus::Aborted | ExecutionStatus::Running | ExecutionStatus::TimedOut if has_timed_out => {
-            let own = timed_out(&child.operation, &child.arguments, &reason);
-            let timed_out = || Error::TimedOut {
-                operation: failed.planned.operation.clone(),
-                field: format!("timeouts.{}", timeout_of(&failed.planned.operation)),
-                seconds: failed.planned.timeout_seconds,
-                reason,
-            };
-            own.unwrap_or_else(timed_out).into()
+        // It ran on after its timeout, until somebody stopped it, or to its end.
+        ExecutionStatus::Aborted
+        | ExecutionStatus::Running
+        | ExecutionStatus::Succeeded
+        | ExecutionStatus::TimedOut
+            if has_timed_out =>
+        {
+            late(failed, reason)
         }
         _ => caught(failed),
     }
@@ -83,7 +104,7 @@ fn with_note(failure: Failure, note: &str) -> Failure {
 mod tests {
     use serde_json::Value;
 
-    use super::{super::Planned, *};
+    use super::*;
 
     fn failed(error: &str) -> FailedOperation {
         FailedOperation {
@@ -117,12 +138,14 @@ mod tests {
     #[test]
     fn the_error_says_how_the_execution_ended_what_it_waited_for_and_the_plans_note() {
         let timed_out = "TimedOut: the create took longer than its timeout of 180 seconds (timeouts.create): EC2 has made 43 % of the slowest snapshot; ami-1 still exists";
+        let done_later = "TimedOut: the create took longer than its timeout of 180 seconds (timeouts.create): it was done only after that; ami-1";
         let not_started =
             "OperationFailed: the execution of the create (operation 1 of the run) failed: StepFunctions.AccessDenied";
         for (caught, status, error, expected) in [
             ("States.TaskFailed", ExecutionStatus::Failed, "NameTaken", "NameTaken: the name is taken; ami-1"),
             ("States.Timeout", ExecutionStatus::Running, "", timed_out),
             ("States.Timeout", ExecutionStatus::Aborted, "States.TaskAborted", timed_out),
+            ("States.Timeout", ExecutionStatus::Succeeded, "", done_later),
             // A first attempt of the rollback stopped it, and its answer was lost.
             ("States.Timeout", ExecutionStatus::Aborted, "RolledBack", timed_out),
             // The machine was told that it had not started, and it had.
@@ -156,7 +179,10 @@ mod tests {
             reason: Some("no place".into()),
             ..child(ExecutionStatus::Aborted, "States.TaskAborted")
         };
-        let failure = of(&failed("States.Timeout"), &[start]);
+        let mut failed = failed("States.Timeout");
+        failed.planned.operation.clone_from(&start.operation);
+        failed.planned.arguments.clone_from(&start.arguments);
+        let failure = of(&failed, &[start]);
         assert_eq!(failure.name, "InstanceNotRestarted");
         assert!(failure.message.starts_with("i-1, which the run stopped, does not run again: no place, until"));
     }
@@ -166,5 +192,8 @@ mod tests {
         let failure = of(&failed("StepFunctions.ExecutionLimitExceededException"), &[]);
         assert_eq!(failure.name, "OperationFailed");
         assert!(failure.message.contains("StepFunctions.ExecutionLimitExceededException"), "{}", failure.message);
+        let failure = of(&failed("States.Timeout"), &[]);
+        assert_eq!(failure.name, "TimedOut");
+        assert!(failure.message.contains("(timeouts.create): it had not begun"), "{}", failure.message);
     }
 }
