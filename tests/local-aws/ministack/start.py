@@ -27,8 +27,8 @@ import time
 import uuid
 
 from jsonata.timebox import Timebox
-from ministack.core import lambda_runtime
-from ministack.services import eventbridge, lambda_svc, scheduler
+from ministack.core import iam_evaluator, lambda_runtime, responses
+from ministack.services import eventbridge, iam, lambda_svc, scheduler, ssm
 from ministack.services import stepfunctions as sfn
 
 SPEED = float(os.environ.get("SPEED", "1"))
@@ -42,10 +42,14 @@ run_execution = sfn._run_execution
 start_execution = sfn._start_execution
 stop_execution = sfn._stop_execution
 fail_execution = sfn._fail_execution
+describe_state_machine = sfn._describe_state_machine
 parse_rate_seconds = eventbridge._parse_rate_seconds
 handle_request = sfn.handle_request
 execute_function = lambda_svc._execute_function_provided_warm
 invoke_target = eventbridge._invoke_target
+get_parameter = ssm._get_parameter
+evaluate = iam_evaluator.evaluate
+extract_simulate_params = iam._extract_simulate_params
 invalidate_worker = lambda_svc.invalidate_worker
 release_worker = lambda_svc.release_worker
 
@@ -373,6 +377,58 @@ def invoke_target_of_schedule(target, event, rule, view=None):
         sfn._start_execution({name[0].lower() + name[1:]: value for name, value in request.items()})
 
 
+def get_public_parameter(data):
+    """AWS publishes the newest images of Amazon Linux as parameters ("Calling AMI public parameters in Parameter
+    Store", AWS Systems Manager User Guide)."""
+    name = data.get("Name", "")
+    if not name.startswith("/aws/service/ami-amazon-linux-latest/"):
+        return get_parameter(data)
+    parameter = {"Name": name, "Type": "String", "Value": os.environ["PUBLIC_IMAGE"], "Version": 1}
+    return responses.json_response({"Parameter": parameter})
+
+
+# What the call that a thread answers asks to be taken for granted.
+simulation = threading.local()
+
+
+def extract_with_context(p):
+    """SimulatePrincipalPolicy takes the values of condition keys as ContextEntries (API Reference)."""
+    simulation.context = {}
+    for number in range(1, 1000):
+        entry = f"ContextEntries.member.{number}"
+        key = iam._p(p, f"{entry}.ContextKeyName")
+        if not key:
+            break
+        values = [iam._p(p, f"{entry}.ContextKeyValues.member.{at}") for at in range(1, 100)
+                  if f"{entry}.ContextKeyValues.member.{at}" in p]
+        is_list = iam._p(p, f"{entry}.ContextKeyType").endswith("List")
+        simulation.context[key.lower()] = values if is_list else (values or [""])[0]
+    return extract_simulate_params(p)
+
+
+def evaluate_with_context(ctx, policies, *limits):
+    # A request that names no tags has no aws:TagKeys ("AWS global condition context keys", IAM User Guide).
+    unnamed = {} if ctx.tag_keys else {"aws:tagkeys": None}
+    ctx.service_context = {**unnamed, **ctx.service_context, **getattr(simulation, "context", {})}
+    return evaluate(ctx, policies, *limits)
+
+
+def describe_with_logging(data):
+    """The answer has the logging as the API spells it ("LoggingConfiguration", AWS Step Functions API Reference),
+    not as a template does."""
+    status, headers, body = describe_state_machine(data)
+    answer = json.loads(body)
+    if "loggingConfiguration" in answer:
+        answer["loggingConfiguration"] = uncapitalized(answer["loggingConfiguration"])
+    return status, headers, json.dumps(answer)
+
+
+def uncapitalized(value):
+    if isinstance(value, dict):
+        return {name[0].lower() + name[1:]: uncapitalized(inner) for name, inner in value.items()}
+    return [uncapitalized(inner) for inner in value] if isinstance(value, list) else value
+
+
 def children():
     """The processes that this one started."""
     for path in glob.glob("/proc/self/task/*/children"):
@@ -442,10 +498,14 @@ def main():
     sfn._stop_execution = stop_execution_and_children
     sfn._fail_execution = fail_running_execution
     sfn._run_execution = run_execution_with_timeout
+    sfn._describe_state_machine = describe_with_logging
     lambda_svc._execute_function_provided_warm = execute_function_in_turn
     lambda_svc.invalidate_worker = retire_workers
     lambda_svc.release_worker = release_and_end_retired
     sfn.handle_request = handle_request_of_function
+    ssm._get_parameter = get_public_parameter
+    iam._extract_simulate_params = extract_with_context
+    iam_evaluator.evaluate = evaluate_with_context
     eventbridge._parse_rate_seconds = scaled_rate_seconds
     eventbridge._invoke_target = invoke_target_of_schedule
     scheduler._SCHEDULE_TICK_INTERVAL /= SPEED

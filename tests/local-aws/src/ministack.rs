@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use local_ec2::BASE_IMAGE;
 use serde::Serialize;
 
 use crate::prepare;
@@ -69,6 +70,7 @@ impl MiniStack {
             .env("AWS_ENDPOINT_URL", &endpoint)
             .env("AWS_ENDPOINT_URL_EC2", ec2_endpoint)
             .env("AWS_ENDPOINT_URL_AUTO_SCALING", ec2_endpoint)
+            .env("PUBLIC_IMAGE", BASE_IMAGE)
             .env("BIND_HOST", Ipv4Addr::LOCALHOST.to_string())
             .env("GATEWAY_PORT", port.to_string())
             .env("SFN_WAIT_SCALE", (1.0 / speed).to_string())

@@ -1,5 +1,6 @@
 //! The actions: what each is called, whether it changes anything, and how often it may be called.
 
+mod encryption;
 mod images;
 mod instances;
 mod launch_configurations;
@@ -12,6 +13,7 @@ mod tags;
 mod volumes;
 
 use self::{
+    encryption::get_ebs_encryption_by_default,
     images::{
         attributes::{describe_image_attribute, modify_image_attribute},
         create::create_image,
@@ -130,6 +132,7 @@ static ACTIONS: &[Action] = &[
     change("EnableImage", CHANGES, enable_image),
     change("EnableImageDeprecation", CHANGES, enable_image_deprecation),
     change("EnableImageDeregistrationProtection", CHANGES, enable_image_deregistration_protection),
+    look("GetEbsEncryptionByDefault", LOOKS, get_ebs_encryption_by_default),
     look("ListImagesInRecycleBin", LOOKS, recycle_bin::list_images),
     look("ListSnapshotsInRecycleBin", LOOKS, recycle_bin::list_snapshots),
     change("LockSnapshot", CHANGES, lock_snapshot),

@@ -1,5 +1,6 @@
 //! The HTTP server.
 
+mod beside;
 mod connection;
 mod control;
 
@@ -10,7 +11,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{ConnectInfo, State},
     http::{HeaderMap, Response, Uri, header::CONTENT_TYPE},
-    routing::post,
+    routing::{get, post},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -22,7 +23,12 @@ pub(crate) struct Server(JoinHandle<io::Result<()>>);
 
 impl Server {
     pub(crate) fn start(listener: TcpListener, service: SharedService) -> Self {
-        let router = Router::new().route(control::PATH, post(control::control)).fallback(answer).with_state(service);
+        let router = Router::new()
+            .route(control::PATH, post(control::control))
+            .route("/list-rules", post(beside::list_rules))
+            .route("/rules/{identifier}", get(beside::get_rule))
+            .fallback(answer)
+            .with_state(service);
         let router = router.into_make_service_with_connect_info::<Cutter>();
         Self(tokio::spawn(async { axum::serve(CuttableListener(listener), router).await }))
     }
@@ -41,6 +47,9 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
+    if headers.contains_key("x-amz-target") {
+        return beside::quota();
+    }
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let user_agent = header("x-amz-user-agent").or_else(|| header("user-agent")).unwrap_or_default();
     let request = Request::read(uri.query().unwrap_or_default(), &body, user_agent);

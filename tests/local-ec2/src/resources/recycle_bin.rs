@@ -45,6 +45,18 @@ impl BinRule {
         self
     }
 
+    pub(crate) fn resource(&self) -> BinResource {
+        self.resource
+    }
+
+    pub(crate) fn tags(&self) -> &[(String, String)] {
+        &self.tags
+    }
+
+    pub(crate) fn excluded(&self) -> &[(String, String)] {
+        &self.excluded
+    }
+
     fn keeps(&self, resource: BinResource, tags: &Tags) -> bool {
         let has = |(key, value): &(String, String)| tags.get(key) == Some(value);
         self.resource == resource

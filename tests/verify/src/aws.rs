@@ -1,0 +1,337 @@
+//! An AWS account as its credentials see it. Every call is signed here and answered as JSON, and its answer can be
+//! kept as it came.
+//!
+//! The AWS SDK has a crate for each of the seventeen services that are called; together they would compile for
+//! longer than a proof takes.
+
+mod form;
+mod service;
+mod xml;
+
+use std::{
+    collections::BTreeMap,
+    env, fmt,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, Result, bail};
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4::SigningParams,
+};
+use aws_smithy_http_client::{
+    Connector,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpConnector, SharedHttpConnector},
+        orchestrator::HttpRequest,
+    },
+    http::Headers,
+};
+use aws_smithy_types::byte_stream::ByteStream;
+use serde_json::{Value, json};
+
+use self::service::Protocol;
+pub use self::service::{
+    CLOUDFORMATION, CLOUDWATCH, EBS, EC2, EVENTBRIDGE, IAM, KMS, LAMBDA, LOGS, QUOTAS, RECYCLE_BIN, SCHEDULER, SNS,
+    SQS, SSM, STEP_FUNCTIONS, STS, Service,
+};
+
+/// Where all services are, in place of AWS's own addresses; one of them, with its id behind.
+const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// An account's services in a Region.
+#[derive(Debug)]
+pub struct Aws {
+    /// The Region.
+    pub region: String,
+    credentials: SharedCredentialsProvider,
+    connector: SharedHttpConnector,
+    endpoints: BTreeMap<String, String>,
+    kept: Mutex<Vec<Exchange>>,
+    speed: f64,
+}
+
+/// A request and its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchange {
+    /// The service's first name.
+    pub service: &'static str,
+    /// The action.
+    pub action: String,
+    /// What was sent: a form, or JSON.
+    pub request: String,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// The answer as it came.
+    pub answer: String,
+}
+
+/// An answer that says no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The action.
+    pub action: String,
+    /// The error's code.
+    pub code: String,
+    /// What AWS says.
+    pub message: String,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.action, self.code, self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Refusal {
+    /// That of an error of this module, if AWS has answered at all.
+    pub fn of(error: &anyhow::Error) -> Option<&Self> {
+        error.downcast_ref()
+    }
+
+    fn is_worth_another_try(&self) -> bool {
+        let throttled = ["Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"];
+        self.status >= 500 || throttled.contains(&self.code.as_str())
+    }
+}
+
+impl Aws {
+    /// The account of the default credential chain, in a Region or else in the one that the chain knows. `speed` is
+    /// how many times faster than real its time runs.
+    pub async fn connect(region: Option<String>, speed: f64) -> Result<Self> {
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        let loader = match region {
+            Some(region) => loader.region(Region::new(region)),
+            None => loader,
+        };
+        let client = aws_smithy_http_client::Builder::new().tls_provider(tls()).build_https();
+        let config = loader.http_client(client).load().await;
+        let region = config.region().context("no Region is known: give one with --region")?.to_string();
+        let credentials = config.credentials_provider().context("no credentials were found")?;
+        Ok(Self::of(region, credentials, env::vars().collect(), speed))
+    }
+
+    /// The account of some credentials. `environment` may have `AWS_ENDPOINT_URL`, and one for each service.
+    pub fn of(
+        region: String,
+        credentials: SharedCredentialsProvider,
+        environment: BTreeMap<String, String>,
+        speed: f64,
+    ) -> Self {
+        let connector = SharedHttpConnector::new(Connector::builder().tls_provider(tls()).build());
+        let is_endpoint = |name: &String| name.starts_with(ENDPOINT);
+        let endpoints = environment.into_iter().filter(|(name, _)| is_endpoint(name)).collect();
+        Self { region, credentials, connector, endpoints, kept: Mutex::default(), speed }
+    }
+
+    /// Waits for that long, as time runs there.
+    pub async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration.div_f64(self.speed)).await;
+    }
+
+    /// How much time goes by there in that much of the wall's.
+    pub fn elapsed(&self, wall: Duration) -> Duration {
+        wall.mul_f64(self.speed)
+    }
+
+    /// Takes the exchanges since the last time.
+    pub fn take_exchanges(&self) -> Vec<Exchange> {
+        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Calls an action with arguments, and gives its answer. Where the action only looks, what may pass is tried
+    /// again; what changes something is tried again only if AWS has said that it did nothing.
+    pub async fn call(&self, service: Service, action: &str, arguments: Value) -> Result<Value> {
+        let (path, body, headers) = match service.protocol {
+            Protocol::Query { version, lists } => {
+                let named = json!({"Action": action, "Version": version});
+                let pairs = [form::pairs(&named, lists), form::pairs(&arguments, lists)].concat();
+                let kind = ("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned());
+                ("/".to_owned(), form::encoded(&pairs), vec![kind])
+            }
+            Protocol::Json { target, version } => {
+                let kind = ("content-type", format!("application/x-amz-json-{version}"));
+                ("/".to_owned(), arguments.to_string(), vec![kind, ("x-amz-target", format!("{target}.{action}"))])
+            }
+            Protocol::Rest => bail!("{} is called by method and path", service.host),
+        };
+        let looks = ["Describe", "Get", "List", "Simulate", "Test"].iter().any(|verb| action.starts_with(verb));
+        self.send(service, Sending { action, method: "POST", path, body, headers, looks }).await
+    }
+
+    /// Calls a path of a service, with JSON unless it is null.
+    pub async fn rest(&self, service: Service, method: &'static str, path: &str, body: Value) -> Result<Value> {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        self.rest_with(service, method, path, body, headers).await
+    }
+
+    /// The same, with headers.
+    pub async fn rest_with(
+        &self,
+        service: Service,
+        method: &'static str,
+        path: &str,
+        body: Value,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<Value> {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let action = format!("{method} {path}");
+        let sending = Sending { action: &action, method, path: path.to_owned(), body, headers, looks: method == "GET" };
+        self.send(service, sending).await
+    }
+
+    async fn send(&self, service: Service, sending: Sending<'_>) -> Result<Value> {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            let answer = self.send_once(service, &sending).await;
+            let error = match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let again = match Refusal::of(&error) {
+                Some(refusal) => refusal.is_worth_another_try() && (sending.looks || refusal.status < 500),
+                None => sending.looks,
+            };
+            if !again || attempt == ATTEMPTS {
+                return Err(error);
+            }
+            self.sleep(pause.mul_f64(fastrand::f64() + 0.5)).await;
+            pause *= 2;
+        }
+        unreachable!("the last attempt has returned")
+    }
+
+    async fn send_once(&self, service: Service, sending: &Sending<'_>) -> Result<Value> {
+        let mut request = HttpRequest::new(sending.body.clone().into());
+        let uri = format!("{}{}", self.endpoint(service), sending.path);
+        request.set_method(sending.method)?;
+        request.set_uri(uri.clone())?;
+        let (_, host) = uri.split_once("://").context("an endpoint is a URL")?;
+        let host = host.split('/').next().unwrap_or_default().to_owned();
+        request.headers_mut().insert("host", host);
+        for (name, value) in &sending.headers {
+            request.headers_mut().insert(*name, value.clone());
+        }
+        self.sign(service, &mut request, sending.body.as_bytes()).await?;
+        let called = self.connector.call(request).await;
+        let response = called.with_context(|| format!("{}: {} could not be reached", sending.action, service.host))?;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let body = ByteStream::new(response.into_body()).collect().await?.into_bytes();
+        let answer = String::from_utf8_lossy(&body).into_owned();
+        let kept = Exchange {
+            service: service.host,
+            action: sending.action.to_owned(),
+            request: sending.body.clone(),
+            status,
+            answer: answer.clone(),
+        };
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+        read(service, sending.action, status, &headers, &answer)
+    }
+
+    async fn sign(&self, service: Service, request: &mut HttpRequest, body: &[u8]) -> Result<()> {
+        let credentials = self.credentials.provide_credentials().await.context("no credentials were found")?;
+        let identity = credentials.into();
+        let region = if service.is_global { self.global_region() } else { &self.region };
+        let parameters = SigningParams::builder()
+            .identity(&identity)
+            .region(region)
+            .name(service.signing)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()?
+            .into();
+        let headers = request.headers().iter();
+        let signable = SignableRequest::new(request.method(), request.uri(), headers, SignableBody::Bytes(body))?;
+        let (instructions, _) = sign(signable, &parameters)?.into_parts();
+        for (name, value) in instructions.headers() {
+            request.headers_mut().insert(name.to_owned(), value.to_owned());
+        }
+        Ok(())
+    }
+
+    fn endpoint(&self, service: Service) -> String {
+        let own = self.endpoints.get(&format!("{ENDPOINT}_{}", service.id));
+        if let Some(url) = own.or_else(|| self.endpoints.get(ENDPOINT)) {
+            return url.trim_end_matches('/').to_owned();
+        }
+        let suffix = if self.region.starts_with("cn-") { ".cn" } else { "" };
+        match (service.is_global, self.region.as_str()) {
+            (true, region) if region.starts_with("cn-") || region.starts_with("us-gov-") => {
+                let prefix = if suffix.is_empty() { "us-gov." } else { "cn-north-1." };
+                format!("https://{}.{prefix}amazonaws.com{suffix}", service.host)
+            }
+            (true, _) => format!("https://{}.amazonaws.com", service.host),
+            (false, region) => format!("https://{}.{region}.amazonaws.com{suffix}", service.host),
+        }
+    }
+
+    fn global_region(&self) -> &'static str {
+        match self.region.as_str() {
+            region if region.starts_with("cn-") => "cn-north-1",
+            region if region.starts_with("us-gov-") => "us-gov-west-1",
+            _ => "us-east-1",
+        }
+    }
+}
+
+fn tls() -> Provider {
+    Provider::rustls(CryptoMode::Ring)
+}
+
+struct Sending<'a> {
+    action: &'a str,
+    method: &'static str,
+    path: String,
+    body: String,
+    headers: Vec<(&'static str, String)>,
+    looks: bool,
+}
+
+/// What an answer says: a value, or a refusal.
+fn read(service: Service, action: &str, status: u16, headers: &Headers, answer: &str) -> Result<Value> {
+    let is_xml = matches!(service.protocol, Protocol::Query { .. });
+    let value = match answer {
+        "" => Value::Null,
+        text if is_xml => xml::value(text).with_context(|| format!("{action}: the answer is no XML: {text}"))?,
+        // What a function answers may be any text.
+        text => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+    };
+    if (200..300).contains(&status) {
+        // EC2's root has the fields themselves, the other services' one more element around them.
+        let result = value.get(format!("{action}Result")).cloned();
+        return Ok(result.unwrap_or(value));
+    }
+    let error = [&value["Errors"]["Error"], &value["Error"]].into_iter().find(|error| !error.is_null());
+    let error = error.unwrap_or(&value);
+    let text = |names: &[&str]| names.iter().find_map(|name| error[*name].as_str()).map(str::to_owned);
+    let code = headers.get("x-amzn-errortype").map(str::to_owned).or_else(|| text(&["Code", "__type", "code"]));
+    let code = code.unwrap_or_else(|| status.to_string());
+    // "com.amazonaws.x#Name:http://…" is Name.
+    let code = code.split(':').next().and_then(|code| code.rsplit('#').next()).unwrap_or_default().to_owned();
+    let message = text(&["Message", "message"]).unwrap_or_else(|| answer.to_owned());
+    Err(Refusal { action: action.to_owned(), code, message, status }.into())
+}
+
+/// The items of a list; an empty list in XML is an empty text.
+pub fn items(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A text, or an empty one.
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

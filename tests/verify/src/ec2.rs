@@ -1,0 +1,91 @@
+//! What EC2 shows of images, snapshots and instances.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use crate::aws::{Aws, EC2, Refusal, items, text};
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// An image, if there is one.
+pub async fn image(aws: &Aws, id: &str) -> Result<Option<Value>> {
+    let arguments = json!({"ImageId": [id], "IncludeDisabled": true});
+    let images = gone_is_none(aws.call(EC2, "DescribeImages", arguments).await, "imagesSet")?;
+    Ok(images.into_iter().find(|image| text(&image["imageState"]) != "deregistered"))
+}
+
+/// The account's images with a name.
+pub async fn images_named(aws: &Aws, name: &str) -> Result<Vec<Value>> {
+    let filter = json!([{"Name": "name", "Value": [name]}]);
+    let arguments = json!({"Owner": ["self"], "IncludeDisabled": true, "Filter": filter});
+    let answer = aws.call(EC2, "DescribeImages", arguments).await?;
+    Ok(items(&answer["imagesSet"]).to_vec())
+}
+
+/// The account's snapshots with a tag.
+pub async fn snapshots_tagged(aws: &Aws, key: &str, value: &str) -> Result<Vec<Value>> {
+    let filter = json!([{"Name": format!("tag:{key}"), "Value": [value]}]);
+    let answer = aws.call(EC2, "DescribeSnapshots", json!({"Owner": ["self"], "Filter": filter})).await?;
+    Ok(items(&answer["snapshotSet"]).to_vec())
+}
+
+/// The ids of an image's snapshots.
+pub fn snapshot_ids(image: &Value) -> Vec<String> {
+    let devices = items(&image["blockDeviceMapping"]).iter();
+    let ids = devices.map(|device| text(&device["ebs"]["snapshotId"]).to_owned());
+    ids.filter(|id| !id.is_empty()).collect()
+}
+
+/// Those of some snapshots that are there.
+pub async fn snapshots(aws: &Aws, ids: &[String]) -> Result<Vec<Value>> {
+    let mut there = vec![];
+    for id in ids {
+        there.extend(gone_is_none(
+            aws.call(EC2, "DescribeSnapshots", json!({"SnapshotId": [id]})).await,
+            "snapshotSet",
+        )?);
+    }
+    Ok(there)
+}
+
+/// A resource's tags.
+pub fn tags(resource: &Value) -> BTreeMap<&str, &str> {
+    items(&resource["tagSet"]).iter().map(|tag| (text(&tag["key"]), text(&tag["value"]))).collect()
+}
+
+/// The state of an instance.
+pub async fn instance_state(aws: &Aws, id: &str) -> Result<String> {
+    let answer = aws.call(EC2, "DescribeInstances", json!({"InstanceId": [id]})).await?;
+    let all = items(&answer["reservationSet"]).iter().flat_map(|one| items(&one["instancesSet"]));
+    Ok(all.map(|one| text(&one["instanceState"]["name"]).to_owned()).next().unwrap_or_default())
+}
+
+/// Waits until an instance has a state.
+pub async fn wait_for_instance(aws: &Aws, id: &str, state: &str, within: Duration) -> Result<()> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match instance_state(aws, id).await {
+            Ok(is) if is == state => return Ok(()),
+            // A new instance may not show at once.
+            Ok(_) | Err(_) if waited < within => {}
+            Ok(is) => bail!("{id} is {is} after {} s, and not {state}", within.as_secs()),
+            Err(error) => return Err(error),
+        }
+        aws.sleep(LOOK_EVERY).await;
+        waited += LOOK_EVERY;
+    }
+}
+
+fn gone_is_none(answer: Result<Value>, set: &str) -> Result<Vec<Value>> {
+    match answer {
+        Ok(answer) => Ok(items(&answer[set]).to_vec()),
+        Err(error) => match Refusal::of(&error) {
+            Some(refusal) if refusal.code.ends_with(".NotFound") || refusal.code.ends_with(".Unavailable") => {
+                Ok(vec![])
+            }
+            _ => Err(error),
+        },
+    }
+}

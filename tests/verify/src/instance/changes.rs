@@ -1,0 +1,143 @@
+//! What becomes of images that are there.
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::creates::as_ec2_shows;
+use crate::{
+    aws::{EC2, items, text},
+    ec2,
+    scene::{Scene, Stage, ensure},
+    world::TAG,
+};
+
+/// Description and tags of an image change.
+pub(super) async fn update(stage: &Stage<'_>, image: &str) {
+    let expected = "EC2 shows the new description and tags, and the result says so";
+    let play = async |scene: &Scene<'_>| {
+        let mut tags = scene.tags();
+        tags["Stage"] = json!("updated");
+        let request = json!({"action": "update", "imageId": image, "description": "updated by a proof", "tags": tags});
+        let result = scene.run("", request).await?.succeeded()?;
+        let shown = ec2::image(scene.stage.aws, image).await?.context("EC2 shows no image")?;
+        let is_shown =
+            text(&shown["description"]) == "updated by a proof" && ec2::tags(&shown).get("Stage") == Some(&"updated");
+        ensure(is_shown, || format!("EC2 shows {} {}", shown["description"], shown["tagSet"]))?;
+        ensure(result["description"] == shown["description"], || format!("the result says {}", result["description"]))?;
+        Ok(((), "both changed".to_owned()))
+    };
+    stage.play("update", expected, play).await;
+}
+
+/// An image is disabled, and enabled again.
+pub(super) async fn disable_and_enable(stage: &Stage<'_>, image: &str) {
+    let expected = "EC2 shows the image disabled, and then available";
+    let play = async |scene: &Scene<'_>| {
+        for (action, state) in [("disable", "disabled"), ("enable", "available")] {
+            scene.run(action, json!({"action": action, "imageId": image})).await?.succeeded()?;
+            let shown = ec2::image(scene.stage.aws, image).await?.context("EC2 shows no image")?;
+            ensure(text(&shown["imageState"]) == state, || format!("after {action} it is {}", shown["imageState"]))?;
+        }
+        Ok(((), "both".to_owned()))
+    };
+    stage.play("disable-and-enable", expected, play).await;
+}
+
+/// An image is replaced by another one.
+pub(super) async fn replace(stage: &Stage<'_>, instance: &str, image: &str) {
+    let expected = "the new image is there; the old one and its snapshots are gone";
+    let play = async |scene: &Scene<'_>| {
+        let old = ec2::image(scene.stage.aws, image).await?.context("EC2 shows no image")?;
+        let mut request = scene.create(instance, "");
+        request["action"] = json!("replace");
+        request["imageId"] = json!(image);
+        let result = scene.run("", request).await?.succeeded()?;
+        let new = as_ec2_shows(scene, &result, &scene.name("")).await?;
+        is_gone(scene, image, &ec2::snapshot_ids(&old)).await?;
+        Ok(((), format!("{new} in place of {image}")))
+    };
+    stage.play("replace/other-name", expected, play).await;
+}
+
+/// An image is replaced by one of the same name.
+pub(super) async fn replace_by_same_name(stage: &Stage<'_>, instance: &str, image: &str) {
+    let expected = "a new image has the name; the old one and its snapshots are gone";
+    let play = async |scene: &Scene<'_>| {
+        let old = ec2::image(scene.stage.aws, image).await?.context("EC2 shows no image")?;
+        let name = text(&old["name"]).to_owned();
+        let mut request = scene.create(instance, "");
+        request["action"] = json!("replace");
+        request["imageId"] = json!(image);
+        request["name"] = json!(name);
+        let result = scene.run("", request).await?.succeeded()?;
+        let new = as_ec2_shows(scene, &result, &name).await?;
+        ensure(new != image, || format!("it is still {image}"))?;
+        is_gone(scene, image, &ec2::snapshot_ids(&old)).await?;
+        // It is deleted, which later scenarios do with none of theirs.
+        let delete = json!({"action": "delete", "imageId": new});
+        let shown = ec2::image(scene.stage.aws, &new).await?.context("EC2 shows no image")?;
+        scene.run("delete", delete).await?.succeeded()?;
+        is_gone(scene, &new, &ec2::snapshot_ids(&shown)).await?;
+        Ok(((), format!("{new} in place of {image}, and deleted in the end")))
+    };
+    stage.play("replace/same-name-and-delete", expected, play).await;
+}
+
+async fn is_gone(scene: &Scene<'_>, image: &str, snapshots: &[String]) -> anyhow::Result<()> {
+    let aws = scene.stage.aws;
+    let is_there = ec2::image(aws, image).await?.is_some();
+    let snapshots = ec2::snapshots(aws, snapshots).await?.len();
+    ensure(!is_there && snapshots == 0, || format!("{image} is there: {is_there}; {snapshots} of its snapshots are"))
+}
+
+/// An image that no run made is left alone, unless the stack may change such images.
+pub(super) async fn foreign(stage: &Stage<'_>, instance: &str) {
+    let expected = "ImageNotManaged, and the image that no run made stays";
+    let play = async |scene: &Scene<'_>| {
+        let aws = scene.stage.aws;
+        let tags = json!([{"Key": TAG, "Value": scene.stage.world.value()}]);
+        let specification = json!([{"ResourceType": "image", "Tag": tags}, {"ResourceType": "snapshot", "Tag": tags}]);
+        let made = aws.call(
+            EC2,
+            "CreateImage",
+            json!({
+                "InstanceId": instance, "Name": scene.name(""), "NoReboot": true, "TagSpecification": specification,
+            }),
+        );
+        let image = text(&made.await?["imageId"]).to_owned();
+        for action in ["delete", "update", "disable"] {
+            let mut request = json!({"action": action, "imageId": image});
+            if action == "update" {
+                request["description"] = json!("not ours");
+            }
+            scene.run(action, request).await?.failed_with("ImageNotManaged")?;
+        }
+        let shown = ec2::image(aws, &image).await?.context("it is gone")?;
+        ensure(text(&shown["description"]).is_empty(), || format!("its description is {}", shown["description"]))?;
+        Ok(((), format!("{image} is untouched")))
+    };
+    if !stage.stack.is("AllowUnmanagedImages", "true") {
+        stage.play("foreign", expected, play).await;
+    }
+}
+
+/// A prune right after a create: what is less than a day old stays.
+pub(super) async fn prune(stage: &Stage<'_>, instance: &str) {
+    let expected = "two new images of a series stay, and the result says why";
+    let play = async |scene: &Scene<'_>| {
+        let create = async |number: &str| {
+            let mut request = scene.create(instance, number);
+            request["series"] = json!(scene.name("series"));
+            scene.run(number, request).await?.succeeded()
+        };
+        let (one, other) = tokio::try_join!(create("1"), create("2"))?;
+        let request = json!({"action": "prune", "series": scene.name("series"), "retain": {"count": 1}});
+        let result = scene.run("prune", request).await?.succeeded()?;
+        for image in [text(&one["id"]), text(&other["id"])] {
+            let is_kept = items(&result["kept"]).iter().any(|kept| text(&kept["id"]) == image);
+            ensure(is_kept && ec2::image(scene.stage.aws, image).await?.is_some(), || format!("{image}: {result}"))?;
+        }
+        Ok(((), result["kept"].to_string()))
+    };
+    stage.play("prune", expected, play).await;
+}

@@ -1,0 +1,13 @@
+//! Proves a deployment in an AWS account: that every promise holds there, and that AWS is as the tests take it to be.
+
+pub mod aws;
+pub mod command;
+pub mod ec2;
+pub mod instance;
+pub mod look;
+pub mod proof;
+pub mod report;
+pub mod run;
+pub mod scene;
+pub mod stack;
+pub mod world;

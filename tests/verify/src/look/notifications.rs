@@ -1,0 +1,118 @@
+//! Who is told: alarms, the metrics behind them, the topic, and the queue of what could not be delivered.
+
+use serde_json::{Value, json};
+
+use super::{add_all, check, rules::topic};
+use crate::{
+    aws::{Aws, CLOUDWATCH, KMS, LOGS, SNS, SQS, items, text},
+    report::{Check, Report},
+    stack::Stack,
+};
+
+pub(super) async fn look(aws: &Aws, stack: &Stack, report: &Report<'_>) {
+    let filters = stack.of_kind("AWS::Logs::MetricFilter").map(|(name, id)| {
+        check(format!("look/metric/{name}"), "its log group has the metric filter", async move {
+            let mut found = false;
+            for group in ["MachinesLogGroup", "FunctionsLogGroup"] {
+                let arguments = json!({"logGroupName": stack.id(group)?, "filterNamePrefix": id});
+                let answer = aws.call(LOGS, "DescribeMetricFilters", arguments).await?;
+                found |= items(&answer["metricFilters"]).iter().any(|filter| text(&filter["filterName"]) == id);
+            }
+            Ok((found, if found { id.to_owned() } else { "there is none".to_owned() }))
+        })
+    });
+    add_all(report, filters).await;
+    report.add(queue(aws, stack).await);
+    let Some(topic) = topic(stack) else { return };
+    let alarms = stack.of_kind("AWS::CloudWatch::Alarm").map(|(name, id)| alarm(aws, name, id, &topic));
+    add_all(report, alarms).await;
+    report.add(subscription(aws, &topic).await);
+    if stack.resources.contains_key("NotificationTopic") {
+        report.add(policy(aws, &topic).await);
+    }
+    if let Some(key) = stack.parameters.get("KmsKeyArn").filter(|arn| !arn.is_empty()) {
+        report.add(key_policy(aws, stack, key).await);
+    }
+}
+
+async fn alarm(aws: &Aws, name: &str, id: &str, topic: &str) -> Check {
+    let expected = format!("its actions are on, and tell {topic}");
+    check(format!("look/alarm/{name}"), &expected, async {
+        let answer = aws.call(CLOUDWATCH, "DescribeAlarms", json!({"AlarmNames": [id]})).await?;
+        let Some(alarm) = items(&answer["MetricAlarms"]).first() else { return Ok((false, "there is none".into())) };
+        let is_on = alarm["ActionsEnabled"] == json!(true);
+        let tells = items(&alarm["AlarmActions"]).iter().any(|action| text(action) == topic);
+        Ok((
+            is_on && tells,
+            format!("actions {}, they tell {}", if is_on { "on" } else { "off" }, alarm["AlarmActions"]),
+        ))
+    })
+    .await
+}
+
+async fn subscription(aws: &Aws, topic: &str) -> Check {
+    check("look/topic/subscription".to_owned(), "at least one confirmed subscription", async {
+        let answer = aws.call(SNS, "ListSubscriptionsByTopic", json!({"TopicArn": topic})).await?;
+        let all = items(&answer["Subscriptions"]);
+        let confirmed = all.iter().filter(|one| text(&one["SubscriptionArn"]).starts_with("arn:")).count();
+        Ok((confirmed > 0, format!("{confirmed} confirmed of {}", all.len())))
+    })
+    .await
+}
+
+/// EventBridge and CloudWatch may publish to the stack's own topic.
+async fn policy(aws: &Aws, topic: &str) -> Check {
+    let services = ["events.amazonaws.com", "cloudwatch.amazonaws.com"];
+    let expected = "its policy lets EventBridge and CloudWatch publish, and no other service";
+    check("look/topic/policy".to_owned(), expected, async {
+        let answer = aws.call(SNS, "GetTopicAttributes", json!({"TopicArn": topic})).await?;
+        let policy = attribute(&answer["Attributes"], "Policy");
+        let policy: Value = serde_json::from_str(&policy)?;
+        let may = |service: &str| {
+            items(&policy["Statement"]).iter().any(|one| {
+                one["Effect"] == "Allow" && one["Principal"]["Service"] == service && one["Action"] == "sns:Publish"
+            })
+        };
+        let is_one_of_ours = |one: &Value| services.iter().any(|service| one["Principal"]["Service"] == *service);
+        let others: Vec<_> = items(&policy["Statement"]).iter().filter(|one| !is_one_of_ours(one)).collect();
+        let others: Vec<_> = others.iter().map(|one| one.to_string()).collect();
+        let missing: Vec<_> = services.into_iter().filter(|service| !may(service)).collect();
+        Ok((
+            missing.is_empty() && others.is_empty(),
+            format!("missing: [{}]; others: [{}]", missing.join(", "), others.join(", ")),
+        ))
+    })
+    .await
+}
+
+/// A map's value: SNS answers with a list of entries.
+fn attribute(attributes: &Value, key: &str) -> String {
+    let entries = attributes["entry"].as_array().cloned().unwrap_or_else(|| vec![attributes["entry"].clone()]);
+    let entry = entries.iter().find(|entry| text(&entry["key"]) == key);
+    entry.map(|entry| text(&entry["value"]).to_owned()).unwrap_or_default()
+}
+
+/// Logs, alarms and rules need the key to be theirs too.
+async fn key_policy(aws: &Aws, stack: &Stack, key: &str) -> Check {
+    let logs = format!("logs.{}.amazonaws.com", stack.region);
+    let services = [logs.as_str(), "events.amazonaws.com", "cloudwatch.amazonaws.com"];
+    let expected = format!("the policy of {key} names {}", services.join(", "));
+    check("look/key/policy".to_owned(), &expected, async {
+        let arguments = json!({"KeyId": key, "PolicyName": "default"});
+        let answer = aws.call(KMS, "GetKeyPolicy", arguments).await?;
+        let missing: Vec<_> = services.iter().filter(|service| !text(&answer["Policy"]).contains(*service)).collect();
+        Ok((missing.is_empty(), format!("missing: {missing:?}")))
+    })
+    .await
+}
+
+async fn queue(aws: &Aws, stack: &Stack) -> Check {
+    check("look/queue/empty".to_owned(), "every schedule's delivery has arrived", async {
+        let url = stack.id("ScheduleDeadLetterQueue")?;
+        let arguments = json!({"QueueUrl": url, "AttributeNames": ["ApproximateNumberOfMessages"]});
+        let answer = aws.call(SQS, "GetQueueAttributes", arguments).await?;
+        let count = text(&answer["Attributes"]["ApproximateNumberOfMessages"]);
+        Ok((count == "0", format!("{count} could not be delivered")))
+    })
+    .await
+}

@@ -1,0 +1,124 @@
+//! A proof from its beginning to its end.
+
+use std::{path::Path, time::Instant};
+
+use anyhow::{Result, bail};
+use chrono::Utc;
+
+use crate::{
+    aws::Aws,
+    command::{Command, Depth},
+    instance,
+    look::look,
+    report::{About, Check, Finished, Report, Verdict, duration},
+    stack::{Caller, Stack},
+    world::World,
+};
+
+/// What is to be proved.
+pub struct Proof<'a> {
+    command: &'a Command,
+    aws: Aws,
+    stack: Stack,
+    world: World,
+    say: &'a (dyn Fn(&str) + Sync),
+}
+
+impl<'a> Proof<'a> {
+    /// Finds the account and the stack, and touches nothing.
+    ///
+    /// # Errors
+    ///
+    /// The credentials are of another account, or there is no such stack.
+    pub async fn prepare(command: &'a Command, say: &'a (dyn Fn(&str) + Sync)) -> Result<Self> {
+        let aws = Aws::connect(command.region.clone(), command.speed).await?;
+        let caller = Caller::ask(&aws).await?;
+        if caller.account != command.account {
+            bail!("the credentials are of account {}, not of {}: nothing was done", caller.account, command.account);
+        }
+        let stack = Stack::ask(&aws, caller, &command.stack).await?;
+        if !stack.resources.contains_key("LifecycleMachine") {
+            bail!("{} is no stack of ami-from-instance: it has no LifecycleMachine", command.stack);
+        }
+        let world = World::new(&command.stack, command.subnet.clone());
+        Ok(Self { command, aws, stack, world, say })
+    }
+
+    fn depths(&self) -> impl Iterator<Item = Depth> {
+        [Depth::Look, Depth::Instance].into_iter().filter(|depth| *depth <= self.command.depth)
+    }
+
+    /// What it is going to do.
+    pub fn announcement(&self) -> String {
+        let Stack { name, region, caller, .. } = &self.stack;
+        let place = format!("account {}, {region}, as {}", caller.account, caller.arn);
+        if self.command.clean {
+            return format!(
+                "In {place}:\n  everything is removed that an earlier proof of the stack {name} has left.\n\
+                 It is found by the tag {}.",
+                self.world.tag()
+            );
+        }
+        let depth = |depth: Depth| {
+            let cost = if depth.costs() > 0.0 { format!("at most ${:.2}", depth.costs()) } else { "free".to_owned() };
+            format!("  {:<9} {}; {cost}, about {}", depth.name(), depth.purpose(), duration(depth.takes()))
+        };
+        let depths: Vec<_> = self.depths().map(depth).collect();
+        let mut text = format!("In {place}, the stack {name} is proved:\n{}", depths.join("\n"));
+        if self.command.depth > Depth::Look {
+            text += &format!(
+                "\nEverything it makes has the tag {} and is removed at the end; {} after the beginning a schedule\n\
+                 removes it too, should this computer be gone. Cost and time were not measured on AWS yet.",
+                self.world.tag(),
+                duration(self.world.expires_after())
+            );
+        }
+        text
+    }
+
+    /// Does it, until it is done or interrupted, and cleans up.
+    pub async fn run(&self, interrupted: impl Future<Output = ()>) -> Finished {
+        let report = Report::new(self.say);
+        let (began, start) = (Utc::now(), Instant::now());
+        let work = async {
+            look(&self.aws, &self.stack, &report).await;
+            if self.command.depth >= Depth::Instance {
+                instance::prove(&self.aws, &self.stack, &self.world, &report).await;
+            }
+        };
+        let is_interrupted = tokio::select! {
+            () = work => false,
+            () = interrupted => true,
+        };
+        if is_interrupted {
+            report.say("interrupted: what was made is removed");
+            report.add(Check::new("proof", Verdict::Unknown, "it goes on to its end", "it was interrupted"));
+        }
+        if self.command.depth > Depth::Look {
+            report.add(self.world.remove(&self.aws, &self.stack, self.say).await);
+        }
+        report.finish(About {
+            stack: self.stack.name.clone(),
+            account: self.stack.caller.account.clone(),
+            region: self.stack.region.clone(),
+            depth: self.command.depth.name().to_owned(),
+            run: self.world.tag(),
+            began: began.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            seconds: self.aws.elapsed(start.elapsed()).as_secs_f64(),
+        })
+    }
+
+    /// Removes what an earlier proof has left; whether nothing is left now.
+    pub async fn clean(&self) -> Result<bool> {
+        let check = self.world.remove(&self.aws, &self.stack, self.say).await;
+        (self.say)(&check.saw);
+        Ok(check.verdict == Verdict::Passed)
+    }
+}
+
+/// The last lines.
+pub fn closing(finished: &Finished, folder: &Path) -> String {
+    let others: Vec<_> = finished.others().map(|check| check.id.as_str()).collect();
+    let others = if others.is_empty() { String::new() } else { format!("\nnot passed: {}", others.join(", ")) };
+    format!("{}{others}\nthe report is in {}", finished.totals(), folder.display())
+}
