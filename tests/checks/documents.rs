@@ -11,6 +11,7 @@ use ami_from_instance::{
 use local_aws::{diagram, prepare::root};
 use proptest::{prop_assert, proptest, string::string_regex};
 use serde_json::Value;
+use verify::{probes, recording::Recording};
 
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(root().join(path)).unwrap()
@@ -172,4 +173,15 @@ fn each_function_has_an_event_and_the_requests_reader_has_what_its_state_sends()
     let lifecycle = json("state-machine/lifecycle.asl.json");
     let sent = &lifecycle["States"]["Read the request"]["Arguments"]["Payload"];
     assert_eq!(keys(&json("events/functions/read-request.json")), keys(sent));
+}
+
+#[test]
+fn what_is_not_seen_on_aws_is_listed() {
+    let recordings = Recording::read_all(&probes::recordings()).unwrap();
+    let document = read("docs/verification.md");
+    let table = probes::table(&recordings);
+    assert!(
+        document.contains(&table),
+        "docs/verification.md must have what cargo verify --assumptions prints:\n{table}"
+    );
 }

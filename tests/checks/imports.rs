@@ -10,13 +10,14 @@ use std::{
 
 use local_aws::prepare::root;
 
-const CRATES: [&str; 6] = [
+const CRATES: [&str; 7] = [
     "functions/src",
     "tests/local-aws/src",
     "tests/local-ec2/src",
     "tests/local-step-functions/src",
     "tests/performance/src",
     "tests/simulation/src",
+    "tests/verify/src",
 ];
 
 /// The root of a crate, beside its modules: who imports from it depends on all of them.

@@ -5,10 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_sdk_ec2::types::InstanceStateName;
 use local_aws::{deployment::Deployment, ministack::ACCOUNT};
-use verify::world::TAG;
+use verify::{
+    probes::{ASSUMPTIONS, recordings},
+    recording::Recording,
+    world::TAG,
+};
 
-use super::{checks, deploy, verify};
+use super::{checks, deploy, folder, verify};
 
 fn output(mut command: Command) -> (bool, String) {
     let Output { status, stderr, .. } = command.stdin(Stdio::null()).output().unwrap();
@@ -32,29 +37,16 @@ async fn every_depth_passes_on_a_healthy_deployment_and_leaves_nothing() {
     assert!(checks.len() > 80, "{checks:#?}");
     assert!(checks.values().all(|(verdict, _)| verdict == "passed"), "{checks:#?}");
     assert!(left(&aws).is_empty(), "{:?}", left(&aws));
+    // The models are held to what AWS itself has answered.
+    let ours = Recording::read_all(&folder("healthy").join("recordings")).unwrap();
+    assert_eq!(ours.len(), ASSUMPTIONS.len());
+    for real in Recording::read_all(&recordings()).unwrap() {
+        let ours = ours.iter().find(|one| one.probe == real.probe).unwrap();
+        assert!(ours.differences(&real).is_empty(), "{:#?}", ours.differences(&real));
+    }
     // What was there before is there still.
     assert!(aws.ec2.image(local_aws::deployment::MANAGED_IMAGE).is_some());
     assert!(aws.ec2.image(local_aws::deployment::UNMANAGED_IMAGE).is_some());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_done_in_another_account_or_without_a_yes() {
-    let aws = deploy().await;
-    let program = || Command::new(verify(&aws, "refused", &[]).get_program());
-    let refused = |arguments: &[&str]| {
-        let mut command = program();
-        command.args(arguments).envs(aws.environment());
-        let (succeeded, said) = output(command);
-        assert!(!succeeded, "{said}");
-        said
-    };
-    let said = refused(&["--stack", "ami-from-instance", "--account", "111122223333", "--yes"]);
-    assert!(said.contains(&format!("the credentials are of account {ACCOUNT}, not of 111122223333")), "{said}");
-    let said = refused(&["--stack", "ami-from-instance", "--account", ACCOUNT]);
-    assert!(said.contains("say so with --yes"), "{said}");
-    let said = refused(&["--stack", "nowhere", "--account", ACCOUNT, "--yes"]);
-    assert!(said.contains("nowhere"), "{said}");
-    assert!(aws.ec2.calls().iter().all(|call| !call.mutating));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,8 +64,46 @@ async fn a_proof_that_is_killed_leaves_nothing_that_clean_does_not_find() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proof_that_is_interrupted_cleans_up_and_did_not_hold() {
+async fn the_net_removes_what_a_killed_proof_has_left() {
     let aws = deploy().await;
+    let mut killed = verify(&aws, "net", &["--depth", "instance"]).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while left(&aws).len() < 3 {
+        assert!(start.elapsed() < Duration::from_secs(120));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    // A second proof does not begin.
+    let (succeeded, said) = output(verify(&aws, "second", &["--depth", "instance"]));
+    assert!(!succeeded && said.contains("another proof goes on, or was killed"), "{said}");
+    let is_up = || {
+        aws.ec2.instances().iter().any(|one| one.tags.contains_key(TAG) && one.state != InstanceStateName::Terminated)
+    };
+    while !left(&aws).is_empty() || is_up() {
+        assert!(start.elapsed() < Duration::from_secs(300), "{:?}", left(&aws));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_account_and_no_yes_are_refused_and_an_interrupted_proof_cleans_up() {
+    let aws = deploy().await;
+    let program = || Command::new(verify(&aws, "refused", &[]).get_program());
+    let refused = |arguments: &[&str]| {
+        let mut command = program();
+        command.args(arguments).envs(aws.environment());
+        let (succeeded, said) = output(command);
+        assert!(!succeeded, "{said}");
+        said
+    };
+    let said = refused(&["--stack", "ami-from-instance", "--account", "111122223333", "--yes"]);
+    assert!(said.contains(&format!("the credentials are of account {ACCOUNT}, not of 111122223333")), "{said}");
+    let said = refused(&["--stack", "ami-from-instance", "--account", ACCOUNT]);
+    assert!(said.contains("say so with --yes"), "{said}");
+    let said = refused(&["--stack", "nowhere", "--account", ACCOUNT, "--yes"]);
+    assert!(said.contains("nowhere"), "{said}");
+    assert!(aws.ec2.calls().iter().all(|call| !call.mutating));
     let proof = verify(&aws, "interrupted", &["--depth", "instance"]).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
     while left(&aws).is_empty() {

@@ -26,6 +26,7 @@ import threading
 import time
 import uuid
 
+import botocore.session
 from jsonata.timebox import Timebox
 from ministack.core import iam_evaluator, lambda_runtime, responses
 from ministack.services import eventbridge, iam, lambda_svc, scheduler, ssm
@@ -48,6 +49,7 @@ handle_request = sfn.handle_request
 execute_function = lambda_svc._execute_function_provided_warm
 invoke_target = eventbridge._invoke_target
 get_parameter = ssm._get_parameter
+dispatch_query = sfn._dispatch_aws_sdk_query
 evaluate = iam_evaluator.evaluate
 extract_simulate_params = iam._extract_simulate_params
 invalidate_worker = lambda_svc.invalidate_worker
@@ -387,6 +389,19 @@ def get_public_parameter(data):
     return responses.json_response({"Parameter": parameter})
 
 
+def call_local_ec2(service_info, service_name, action, input_data):
+    """The local EC2 is EC2 for the machines, too."""
+    if service_name != "ec2":
+        return dispatch_query(service_info, service_name, action, input_data)
+    client = botocore.session.get_session().create_client("ec2", endpoint_url=os.environ["AWS_ENDPOINT_URL_EC2"])
+    try:
+        answer = getattr(client, botocore.xform_name(action))(**input_data)
+    except botocore.exceptions.ClientError as error:
+        raise sfn._ExecutionError("Ec2.Ec2Exception", str(error)) from error
+    del answer["ResponseMetadata"]
+    return json.loads(json.dumps(answer, default=lambda time: time.isoformat()))
+
+
 # What the call that a thread answers asks to be taken for granted.
 simulation = threading.local()
 
@@ -499,6 +514,7 @@ def main():
     sfn._fail_execution = fail_running_execution
     sfn._run_execution = run_execution_with_timeout
     sfn._describe_state_machine = describe_with_logging
+    sfn._dispatch_aws_sdk_query = call_local_ec2
     lambda_svc._execute_function_provided_warm = execute_function_in_turn
     lambda_svc.invalidate_worker = retire_workers
     lambda_svc.release_worker = release_and_end_retired

@@ -136,9 +136,19 @@ impl Aws {
         Self { region, credentials, connector, endpoints, kept: Mutex::default(), speed }
     }
 
+    /// Whether it is AWS itself, and not something that stands for it.
+    pub fn is_real(&self) -> bool {
+        self.endpoints.is_empty()
+    }
+
     /// Waits for that long, as time runs there.
     pub async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration.div_f64(self.speed)).await;
+        tokio::time::sleep(self.wall(duration)).await;
+    }
+
+    /// How much of the wall's time that is.
+    pub fn wall(&self, duration: Duration) -> Duration {
+        duration.div_f64(self.speed)
     }
 
     /// How much time goes by there in that much of the wall's.

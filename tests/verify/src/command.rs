@@ -11,11 +11,11 @@ use clap::{Parser, ValueEnum};
 #[command(name = "cargo verify", bin_name = "cargo verify", max_term_width = 110)]
 pub struct Command {
     /// The stack's name
-    #[arg(long, value_name = "NAME")]
-    pub stack: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "assumptions")]
+    stack: Option<String>,
     /// The account's 12 digits; it refuses if the credentials are of another one
-    #[arg(long, value_name = "ID", value_parser = account)]
-    pub account: String,
+    #[arg(long, value_name = "ID", value_parser = account, required_unless_present = "assumptions")]
+    account: Option<String>,
     /// The stack's Region, if it is not the credentials' own
     #[arg(long)]
     pub region: Option<String>,
@@ -28,6 +28,9 @@ pub struct Command {
     /// Finds what an earlier proof of this stack has left, by its tag, and removes it; proves nothing
     #[arg(long, conflicts_with = "depth")]
     pub clean: bool,
+    /// Prints what is taken for granted about AWS and what of it was seen there, as Markdown; does nothing else
+    #[arg(long)]
+    pub assumptions: bool,
     /// Does not ask whether to go on
     #[arg(long)]
     pub yes: bool,
@@ -37,6 +40,18 @@ pub struct Command {
     /// How many times faster than real the account's time runs: for the local AWS
     #[arg(long, value_name = "N", default_value_t = 1.0, hide = true)]
     pub speed: f64,
+}
+
+impl Command {
+    /// The stack's name.
+    pub fn stack(&self) -> &str {
+        self.stack.as_deref().unwrap_or_default()
+    }
+
+    /// The account's id.
+    pub fn account(&self) -> &str {
+        self.account.as_deref().unwrap_or_default()
+    }
 }
 
 fn account(text: &str) -> Result<String, String> {

@@ -1,6 +1,7 @@
 //! Looks at the stack and its account, and changes nothing.
 
 mod account;
+pub mod dry_runs;
 mod functions;
 mod machines;
 mod notifications;

@@ -1,6 +1,10 @@
 //! A proof from its beginning to its end.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
 
 use anyhow::{Result, bail};
 use chrono::Utc;
@@ -9,10 +13,11 @@ use crate::{
     aws::Aws,
     command::{Command, Depth},
     instance,
-    look::look,
+    look::{dry_runs, look},
+    net, probes,
     report::{About, Check, Finished, Report, Verdict, duration},
     stack::{Caller, Stack},
-    world::World,
+    world::{TAG, World},
 };
 
 /// What is to be proved.
@@ -33,14 +38,14 @@ impl<'a> Proof<'a> {
     pub async fn prepare(command: &'a Command, say: &'a (dyn Fn(&str) + Sync)) -> Result<Self> {
         let aws = Aws::connect(command.region.clone(), command.speed).await?;
         let caller = Caller::ask(&aws).await?;
-        if caller.account != command.account {
-            bail!("the credentials are of account {}, not of {}: nothing was done", caller.account, command.account);
+        if caller.account != command.account() {
+            bail!("the credentials are of account {}, not of {}: nothing was done", caller.account, command.account());
         }
-        let stack = Stack::ask(&aws, caller, &command.stack).await?;
+        let stack = Stack::ask(&aws, caller, command.stack()).await?;
         if !stack.resources.contains_key("LifecycleMachine") {
-            bail!("{} is no stack of ami-from-instance: it has no LifecycleMachine", command.stack);
+            bail!("{} is no stack of ami-from-instance: it has no LifecycleMachine", command.stack());
         }
-        let world = World::new(&command.stack, command.subnet.clone());
+        let world = World::new(command.stack(), command.subnet.clone());
         Ok(Self { command, aws, stack, world, say })
     }
 
@@ -67,7 +72,8 @@ impl<'a> Proof<'a> {
         let mut text = format!("In {place}, the stack {name} is proved:\n{}", depths.join("\n"));
         if self.command.depth > Depth::Look {
             text += &format!(
-                "\nEverything it makes has the tag {} and is removed at the end; {} after the beginning a schedule\n\
+                "\nSome runs fail on purpose: who gets the stack's notifications, gets theirs.\n\
+                 Everything it makes has the tag {} and is removed at the end; {} after the beginning a schedule\n\
                  removes it too, should this computer be gone. Cost and time were not measured on AWS yet.",
                 self.world.tag(),
                 duration(self.world.expires_after())
@@ -80,11 +86,26 @@ impl<'a> Proof<'a> {
     pub async fn run(&self, interrupted: impl Future<Output = ()>) -> Finished {
         let report = Report::new(self.say);
         let (began, start) = (Utc::now(), Instant::now());
+        let has_begun = AtomicBool::new(false);
         let work = async {
             look(&self.aws, &self.stack, &report).await;
-            if self.command.depth >= Depth::Instance {
-                instance::prove(&self.aws, &self.stack, &self.world, &report).await;
+            dry_runs::look(&self.aws, &self.stack, &report).await;
+            if self.command.depth == Depth::Look {
+                return;
             }
+            if let Err(error) = net::spread(&self.aws, &self.stack, TAG, self.world.expires_after()).await {
+                report.add(Check::new(
+                    "net",
+                    Verdict::Failed,
+                    "no other proof of the stack goes on",
+                    format!("{error:#}"),
+                ));
+                return;
+            }
+            // What another proof has made is none of this one's.
+            has_begun.store(true, Ordering::Relaxed);
+            let (folder, origin) = self.recordings();
+            instance::prove(&self.aws, &self.stack, &self.world, &report, (&folder, origin)).await;
         };
         let is_interrupted = tokio::select! {
             () = work => false,
@@ -94,7 +115,7 @@ impl<'a> Proof<'a> {
             report.say("interrupted: what was made is removed");
             report.add(Check::new("proof", Verdict::Unknown, "it goes on to its end", "it was interrupted"));
         }
-        if self.command.depth > Depth::Look {
+        if has_begun.load(Ordering::Relaxed) {
             report.add(self.world.remove(&self.aws, &self.stack, self.say).await);
         }
         report.finish(About {
@@ -106,6 +127,14 @@ impl<'a> Proof<'a> {
             began: began.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
             seconds: self.aws.elapsed(start.elapsed()).as_secs_f64(),
         })
+    }
+
+    /// Where answers are written down, and where they come from. Only those of AWS itself belong to the project.
+    fn recordings(&self) -> (PathBuf, &'static str) {
+        match self.aws.is_real() {
+            true => (probes::recordings(), probes::AWS),
+            false => (self.command.report.join("recordings"), "local"),
+        }
     }
 
     /// Removes what an earlier proof has left; whether nothing is left now.

@@ -93,6 +93,12 @@ impl Stack {
         Ok(&resource.with_context(|| format!("the stack has no {logical_id}"))?.id)
     }
 
+    /// The topic that is told of failed runs: the stack's own, or the user's.
+    pub fn topic(&self) -> Option<String> {
+        let own = self.resources.get("NotificationTopic").map(|topic| topic.id.clone());
+        own.or_else(|| self.parameters.get("NotificationTopicArn").cloned()).filter(|arn| !arn.is_empty())
+    }
+
     /// The names and ids of the resources of a kind.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let all = self.resources.iter().filter(move |(_, resource)| resource.kind == kind);

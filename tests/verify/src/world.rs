@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{Aws, EC2, Refusal, SSM, STEP_FUNCTIONS, items, text},
+    aws::{Aws, EC2, Refusal, SCHEDULER, SNS, SQS, SSM, STEP_FUNCTIONS, items, text},
+    net,
     report::{Check, Verdict},
     stack::Stack,
 };
@@ -15,7 +16,7 @@ use crate::{
 /// The key of the tag that everything has.
 pub const TAG: &str = "verify-ami-from-instance";
 /// What the names of its executions and images begin with.
-pub const PREFIX: &str = "verify-";
+pub const PREFIX: &str = "cargo-verify-";
 
 /// How long what it makes may live.
 const EXPIRES_AFTER: Duration = Duration::from_secs(90 * 60);
@@ -119,7 +120,7 @@ impl World {
 
     /// Removes everything with a tag of a proof of this stack, and looks until nothing is left.
     pub async fn remove(&self, aws: &Aws, stack: &Stack, say: &(dyn Fn(&str) + Sync)) -> Check {
-        let expected = "no execution, image, snapshot, instance or volume of a proof is left";
+        let expected = "no execution, image, snapshot, instance, volume or stack of a proof is left";
         let start = std::time::Instant::now();
         let check = |verdict, saw: String| {
             let seconds = aws.elapsed(start.elapsed()).as_secs_f64();
@@ -127,7 +128,11 @@ impl World {
         };
         loop {
             let left = match self.remove_once(aws, stack).await {
-                Ok(left) if left.is_empty() => return check(Verdict::Passed, "nothing is left".to_owned()),
+                Ok(left) if left.is_empty() => match net::fold(aws, stack).await {
+                    Ok(None) => return check(Verdict::Passed, "nothing is left".to_owned()),
+                    Ok(Some(left)) => left,
+                    Err(error) => format!("{error:#}"),
+                },
                 Ok(left) => left.join(", "),
                 Err(error) => format!("{error:#}"),
             };
@@ -142,7 +147,7 @@ impl World {
 
     /// Removes what can be removed now, and names all that is there.
     async fn remove_once(&self, aws: &Aws, stack: &Stack) -> Result<Vec<String>> {
-        let mut left = vec![];
+        let mut left = remove_outside(aws, &self.stack, stack.topic().as_deref()).await?;
         for machine in ["LifecycleMachine", "CreateMachine"] {
             for arn in running(aws, stack.id(machine)?).await? {
                 let cause = "the proof that started it is over";
@@ -172,6 +177,38 @@ impl World {
         }
         Ok(left)
     }
+}
+
+/// Removes the schedules and queues of the stack's proofs, and names them.
+async fn remove_outside(aws: &Aws, stack: &str, topic: Option<&str>) -> Result<Vec<String>> {
+    let is_ours = |value: &Value| text(value).starts_with(&format!("{stack}/"));
+    let mut left = vec![];
+    let listed = aws.rest(SCHEDULER, "GET", &format!("/schedules?NamePrefix={}", PREFIX), Value::Null).await?;
+    for schedule in items(&listed["Schedules"]) {
+        let path = format!("/schedules/{}", text(&schedule["Name"]));
+        if is_ours(&aws.rest(SCHEDULER, "GET", &path, Value::Null).await?["Description"]) {
+            aws.rest(SCHEDULER, "DELETE", &path, Value::Null).await?;
+            left.push(text(&schedule["Name"]).to_owned());
+        }
+    }
+    let listed = aws.call(SQS, "ListQueues", json!({"QueueNamePrefix": PREFIX})).await?;
+    for queue in items(&listed["QueueUrls"]) {
+        let tags = aws.call(SQS, "ListQueueTags", json!({"QueueUrl": queue})).await?;
+        if !is_ours(&tags["Tags"][TAG]) {
+            continue;
+        }
+        let name = text(queue).rsplit('/').next().unwrap_or_default().to_owned();
+        if let Some(topic) = topic {
+            let listed = aws.call(SNS, "ListSubscriptionsByTopic", json!({"TopicArn": topic})).await?;
+            let subscriptions = items(&listed["Subscriptions"]).iter();
+            for one in subscriptions.filter(|one| text(&one["Endpoint"]).ends_with(&format!(":{name}"))) {
+                aws.call(SNS, "Unsubscribe", json!({"SubscriptionArn": one["SubscriptionArn"]})).await?;
+            }
+        }
+        aws.call(SQS, "DeleteQueue", json!({"QueueUrl": queue})).await?;
+        left.push(name);
+    }
+    Ok(left)
 }
 
 /// What is gone already, or still in use, is no failure: the next look tells.

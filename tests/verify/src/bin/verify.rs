@@ -10,7 +10,9 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use verify::{
     command::Command,
+    probes,
     proof::{self, Proof},
+    recording::Recording,
 };
 
 #[tokio::main]
@@ -27,6 +29,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run(command: &Command) -> Result<bool> {
+    if command.assumptions {
+        print!("{}", probes::table(&Recording::read_all(&probes::recordings())?));
+        return Ok(true);
+    }
     let proof = Proof::prepare(command, &say).await?;
     say(&proof.announcement());
     if !command.yes && !agrees()? {

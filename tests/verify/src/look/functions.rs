@@ -28,9 +28,9 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, report: &Report<'_>) {
 fn problems(configuration: &Value, concurrency: &Value) -> Vec<String> {
     let state = text(&configuration["State"]);
     let mut problems = vec![];
-    // An idle function is not active until it is called.
-    if !["Active", "Inactive", ""].contains(&state) {
-        problems.push(format!("its state is {state}"));
+    // A new function is pending for a moment, and an idle one inactive until it is called.
+    if state == "Failed" {
+        problems.push(format!("its state is {state}: {}", text(&configuration["StateReason"])));
     }
     if text(&configuration["LastUpdateStatus"]) == "Failed" {
         problems.push(format!("its last update failed: {}", text(&configuration["LastUpdateStatusReason"])));

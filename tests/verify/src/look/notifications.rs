@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{add_all, check, rules::topic};
+use super::{add_all, check};
 use crate::{
     aws::{Aws, CLOUDWATCH, KMS, LOGS, SNS, SQS, items, text},
     report::{Check, Report},
@@ -23,7 +23,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, report: &Report<'_>) {
     });
     add_all(report, filters).await;
     report.add(queue(aws, stack).await);
-    let Some(topic) = topic(stack) else { return };
+    let Some(topic) = stack.topic() else { return };
     let alarms = stack.of_kind("AWS::CloudWatch::Alarm").map(|(name, id)| alarm(aws, name, id, &topic));
     add_all(report, alarms).await;
     report.add(subscription(aws, &topic).await);

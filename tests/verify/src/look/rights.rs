@@ -191,7 +191,9 @@ async fn role(aws: &Aws, stack: &Stack, principal: &str, questions: Vec<Question
         let role = stack.role_arn(stack.id(&name)?);
         let answers = stream::iter(questions.iter().map(|question| ask(aws, &role, question)));
         let answers: Vec<Result<Vec<String>>> = answers.buffered(AT_ONCE).collect().await;
-        let wrong = answers.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        let mut wrong = answers.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        wrong.sort();
+        wrong.dedup();
         Ok((wrong.is_empty(), if wrong.is_empty() { expected.clone() } else { wrong.join("; ") }))
     })
     .await

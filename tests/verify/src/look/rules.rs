@@ -26,7 +26,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, report: &Report<'_>) {
         report.add(rule(aws, stack, name, target, kind, details).await);
     }
     if stack.resources.contains_key("FailedRunsRule") {
-        let topic = topic(stack).context("the stack notifies no topic");
+        let topic = stack.topic().context("the stack notifies no topic");
         report.add(rule(aws, stack, "FailedRunsRule", topic, of_states, all_ends).await);
     }
     let sweep = if stack.is("Sweep", "off") { "DISABLED" } else { "ENABLED" };
@@ -36,12 +36,6 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, report: &Report<'_>) {
         let target = Ok(format!("arn:{}:scheduler:::aws-sdk:sfn:startExecution", stack.caller.partition()));
         report.add(schedule(aws, stack, "Schedule", target, "ENABLED").await);
     }
-}
-
-/// The topic that is told of failed runs: the stack's own, or the user's.
-pub(super) fn topic(stack: &Stack) -> Option<String> {
-    let own = stack.resources.get("NotificationTopic").map(|topic| topic.id.clone());
-    own.or_else(|| stack.parameters.get("NotificationTopicArn").cloned()).filter(|arn| !arn.is_empty())
 }
 
 async fn rule(

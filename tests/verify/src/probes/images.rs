@@ -1,0 +1,178 @@
+//! Questions about an image that the proof makes by itself, without the stack.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::{Probe, looks::refused};
+use crate::{
+    aws::{Aws, EC2, Refusal, items, text},
+    ec2,
+    scene::Stage,
+    world::TAG,
+};
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// For an image, which takes minutes, and for what takes seconds.
+const LOOKS: u32 = 600;
+const FEW_LOOKS: u32 = 30;
+
+/// A request for an image with the proof's tag.
+fn request(stage: &Stage<'_>, instance: &str, what: &str) -> Value {
+    let tags = json!([{"Key": TAG, "Value": stage.world.value()}]);
+    json!({
+        "InstanceId": instance, "Name": stage.world.name(what), "NoReboot": true,
+        "TagSpecification": [{"ResourceType": "image", "Tag": tags}, {"ResourceType": "snapshot", "Tag": tags}],
+    })
+}
+
+pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin: &str) {
+    let probe = Probe { stage: *stage, folder, origin };
+    let aws = stage.aws;
+    let mut made = None;
+    probe
+        .ask("create/what-shows-first", async || {
+            let answer = aws.call(EC2, "CreateImage", request(stage, instance, "probe")).await?;
+            let id = text(&answer["imageId"]).to_owned();
+            made = Some(id.clone());
+            shows_first(aws, &id).await
+        })
+        .await;
+    let Some(image) = made else { return };
+    let call = async |action: &str, arguments: Value| aws.call(EC2, action, arguments).await;
+    probe
+        .ask("create/duplicate-name", async || {
+            refused(call("CreateImage", request(stage, instance, "probe")).await, &["InvalidAMIName.Duplicate"])
+        })
+        .await;
+    probe
+        .ask("create/unknown-device", async || {
+            let mut request = request(stage, instance, "probe-device");
+            request["BlockDeviceMapping"] = json!([{"DeviceName": "/dev/sdz", "NoDevice": ""}]);
+            let answer = call("CreateImage", request).await?;
+            Ok((!text(&answer["imageId"]).is_empty(), answer.to_string()))
+        })
+        .await;
+    probe
+        .ask("create/root-left-out", async || {
+            let root = root_device(aws, instance).await?;
+            let mut request = request(stage, instance, "probe-root");
+            request["BlockDeviceMapping"] = json!([{"DeviceName": root, "NoDevice": ""}]);
+            let answer = call("CreateImage", request).await;
+            Ok((answer.is_err(), answer.map_or_else(|error| error.to_string(), |answer| answer.to_string())))
+        })
+        .await;
+    probe
+        .ask("create/malformed-name-dry", async || {
+            let mut request = request(stage, instance, "probe");
+            request["Name"] = json!("?");
+            request["DryRun"] = json!(true);
+            refused(call("CreateImage", request).await, &["InvalidAMIName.Malformed", "DryRunOperation"])
+        })
+        .await;
+    probe.ask("create/progress", async || progress(aws, &image).await).await;
+    probe
+        .ask("update/empty-description", async || {
+            let arguments = json!({"ImageId": image, "Description": {"Value": ""}});
+            call("ModifyImageAttribute", arguments).await?;
+            Ok((true, "it is taken".to_owned()))
+        })
+        .await;
+    probe
+        .ask("delete/snapshot-in-use", async || {
+            let shown = ec2::image(aws, &image).await?.context("the image does not show")?;
+            let snapshot = ec2::snapshot_ids(&shown).into_iter().next().context("it has no snapshot")?;
+            refused(call("DeleteSnapshot", json!({"SnapshotId": snapshot})).await, &["InvalidSnapshot.InUse"])
+        })
+        .await;
+    probe
+        .ask("delete/protected", async || {
+            // With a cooldown, nobody could remove it for a day.
+            call("EnableImageDeregistrationProtection", json!({"ImageId": image, "WithCooldown": false})).await?;
+            let answer = call("DeregisterImage", json!({"ImageId": image})).await;
+            call("DisableImageDeregistrationProtection", json!({"ImageId": image})).await?;
+            refused(answer, &["OperationNotPermitted"])
+        })
+        .await;
+    probe
+        .ask("delete/what-shows-after", async || {
+            call("DeregisterImage", json!({"ImageId": image, "DeleteAssociatedSnapshots": true})).await?;
+            shows_after(aws, &image).await
+        })
+        .await;
+    probe
+        .ask("delete/twice", async || {
+            let codes = ["InvalidAMIID.Unavailable", "InvalidAMIID.NotFound"];
+            refused(call("DeregisterImage", json!({"ImageId": image})).await, &codes)
+        })
+        .await;
+}
+
+async fn shows_first(aws: &Aws, id: &str) -> Result<(bool, String)> {
+    let mut seen: Vec<String> = vec![];
+    for _ in 0..FEW_LOOKS {
+        let saw = match ec2::image(aws, id).await? {
+            Some(image) => format!("{} with {} tags", text(&image["imageState"]), items(&image["tagSet"]).len()),
+            None => "nothing".to_owned(),
+        };
+        if seen.last() != Some(&saw) {
+            seen.push(saw.clone());
+        }
+        if saw != "nothing" && !saw.ends_with(" 0 tags") {
+            return Ok((saw.starts_with("pending"), seen.join(", then ")));
+        }
+        aws.sleep(LOOK_EVERY).await;
+    }
+    Ok((false, seen.join(", then ")))
+}
+
+async fn progress(aws: &Aws, id: &str) -> Result<(bool, String)> {
+    let mut seen: Vec<String> = vec![];
+    for _ in 0..LOOKS {
+        let image = ec2::image(aws, id).await?.context("the image does not show")?;
+        let snapshots = ec2::snapshots(aws, &ec2::snapshot_ids(&image)).await?;
+        let told: Vec<_> = snapshots.iter().map(|one| text(&one["progress"])).collect();
+        let told = told.join(" and ");
+        if !told.is_empty() && seen.last() != Some(&told) {
+            seen.push(told);
+        }
+        if text(&image["imageState"]) == "available" {
+            let percents: Vec<u32> =
+                seen.iter().filter_map(|told| told.split('%').next()?.trim().parse().ok()).collect();
+            return Ok((percents.is_sorted(), seen.join(", then ")));
+        }
+        aws.sleep(LOOK_EVERY).await;
+    }
+    bail!("the image is not available after {} s", LOOK_EVERY.as_secs() * u64::from(LOOKS))
+}
+
+async fn shows_after(aws: &Aws, id: &str) -> Result<(bool, String)> {
+    let mut seen: Vec<String> = vec![];
+    for _ in 0..FEW_LOOKS {
+        let saw = match aws.call(EC2, "DescribeImages", json!({"ImageId": [id]})).await {
+            Ok(answer) => match items(&answer["imagesSet"]).first() {
+                Some(image) => text(&image["imageState"]).to_owned(),
+                None => "an empty list".to_owned(),
+            },
+            Err(error) => match Refusal::of(&error) {
+                Some(refusal) => refusal.code.clone(),
+                None => return Err(error),
+            },
+        };
+        if seen.last() != Some(&saw) {
+            seen.push(saw);
+        }
+        aws.sleep(LOOK_EVERY).await;
+    }
+    let last = seen.last().map(String::as_str).unwrap_or_default();
+    let gone = ["an empty list", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "deregistered"];
+    Ok((gone.contains(&last), seen.join(", then ")))
+}
+
+async fn root_device(aws: &Aws, instance: &str) -> Result<String> {
+    let answer = aws.call(EC2, "DescribeInstances", json!({"InstanceId": [instance]})).await?;
+    let instances = items(&answer["reservationSet"]).iter().flat_map(|one| items(&one["instancesSet"]));
+    let root = instances.map(|one| text(&one["rootDeviceName"]).to_owned()).next();
+    root.context("the instance does not show")
+}

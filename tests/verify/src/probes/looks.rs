@@ -1,0 +1,49 @@
+//! Questions that need nothing.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::Probe;
+use crate::{
+    aws::{EC2, Refusal, items, text},
+    scene::Stage,
+};
+
+pub(super) async fn ask(stage: &Stage<'_>, folder: &Path, origin: &str) {
+    let probe = Probe { stage: *stage, folder, origin };
+    for (id, action, field, value, code) in [
+        ("codes/unknown-image", "DescribeImages", "ImageId", "ami-00000000000000000", "InvalidAMIID.NotFound"),
+        ("codes/malformed-image", "DescribeImages", "ImageId", "ami-nothing", "InvalidAMIID.Malformed"),
+        (
+            "codes/unknown-snapshot",
+            "DescribeSnapshots",
+            "SnapshotId",
+            "snap-00000000000000000",
+            "InvalidSnapshot.NotFound",
+        ),
+    ] {
+        probe.ask(id, async || refused(stage.aws.call(EC2, action, json!({field: [value]})).await, &[code])).await;
+    }
+    probe
+        .ask("paging/short-pages", async || {
+            let filter = json!([{"Name": "name", "Value": ["nothing-is-called-so"]}]);
+            let arguments = json!({"Owner": ["self"], "Filter": filter, "MaxResults": 5});
+            let answer = stage.aws.call(EC2, "DescribeImages", arguments).await?;
+            let (count, token) = (items(&answer["imagesSet"]).len(), text(&answer["nextToken"]));
+            Ok((count <= 5, format!("{count} images, {}", if token.is_empty() { "no token" } else { "a token" })))
+        })
+        .await;
+}
+
+/// Whether AWS has said no, with one of these codes.
+pub(super) fn refused(answer: Result<Value>, codes: &[&str]) -> Result<(bool, String)> {
+    match answer {
+        Ok(answer) => Ok((false, format!("it was done: {answer}"))),
+        Err(error) => match Refusal::of(&error) {
+            Some(refusal) => Ok((codes.contains(&refusal.code.as_str()), refusal.to_string())),
+            None => Err(error),
+        },
+    }
+}

@@ -1,0 +1,236 @@
+//! Real answers, written down so that the models can be held to them: without accounts, ids, names and times.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::{aws::Exchange, world::PREFIX};
+
+/// What a probe was answered, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recording {
+    /// The probe.
+    pub probe: String,
+    /// Where it comes from: `AWS`, or `local`.
+    pub origin: String,
+    /// The day, in UTC.
+    pub day: String,
+    /// The Region.
+    pub region: String,
+    /// The requests and their answers, in their order; a repeated look whose answer is the same comes once.
+    pub exchanges: Vec<Recorded>,
+}
+
+/// A request and its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The action.
+    pub action: String,
+    /// What was sent.
+    pub request: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What came back.
+    pub answer: String,
+}
+
+impl Recording {
+    /// Of some exchanges.
+    pub fn new(probe: &str, origin: &str, region: &str, day: &str, exchanges: &[Exchange]) -> Self {
+        let mut names = Names::default();
+        let mut recorded: Vec<Recorded> = vec![];
+        for one in exchanges {
+            let mut of = |text: &str| names.replaced(text);
+            let (request, answer) = (of(&one.request), of(&one.answer));
+            let one = Recorded { action: one.action.clone(), request, status: one.status, answer };
+            if recorded.last() != Some(&one) {
+                recorded.push(one);
+            }
+        }
+        Self {
+            probe: probe.to_owned(),
+            origin: origin.to_owned(),
+            day: day.to_owned(),
+            region: region.to_owned(),
+            exchanges: recorded,
+        }
+    }
+
+    /// Writes it into a folder, in a file of the probe's name.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder)?;
+        let file = folder.join(self.probe.replace('/', "-")).with_extension("json");
+        Ok(fs::write(file, format!("{}\n", serde_json::to_string_pretty(self)?))?)
+    }
+
+    /// Reads all of a folder, which need not be there.
+    pub fn read_all(folder: &Path) -> Result<Vec<Self>> {
+        let mut files: Vec<_> =
+            fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+        files.sort();
+        files.iter().map(|file| Ok(serde_json::from_str(&fs::read_to_string(file)?)?)).collect()
+    }
+
+    /// In what this differs from a recording of the real thing: for each action in turn the status, the error's code, and
+    /// the fields that are there. How often somebody looked does not matter.
+    pub fn differences(&self, real: &Self) -> Vec<String> {
+        let [ours, theirs] = [self, real].map(|recording| {
+            let mut shapes: Vec<_> = recording.exchanges.iter().map(Recorded::shape).collect();
+            shapes.dedup();
+            shapes
+        });
+        let mut differences = vec![];
+        for at in 0..ours.len().max(theirs.len()) {
+            let none = Shape::default();
+            let (ours, theirs) = (ours.get(at).unwrap_or(&none), theirs.get(at).unwrap_or(&none));
+            if ours != theirs {
+                differences.push(format!("{}: call {}: {ours:?} is not {theirs:?}", self.probe, at + 1));
+            }
+        }
+        differences
+    }
+}
+
+/// What two answers must have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Shape {
+    action: String,
+    status: u16,
+    code: String,
+    fields: Vec<String>,
+}
+
+impl Recorded {
+    fn shape(&self) -> Shape {
+        // An element of XML or a field of JSON.
+        let mut fields: Vec<_> =
+            self.answer.split('<').skip(1).filter_map(|part| part.split(['>', ' ', '/']).next()).collect();
+        if self.answer.trim_start().starts_with('{') {
+            fields = self.answer.split('"').skip(1).step_by(2).collect();
+            fields.retain(|name| self.answer.contains(&format!("\"{name}\":")));
+        }
+        let mut fields: Vec<_> =
+            fields.into_iter().filter(|name| !name.is_empty() && !name.starts_with('?')).map(str::to_owned).collect();
+        fields.sort();
+        fields.dedup();
+        let code = between(&self.answer, "<Code>", "</Code>").or_else(|| between(&self.answer, "\"__type\":\"", "\""));
+        Shape { action: self.action.clone(), status: self.status, code: code.unwrap_or_default().to_owned(), fields }
+    }
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(start)?;
+    Some(rest.split_once(end)?.0)
+}
+
+/// What ids and names stand for: the first image is `ami-1` wherever it comes.
+#[derive(Debug, Default)]
+struct Names(BTreeMap<String, String>);
+
+/// The kinds of ids, and what is no id but differs from run to run.
+const KINDS: [&str; 10] = ["ami", "snap", "vol", "vol-ffffffff", "i", "r", "eni", "subnet", "sg", "vpc"];
+
+impl Names {
+    fn replaced(&mut self, text: &str) -> String {
+        let mut replaced = String::new();
+        let mut word = String::new();
+        for character in text.chars().chain(['\n']) {
+            if character.is_ascii_alphanumeric() || "-:.".contains(character) {
+                word.push(character);
+                continue;
+            }
+            replaced += &self.word(&word);
+            word.clear();
+            replaced.push(character);
+        }
+        replaced.pop();
+        replaced
+    }
+
+    fn word(&mut self, word: &str) -> String {
+        if let Some(rest) = word.strip_prefix(PREFIX) {
+            let rest = rest.split_once('-').map_or("", |(_, rest)| rest);
+            return format!("{PREFIX}NAME-{rest}");
+        }
+        let is_time =
+            word.len() >= 19 && word.as_bytes().get(4) == Some(&b'-') && word.as_bytes().get(10) == Some(&b'T');
+        if is_time {
+            return "TIME".to_owned();
+        }
+        if is_uuid(word) {
+            return "UUID".to_owned();
+        }
+        if word.contains(':') || word.contains('.') {
+            let separator = if word.contains(':') { ':' } else { '.' };
+            let parts: Vec<_> = word.split(separator).map(|part| self.word(part)).collect();
+            return parts.join(&separator.to_string());
+        }
+        if word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_digit()) {
+            return "111122223333".to_owned();
+        }
+        let kind = KINDS.into_iter().find(|kind| word.strip_prefix(kind).is_some_and(is_id));
+        let Some(kind) = kind else { return word.to_owned() };
+        let number = self.0.values().filter(|name| name.starts_with(&format!("{kind}-"))).count() + 1;
+        self.0.entry(word.to_owned()).or_insert_with(|| format!("{kind}-{number}")).clone()
+    }
+}
+
+fn is_id(rest: &str) -> bool {
+    let rest = rest.strip_prefix('-').unwrap_or_default();
+    (rest.len() == 17 || rest.len() == 8) && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_uuid(word: &str) -> bool {
+    word.len() == 36
+        && word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+        && word.matches('-').count() == 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(request: &str, answer: &str) -> Exchange {
+        let (request, answer) = (request.to_owned(), answer.to_owned());
+        Exchange { service: "ec2", action: "DescribeImages".into(), request, status: 200, answer }
+    }
+
+    #[test]
+    fn accounts_ids_names_and_times_are_replaced() {
+        let request = "ImageId.1=ami-0123456789abcdef0&Name=cargo-verify-a1b2c3d4-probe";
+        let answer = "<R><requestId>f8db8f4e-26c5-4ab2-8df2-b0b5a1b1f7b4</requestId><a>ami-0123456789abcdef0</a>\
+                      <b>arn:aws:states:x:444455556666:y</b><c>2026-11-28T10:00:00.000Z</c><d>ami-0123456789abcdef1</d></R>";
+        let exchanges = [exchange(request, answer), exchange(request, answer)];
+        let recording = Recording::new("p", "local", "us-east-1", "2026-11-28", &exchanges);
+        assert_eq!(recording.exchanges.len(), 1);
+        let Recorded { request, answer, .. } = &recording.exchanges[0];
+        assert_eq!(request, "ImageId.1=ami-1&Name=cargo-verify-NAME-probe");
+        assert_eq!(
+            answer,
+            "<R><requestId>UUID</requestId><a>ami-1</a><b>arn:aws:states:x:111122223333:y</b><c>TIME</c><d>ami-2</d></R>"
+        );
+    }
+
+    #[test]
+    fn an_answer_of_another_code_or_with_other_fields_is_a_difference() {
+        let record = |answer: &str, status| {
+            let exchanges = [Exchange { status, ..exchange("", answer) }];
+            Recording::new("p", "AWS", "us-east-1", "2026-11-28", &exchanges)
+        };
+        let real = record("<R><Code>A</Code><x>1</x></R>", 400);
+        assert!(record("<R><Code>A</Code><x>2</x></R>", 400).differences(&real).is_empty());
+        for (other, status) in [
+            ("<R><Code>B</Code><x>1</x></R>", 400),
+            ("<R><Code>A</Code></R>", 400),
+            ("<R><Code>A</Code><x>1</x></R>", 500),
+        ] {
+            assert_eq!(record(other, status).differences(&real).len(), 1, "{other}");
+        }
+        let json = |text: &str| record(text, 400);
+        assert!(json(r#"{"a":"b","n":1}"#).differences(&json(r#"{"a":"c","n":2}"#)).is_empty());
+        assert_eq!(json(r#"{"a":"b"}"#).differences(&json(r#"{"b":"a"}"#)).len(), 1);
+    }
+}
