@@ -381,7 +381,7 @@ def invoke_target_of_schedule(target, event, rule, view=None):
 
 def get_public_parameter(data):
     """AWS publishes the newest images of Amazon Linux as parameters ("Calling AMI public parameters in Parameter
-    Store", AWS Systems Manager User Guide)."""
+    Store", AWS Systems Manager User Guide). Tested in tests/proof/whole.rs."""
     name = data.get("Name", "")
     if not name.startswith("/aws/service/ami-amazon-linux-latest/"):
         return get_parameter(data)
@@ -390,7 +390,7 @@ def get_public_parameter(data):
 
 
 def call_local_ec2(service_info, service_name, action, input_data):
-    """The local EC2 is EC2 for the machines, too."""
+    """The local EC2 is EC2 for the machines, too. Tested in tests/proof/whole.rs."""
     if service_name != "ec2":
         return dispatch_query(service_info, service_name, action, input_data)
     client = botocore.session.get_session().create_client("ec2", endpoint_url=os.environ["AWS_ENDPOINT_URL_EC2"])
@@ -407,7 +407,8 @@ simulation = threading.local()
 
 
 def extract_with_context(p):
-    """SimulatePrincipalPolicy takes the values of condition keys as ContextEntries (API Reference)."""
+    """SimulatePrincipalPolicy takes the values of condition keys as ContextEntries (API Reference). Tested in
+    tests/proof/sabotage.rs."""
     simulation.context = {}
     for number in range(1, 1000):
         entry = f"ContextEntries.member.{number}"
@@ -430,7 +431,7 @@ def evaluate_with_context(ctx, policies, *limits):
 
 def describe_with_logging(data):
     """The answer has the logging as the API spells it ("LoggingConfiguration", AWS Step Functions API Reference),
-    not as a template does."""
+    not as a template does. Tested in tests/proof/whole.rs."""
     status, headers, body = describe_state_machine(data)
     answer = json.loads(body)
     if "loggingConfiguration" in answer:

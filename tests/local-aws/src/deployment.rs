@@ -245,6 +245,7 @@ impl Deployment {
             ("AWS_ENDPOINT_URL", self.ministack.endpoint()),
             ("AWS_ENDPOINT_URL_EC2", self.ec2.endpoint()),
             ("AWS_ENDPOINT_URL_AUTO_SCALING", self.ec2.endpoint()),
+            ("AWS_ENDPOINT_URL_EBS", self.ec2.endpoint()),
             ("AWS_ENDPOINT_URL_RBIN", self.ec2.endpoint()),
             ("AWS_ENDPOINT_URL_SERVICE_QUOTAS", self.ec2.endpoint()),
             ("LIFECYCLE_MACHINE_ARN", self.lifecycle_machine_arn().to_owned()),

@@ -3,6 +3,7 @@
 mod beside;
 mod connection;
 mod control;
+mod ebs_direct;
 
 use std::io;
 
@@ -27,6 +28,8 @@ impl Server {
             .route(control::PATH, post(control::control))
             .route("/list-rules", post(beside::list_rules))
             .route("/rules/{identifier}", get(beside::get_rule))
+            .route("/snapshots", post(ebs_direct::start))
+            .route("/snapshots/completion/{id}", post(ebs_direct::complete))
             .fallback(answer)
             .with_state(service);
         let router = router.into_make_service_with_connect_info::<Cutter>();

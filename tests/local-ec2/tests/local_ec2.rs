@@ -1088,14 +1088,19 @@ async fn an_image_is_shared_and_made_private_again() {
     assert_eq!(refusal(refused), "InvalidAMIAttributeItemValue");
 }
 
-/// Sends an HTTP request as a person would with curl, and gives its status and answer.
+/// What a person would do with curl.
 fn posted(ec2: &Ec2, name: &str, form: &str) -> (u16, String) {
+    sent(ec2, &format!("POST /_local/{name}"), form)
+}
+
+/// Sends an HTTP request, and gives its status and answer.
+fn sent(ec2: &Ec2, start: &str, body: &str) -> (u16, String) {
     let address = ec2.endpoint();
     let address = address.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
-    let length = form.len();
+    let length = body.len();
     let request = format!(
-        "POST /_local/{name} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{form}"
+        "{start} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -1133,4 +1138,42 @@ async fn what_nobody_can_ask_aws_for_is_to_be_had_by_http() {
         let (status, said) = posted(&ec2, name, form);
         assert!(status == 400 && said.starts_with(problem), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_registered_of_an_empty_snapshot_once_it_is_completed() {
+    let (ec2, client) = still().await;
+    let (status, started) =
+        sent(&ec2, "POST /snapshots", r#"{"VolumeSize": 1, "Tags": [{"Key": "Team", "Value": "web"}]}"#);
+    assert_eq!(status, 201);
+    let id = started.split('"').find(|text| text.starts_with("snap-")).unwrap().to_owned();
+    let register = |name: &str, snapshot: &str| {
+        let device = BlockDeviceMapping::builder().device_name("/dev/xvda");
+        let device = device.ebs(EbsBlockDevice::builder().snapshot_id(snapshot).build()).build();
+        client.register_image().name(name).root_device_name("/dev/xvda").block_device_mappings(device).send()
+    };
+    assert_eq!(refusal(register("web", &id).await), "InvalidParameterValue");
+    assert_eq!(refusal(register("web", "snap-00000000000000000").await), "InvalidSnapshot.NotFound");
+    assert_eq!(sent(&ec2, &format!("POST /snapshots/completion/{id}"), "").0, 202);
+    assert_eq!(sent(&ec2, "POST /snapshots/completion/snap-00000000000000000", "").0, 404);
+    let image = register("web", &id).await.unwrap().image_id.unwrap();
+    assert_eq!(refusal(register("web", &id).await), "InvalidAMIName.Duplicate");
+    let info = ec2.image(&image).unwrap();
+    assert_eq!((info.name.as_str(), info.state), ("web", ImageState::Available));
+    assert_eq!(ec2.snapshots_tagged("Team", "web").len(), 1);
+    pass(&ec2, 60);
+    assert_eq!(ec2.take_events().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recycle_bin_and_the_quotas_tell_of_the_account() {
+    let (ec2, client) = still().await;
+    assert_eq!(client.get_ebs_encryption_by_default().send().await.unwrap().ebs_encryption_by_default, Some(false));
+    ec2.add_bin_rule(BinRule::new(BinResource::Image, Duration::from_secs(86_400)).without_tag("Keep", "no"));
+    let listed = |kind: &str| sent(&ec2, "POST /list-rules", &format!(r#"{{"ResourceType": "{kind}"}}"#)).1;
+    assert_eq!(listed("EBS_SNAPSHOT"), r#"{"Rules":[]}"#);
+    assert_eq!(listed("EC2_IMAGE"), r#"{"Rules":[{"Identifier":"0"}]}"#);
+    let (status, rule) = sent(&ec2, "GET /rules/0", "");
+    assert!(status == 200 && rule.contains(r#""ResourceTagKey":"Keep""#), "{rule}");
+    assert_eq!(sent(&ec2, "GET /rules/1", "").0, 404);
 }

@@ -197,9 +197,21 @@ impl Aws {
         headers: Vec<(&'static str, String)>,
     ) -> Result<Value> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send_text(service, method, path, body, headers).await
+    }
+
+    /// The same, with any text.
+    pub async fn send_text(
+        &self,
+        service: Service,
+        method: &'static str,
+        path: &str,
+        body: String,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<Value> {
         let action = format!("{method} {path}");
-        let sending = Sending { action: &action, method, path: path.to_owned(), body, headers, looks: method == "GET" };
-        self.send(service, sending).await
+        let looks = method == "GET";
+        self.send(service, Sending { action: &action, method, path: path.to_owned(), body, headers, looks }).await
     }
 
     async fn send(&self, service: Service, sending: Sending<'_>) -> Result<Value> {

@@ -64,6 +64,8 @@ fn account(text: &str) -> Result<String, String> {
 pub enum Depth {
     /// Looks at the stack and the account, and makes nothing
     Look,
+    /// Makes an image of an empty snapshot, without an instance
+    Image,
     /// Makes an instance of its own and images of it
     Instance,
 }
@@ -73,6 +75,7 @@ impl Depth {
     pub fn name(self) -> &'static str {
         match self {
             Self::Look => "look",
+            Self::Image => "image",
             Self::Instance => "instance",
         }
     }
@@ -81,6 +84,7 @@ impl Depth {
     pub fn purpose(self) -> &'static str {
         match self {
             Self::Look => "reads the stack, its roles and the account's settings; makes nothing",
+            Self::Image => "makes images of an empty snapshot, and changes, deletes and sweeps them",
             Self::Instance => "runs one t4g.nano or t3.nano of its own, and makes, changes and deletes images of it",
         }
     }
@@ -89,13 +93,19 @@ impl Depth {
     pub fn costs(self) -> f64 {
         match self {
             Self::Look => 0.0,
+            Self::Image => 0.01,
             Self::Instance => 0.1,
         }
     }
 
     /// How long it takes. Not measured on AWS yet.
     pub fn takes(self) -> Duration {
-        Duration::from_secs(60 * if self == Self::Look { 2 } else { 50 })
+        let minutes = match self {
+            Self::Look => 2,
+            Self::Image => 5,
+            Self::Instance => 50,
+        };
+        Duration::from_secs(60 * minutes)
     }
 }
 

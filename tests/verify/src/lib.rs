@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod command;
 pub mod ec2;
+pub mod image;
 pub mod instance;
 pub mod look;
 pub mod net;

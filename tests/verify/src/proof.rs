@@ -12,7 +12,7 @@ use chrono::Utc;
 use crate::{
     aws::Aws,
     command::{Command, Depth},
-    instance,
+    image, instance,
     look::{dry_runs, look},
     net, probes,
     report::{About, Check, Finished, Report, Verdict, duration},
@@ -50,7 +50,7 @@ impl<'a> Proof<'a> {
     }
 
     fn depths(&self) -> impl Iterator<Item = Depth> {
-        [Depth::Look, Depth::Instance].into_iter().filter(|depth| *depth <= self.command.depth)
+        [Depth::Look, Depth::Image, Depth::Instance].into_iter().filter(|depth| *depth <= self.command.depth)
     }
 
     /// What it is going to do.
@@ -104,6 +104,18 @@ impl<'a> Proof<'a> {
             }
             // What another proof has made is none of this one's.
             has_begun.store(true, Ordering::Relaxed);
+            // Without the net, nothing is made.
+            match net::stands(&self.aws, &self.stack).await {
+                Ok(said) => report.add(Check::holds("net", true, "it stands", said)),
+                Err(error) => {
+                    report.add(Check::new("net", Verdict::Failed, "it stands", format!("{error:#}")));
+                    return;
+                }
+            }
+            image::prove(&self.aws, &self.stack, &self.world, &report).await;
+            if self.command.depth == Depth::Image {
+                return;
+            }
             let (folder, origin) = self.recordings();
             instance::prove(&self.aws, &self.stack, &self.world, &report, (&folder, origin)).await;
         };

@@ -20,6 +20,8 @@ use crate::{
 /// Where scenarios go on.
 #[derive(Clone, Copy)]
 pub struct Stage<'a> {
+    /// The depth, which the names of its checks begin with.
+    pub depth: &'static str,
     /// The account.
     pub aws: &'a Aws,
     /// The stack.
@@ -63,7 +65,7 @@ impl<'a> Stage<'a> {
             Ok((given, saw)) => (Some(given), Verdict::Passed, saw),
             Err(error) => (None, Verdict::Failed, format!("{error:#}")),
         };
-        let check = Check::new(format!("instance/{id}"), verdict, expected, saw);
+        let check = Check::new(format!("{}/{id}", self.depth), verdict, expected, saw);
         self.report.add(Check { seconds, transitions, ..check });
         given
     }
@@ -73,7 +75,8 @@ impl<'a> Scene<'a> {
     /// A name that nothing else has.
     pub fn name(&self, what: &str) -> String {
         let what = if what.is_empty() { String::new() } else { format!("-{what}") };
-        self.stage.world.name(&format!("{}{what}", self.id.replace('/', "-")))
+        let depth = if self.stage.depth == "instance" { String::new() } else { format!("{}-", self.stage.depth) };
+        self.stage.world.name(&format!("{depth}{}{what}", self.id.replace('/', "-")))
     }
 
     /// The tags of what it makes.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{Aws, EC2, Refusal, SCHEDULER, SNS, SQS, SSM, STEP_FUNCTIONS, items, text},
+    aws::{Aws, EC2, EVENTBRIDGE, Refusal, SCHEDULER, SNS, SQS, SSM, STEP_FUNCTIONS, items, text},
     net,
     report::{Check, Verdict},
     stack::Stack,
@@ -179,7 +179,7 @@ impl World {
     }
 }
 
-/// Removes the schedules and queues of the stack's proofs, and names them.
+/// Removes the schedules, rules and queues of the stack's proofs, and names them.
 async fn remove_outside(aws: &Aws, stack: &str, topic: Option<&str>) -> Result<Vec<String>> {
     let is_ours = |value: &Value| text(value).starts_with(&format!("{stack}/"));
     let mut left = vec![];
@@ -190,6 +190,13 @@ async fn remove_outside(aws: &Aws, stack: &str, topic: Option<&str>) -> Result<V
             aws.rest(SCHEDULER, "DELETE", &path, Value::Null).await?;
             left.push(text(&schedule["Name"]).to_owned());
         }
+    }
+    let listed = aws.call(EVENTBRIDGE, "ListRules", json!({"NamePrefix": PREFIX})).await?;
+    for rule in items(&listed["Rules"]).iter().filter(|rule| is_ours(&rule["Description"])) {
+        let targets = json!({"Rule": rule["Name"], "Ids": ["Queue"]});
+        aws.call(EVENTBRIDGE, "RemoveTargets", targets).await?;
+        aws.call(EVENTBRIDGE, "DeleteRule", json!({"Name": rule["Name"]})).await?;
+        left.push(text(&rule["Name"]).to_owned());
     }
     let listed = aws.call(SQS, "ListQueues", json!({"QueueNamePrefix": PREFIX})).await?;
     for queue in items(&listed["QueueUrls"]) {

@@ -8,5 +8,6 @@ pub(crate) mod describe;
 pub(crate) mod disable;
 pub(crate) mod protection;
 pub(crate) mod references;
+pub(crate) mod register;
 pub(crate) mod sharing;
 pub(crate) mod watermarks;

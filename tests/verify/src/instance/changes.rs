@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Description and tags of an image change.
-pub(super) async fn update(stage: &Stage<'_>, image: &str) {
+pub(crate) async fn update(stage: &Stage<'_>, image: &str) {
     let expected = "EC2 shows the new description and tags, and the result says so";
     let play = async |scene: &Scene<'_>| {
         let mut tags = scene.tags();
@@ -30,7 +30,7 @@ pub(super) async fn update(stage: &Stage<'_>, image: &str) {
 }
 
 /// An image is disabled, and enabled again.
-pub(super) async fn disable_and_enable(stage: &Stage<'_>, image: &str) {
+pub(crate) async fn disable_and_enable(stage: &Stage<'_>, image: &str) {
     let expected = "EC2 shows the image disabled, and then available";
     let play = async |scene: &Scene<'_>| {
         for (action, state) in [("disable", "disabled"), ("enable", "available")] {
@@ -83,7 +83,7 @@ pub(super) async fn replace_by_same_name(stage: &Stage<'_>, instance: &str, imag
     stage.play("replace/same-name-and-delete", expected, play).await;
 }
 
-async fn is_gone(scene: &Scene<'_>, image: &str, snapshots: &[String]) -> anyhow::Result<()> {
+pub(crate) async fn is_gone(scene: &Scene<'_>, image: &str, snapshots: &[String]) -> anyhow::Result<()> {
     let aws = scene.stage.aws;
     let is_there = ec2::image(aws, image).await?.is_some();
     let snapshots = ec2::snapshots(aws, snapshots).await?.len();

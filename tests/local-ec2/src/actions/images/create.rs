@@ -91,7 +91,7 @@ fn take_devices(query: &mut Query) -> Result<BTreeMap<String, Override>, ApiErro
     Ok(devices)
 }
 
-fn check_name(name: &str) -> Result<(), ApiError> {
+pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
     let length = name.chars().count();
     let allowed = |character: char| character.is_ascii_alphanumeric() || "()[] ./-'@_".contains(character);
     if (SHORTEST_NAME..=LONGEST_NAME).contains(&length) && name.chars().all(allowed) {
@@ -155,7 +155,7 @@ fn chosen_volumes(request: &Request, instance: &Instance) -> Result<Vec<(Volume,
     Ok(chosen.collect())
 }
 
-fn check_name_is_free(world: &World, name: &str) -> Result<(), ApiError> {
+pub(super) fn check_name_is_free(world: &World, name: &str) -> Result<(), ApiError> {
     let now = world.now();
     let holds = |image: &&Image| {
         let held = image.deregistered.is_none_or(|at| between(at, now) < world.lags.name_held);
