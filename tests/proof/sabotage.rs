@@ -50,17 +50,20 @@ impl Call {
     }
 }
 
-fn client(local: &Deployment) -> Aws {
+pub(super) fn client(local: &Deployment) -> Aws {
     let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "local"));
     let environment = local.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Aws::of(REGION.to_owned(), credentials, environment, SPEED)
 }
 
-async fn looked(aws: &Aws) -> Finished {
+pub(super) async fn stack(aws: &Aws) -> Stack {
     let caller = Caller::ask(aws).await.unwrap();
-    let stack = Stack::ask(aws, caller, STACK).await.unwrap();
+    Stack::ask(aws, caller, STACK).await.unwrap()
+}
+
+async fn looked(aws: &Aws) -> Finished {
     let report = Report::new(&|_| {});
-    look(aws, &stack, &report).await;
+    look(aws, &stack(aws).await, &report).await;
     report.finish(verify::report::About::default())
 }
 
@@ -241,8 +244,7 @@ async fn others(aws: &Aws, stack: &Stack) -> Vec<Sabotage> {
 async fn what_is_broken_in_a_deployment_is_found_and_named() {
     let local = deploy().await;
     let aws = client(&local);
-    let caller = Caller::ask(&aws).await.unwrap();
-    let stack = Stack::ask(&aws, caller, STACK).await.unwrap();
+    let stack = stack(&aws).await;
     let mut all = policies(&aws, &stack).await;
     all.extend(others(&aws, &stack).await);
     let step = if env::var("SABOTAGES").is_ok_and(|which| which == "all") { 1 } else { all.len() / SAMPLE + 1 };

@@ -31,6 +31,7 @@ fn left(aws: &Deployment) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_depth_passes_on_a_healthy_deployment_and_leaves_nothing() {
     let aws = deploy().await;
+    aws.enforce_iam().unwrap();
     let (succeeded, said) = output(verify(&aws, "healthy", &["--depth", "instance"]));
     assert!(succeeded, "{said}");
     let checks = checks("healthy");

@@ -6,7 +6,8 @@ each one is in tests/end_to_end/ministack.rs, or where that says.
 Five more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
 call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; TMPDIR/machines-calls tells
 what the machines call; TMPDIR/recording, once it is there, gets each call of a function with its answer;
-TMPDIR/histories, once it is there, gets each execution that has ended;
+TMPDIR/histories, once it is there, gets each execution that has ended; TMPDIR/iam, once it is there, has the
+policies of the deployment judge what it calls (permissions.py);
 standard input brings
 the events of EC2, a line each, and when it closes MiniStack ends with every process it started, so
 that nothing outlives a runner that was killed; and SPEED (a number) scales the time limits of Tasks
@@ -27,6 +28,7 @@ import time
 import uuid
 
 import botocore.session
+import permissions
 from jsonata.timebox import Timebox
 from ministack.core import iam_evaluator, lambda_runtime, responses
 from ministack.services import eventbridge, iam, lambda_svc, scheduler, ssm
@@ -87,9 +89,18 @@ def note_arguments(arguments):
     return details
 
 
+def deny_what_no_role_allows(resource, arguments):
+    """A Task that the role of its machine does not allow fails. Tested in tests/proof/iam.rs."""
+    if permissions.are_judged() and not permissions.machine_allows(task.execution["stateMachineArn"], resource, arguments):
+        service = resource.split(":::", 1)[-1].split(":")[0]
+        name = {"lambda": "Lambda", "events": "EventBridge", "aws-sdk": "Sfn"}.get(service, "StepFunctions")
+        raise sfn._ExecutionError(f"{name}.AccessDeniedException", "the role of the machine does not allow it")
+
+
 def invoke_resource_and_note(resource, arguments, timeout):
     note_arguments(arguments)
     note_call_of_machine(resource, arguments)
+    deny_what_no_role_allows(resource, arguments)
     return invoke_resource_with_timeout(resource, arguments, timeout)
 
 
@@ -98,6 +109,7 @@ def invoke_with_callback_and_history(resource, arguments, token, state):
     details = note_arguments(arguments)
     sfn._add_event(task.execution, "TaskSubmitted", {"taskSubmittedEventDetails": details})
     note_call_of_machine(resource, arguments)
+    deny_what_no_role_allows(resource, arguments)
     return invoke_with_callback(resource, arguments, token, state)
 
 
@@ -357,6 +369,8 @@ async def handle_request_of_function(method, path, headers, body, query_params):
         return answer(503, "ServiceUnavailable")
     if fault == "Refused":
         return answer(400, "AccessDeniedException")
+    if permissions.are_judged() and not permissions.function_allows(caller.group(1), action, json.loads(text)):
+        return answer(400, "AccessDeniedException")
     done = await handle_request(method, path, headers, body, query_params)
     recording.note_answer(caller.group(1), action, text, done)
     return answer(500, "InternalFailure") if fault == "LostResponse" else done
@@ -372,6 +386,8 @@ def invoke_target_of_schedule(target, event, rule, view=None):
     """Scheduler replaces its keywords in an Input, and calls any action of the AWS SDK ("Adding
     context attributes" and "Using universal targets", EventBridge Scheduler User Guide). It
     delivers at least once: here always twice."""
+    if permissions.are_judged() and not permissions.rule_allows(target, rule):
+        return None
     if not target["Arn"].endswith(":scheduler:::aws-sdk:sfn:startExecution"):
         return invoke_target(target, event, rule, view)
     request = json.loads(target["Input"].replace("<aws.scheduler.execution-id>", event["EventId"].replace("-", "")[:16]))

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     execution::Execution,
+    iam::Judge,
     ministack::{self, EventBus, MiniStack},
     prepare::{self, quietly},
     step_functions,
@@ -122,6 +123,22 @@ impl Deployment {
     pub fn delete(&self) -> Result<()> {
         self.aws_cli(&["cloudformation", "delete-stack", "--stack-name", &self.stack])?;
         self.aws_cli(&["cloudformation", "wait", "stack-delete-complete", "--stack-name", &self.stack]).map(drop)
+    }
+
+    /// From now on, every call of the functions, machines, rules and schedules needs to be allowed by the policies that
+    /// are deployed.
+    pub fn enforce_iam(&self) -> Result<()> {
+        let listed = ["iam", "list-roles", "--query", "Roles[].Arn", "--output", "text"];
+        let mut roles = BTreeMap::new();
+        for arn in self.aws_cli(&listed)?.split_whitespace() {
+            let name = arn.rsplit('/').next().unwrap_or_default().strip_prefix(&format!("{}-", self.stack));
+            if let Some((function, _)) = name.and_then(|name| name.split_once("Role-")) {
+                roles.insert(function.to_owned(), arn.to_owned());
+            }
+        }
+        let judge = Judge::new(self.ministack.port(), roles);
+        self.ec2.authorize(move |call| judge.allows(call));
+        Ok(fs::write(self.ministack.folder().join("iam"), "")?)
     }
 
     /// Begins to write down each call of a function.

@@ -6,6 +6,7 @@ pub mod campaign;
 pub mod deployment;
 pub mod diagram;
 pub mod execution;
+mod iam;
 pub mod ministack;
 pub mod prepare;
 pub mod release;

@@ -92,6 +92,10 @@ impl MiniStack {
         endpoint(self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where AWS's services send their events.
     pub fn event_bus(&self) -> EventBus {
         self.event_bus.clone()

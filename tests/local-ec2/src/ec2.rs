@@ -32,7 +32,7 @@ use crate::{
     },
     seed::InstanceSpec,
     server::Server,
-    service::{Reply, Request, SharedService},
+    service::{Authorizer, Reply, Request, SharedService},
     settings::Settings,
     tags::Tags,
 };
@@ -135,6 +135,11 @@ impl Ec2 {
     /// Forgets the calls so far.
     pub fn forget_calls(&self) {
         self.service.lock().calls.clear();
+    }
+
+    /// From now on, asks before each call whether its caller may make it; it has no outcome then.
+    pub fn authorize(&self, allows: impl Fn(&Call) -> bool + Send + Sync + 'static) {
+        self.service.lock().authorizer = Some(Authorizer(Arc::new(allows)));
     }
 
     /// Adds a rule of what goes wrong.

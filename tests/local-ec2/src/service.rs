@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -99,10 +100,20 @@ impl SharedService {
     }
 }
 
+/// Says whether a caller may make a call.
+pub(crate) struct Authorizer(pub(crate) Arc<dyn Fn(&Call) -> bool + Send + Sync>);
+
+impl fmt::Debug for Authorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authorizer")
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) world: World,
     pub(crate) calls: Vec<Call>,
+    pub(crate) authorizer: Option<Authorizer>,
     buckets: Option<Buckets>,
     request_ids: Ids,
 }
@@ -114,6 +125,7 @@ impl Service {
         Self {
             world,
             calls: Vec::new(),
+            authorizer: None,
             buckets: settings.request_buckets.then(Buckets::default),
             // Of their own, so that the ids of resources do not depend on how often somebody looks.
             request_ids: Ids::new(!settings.seed),
@@ -122,38 +134,30 @@ impl Service {
 
     /// Answers a call, and writes it down.
     fn answer(&mut self, request: Request) -> Reply {
-        let at = self.world.now();
         let action = Action::find(&request.action);
-        let resources = resources(&self.world, &request.parameters);
-        let concerns = concerns(&self.world, &resources);
-        let fault = self.strike(&request, &concerns);
+        let mut call = self.call(&request, action);
+        let fault = self.strike(&request, &call.concerns);
         let done = match &fault {
             Some(FaultKind::Throttle) => Err(ApiError::throttled()),
             Some(FaultKind::ServerError(status)) => Err(ApiError::server(*status)),
             Some(FaultKind::Refused { code, message }) => Err(ApiError::new(code.clone(), message)),
             Some(FaultKind::ConnectionReset) => Err(ApiError::new("ConnectionReset", "")),
             Some(FaultKind::LostResponse | FaultKind::LostResponseAs(_) | FaultKind::Slow(_)) | None => {
-                self.perform(&request, action)
+                match &self.authorizer {
+                    Some(Authorizer(allows)) if !allows(&call) => {
+                        let message = "You are not authorized to perform this operation.";
+                        Err(ApiError::new("UnauthorizedOperation", message))
+                    }
+                    _ => self.perform(&request, action),
+                }
             }
         };
-        let is_dry = request.parameters.get("DryRun").is_some_and(|dry| dry == "true");
-        let made = if done.is_ok() { made(&self.world, &request) } else { vec![] };
-        self.calls.push(Call {
-            action: request.action.clone(),
-            parameters: request.parameters,
-            concerns,
-            resources,
-            made,
-            caller: request.caller,
-            outcome: done.as_ref().map(|_| ()).map_err(|error| error.code.clone().into_owned()),
-            fault: fault.clone(),
-            answered: !matches!(
-                fault,
-                Some(FaultKind::ConnectionReset | FaultKind::LostResponse | FaultKind::LostResponseAs(_))
-            ),
-            mutating: action.is_some_and(|action| action.mutating) && !is_dry,
-            at,
-        });
+        call.made = if done.is_ok() { made(&self.world, &request) } else { vec![] };
+        call.outcome = done.as_ref().map(|_| ()).map_err(|error| error.code.clone().into_owned());
+        call.answered =
+            !matches!(fault, Some(FaultKind::ConnectionReset | FaultKind::LostResponse | FaultKind::LostResponseAs(_)));
+        call.fault.clone_from(&fault);
+        self.calls.push(call);
         let delay = if let Some(FaultKind::Slow(delay)) = fault { delay } else { Duration::ZERO };
         let answer = match fault {
             Some(FaultKind::ConnectionReset | FaultKind::LostResponse) => return Reply::Reset,
@@ -166,6 +170,25 @@ impl Service {
             Err(error) => (error.status(), xml::error(&request.action, &error, &request_id)),
         };
         Reply::Answer { status, body, request_id, delay }
+    }
+
+    /// A call that has no outcome yet.
+    fn call(&self, request: &Request, action: Option<&Action>) -> Call {
+        let resources = resources(&self.world, &request.parameters);
+        let is_dry = request.parameters.get("DryRun").is_some_and(|dry| dry == "true");
+        Call {
+            action: request.action.clone(),
+            parameters: request.parameters.clone(),
+            concerns: concerns(&self.world, &resources),
+            resources,
+            made: vec![],
+            caller: request.caller.clone(),
+            outcome: Ok(()),
+            fault: None,
+            answered: false,
+            mutating: action.is_some_and(|action| action.mutating) && !is_dry,
+            at: self.world.now(),
+        }
     }
 
     /// What goes wrong with a call, if anything. A rule that mentions an image's name or a tag's value

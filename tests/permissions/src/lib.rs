@@ -109,6 +109,12 @@ pub struct Deployed<'a> {
     pub is_unmanaged_allowed: bool,
 }
 
+/// Everything that a function must be allowed for a call of EC2, also for one that only asks whether it is.
+pub fn needed(call: &Call) -> Vec<Line> {
+    let principal = function(&call.caller).unwrap_or_default();
+    by_tags(&principal, call).into_iter().map(|(line, _)| line).collect()
+}
+
 /// What a function calls of EC2.
 pub fn of_ec2(principal: &str, call: &Call, deployed: Deployed<'_>) -> Vec<Line> {
     // What a dry run only asks about may be denied.

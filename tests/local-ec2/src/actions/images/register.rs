@@ -24,10 +24,12 @@ pub(crate) fn register_image(world: &mut World, query: &mut Query) -> Result<Xml
     let mut specifications = tags::take_specifications(query, &["image", "snapshot"])?;
     let name = query.required("Name")?;
     let description = query.text("Description").filter(|description| !description.is_empty());
-    let mut machine = Machine::default();
-    machine.boot_mode = query.text("BootMode");
-    machine.architecture = query.text("Architecture").unwrap_or_else(|| "i386".to_owned());
-    machine.root_device_name = query.required("RootDeviceName")?;
+    let machine = Machine {
+        boot_mode: query.text("BootMode"),
+        architecture: query.text("Architecture").unwrap_or_else(|| "i386".to_owned()),
+        root_device_name: query.required("RootDeviceName")?,
+        ..Machine::default()
+    };
     let now = world.now();
     let mut devices = vec![];
     for mut mapping in query.structures("BlockDeviceMapping") {
