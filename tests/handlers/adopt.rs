@@ -257,3 +257,11 @@ async fn a_sweep_finds_what_an_aborted_adopt_has_tagged_whatever_its_age_and_no_
     assert_eq!(swept(&ec2, &image).await, json!([RUN]));
     assert_eq!(swept(&ec2, "ami-0aaaaaaaaaaaaaaaa").await, json!([]), "a run of that name made it long ago");
 }
+
+#[tokio::test]
+async fn the_series_that_the_image_has_may_be_given_too() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("found", &[(SERIES_TAG, "shop")]);
+    let request = json!({"action": "adopt", "imageId": image, "series": "shop"});
+    assert_eq!(whole(&ec2, &may(&ec2), request).await["result"]["series"], "shop");
+}

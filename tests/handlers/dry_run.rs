@@ -1,6 +1,11 @@
 //! Dry runs: what would be done, by the functions and roles that would do it, and nothing changes.
 
-use ami_from_instance::{app::App, model::run::RUN_TAG, operations, settings::Settings};
+use ami_from_instance::{
+    app::App,
+    model::{run::RUN_TAG, tags::SERIES_TAG},
+    operations,
+    settings::Settings,
+};
 use aws_sdk_ec2::types::InstanceStateName;
 use local_ec2::{Ec2, Fault, FaultKind, InstanceSpec, SEED_INSTANCE};
 use serde_json::{Value, json};
@@ -262,4 +267,15 @@ async fn a_function_that_knows_no_dry_run_finds_nothing_to_do_in_its_plan() {
     let error = operations::answer(&app(&ec2), merged(planned, call)).await.unwrap_err();
     assert!(error.to_string().contains("arguments"), "{error}");
     assert!(ec2.image(&image).is_some());
+}
+
+#[tokio::test]
+async fn a_dry_create_that_prunes_counts_the_image_that_it_would_make() {
+    let ec2 = ec2().await;
+    let series = [(RUN_TAG, RUN), (SERIES_TAG, SEED_INSTANCE)];
+    let old = ec2.add_foreign_image("old", &series);
+    ec2.age_image(&old, std::time::Duration::from_secs(2 * 24 * 3600));
+    let retain = json!({"count": 1, "maxPercentPerRun": 100});
+    let answer = rehearse(&ec2, &app(&ec2), merged(create_request(), json!({"retain": retain}))).await;
+    assert_eq!(answer["result"]["wouldDelete"][0], json!(old), "{answer}");
 }

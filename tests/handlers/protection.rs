@@ -181,3 +181,29 @@ async fn an_answer_that_is_lost_protects_once_and_the_update_succeeds() {
     }
     assert_eq!(document["status"], "Succeeded");
 }
+
+/// An image whose cooldown ends in so many seconds, as its tag says.
+fn cooling_down(ec2: &Ec2, seconds: u64) -> String {
+    let until = humantime::format_rfc3339_seconds(SystemTime::now() + Duration::from_secs(seconds)).to_string();
+    ec2.add_foreign_image("cooling-down", &[(RUN_TAG, RUN), ("ami-from-instance:deletable-from", &until)])
+}
+
+#[tokio::test]
+async fn a_delete_waits_for_a_cooldown_that_ends_within_its_timeout_and_refuses_a_longer_one() {
+    let ec2 = ec2().await;
+    let app = app(&ec2);
+    let document = first_operation(&app, RUN, delete_request(&cooling_down(&ec2, 600))).await;
+    let noted = call(&app, "begin", document).await.unwrap();
+    let waiting = call(&app, "look", noted).await.unwrap();
+    assert_eq!(waiting["status"], "Pending", "{waiting}");
+    assert!(waiting["waitSeconds"].as_u64().is_some_and(|seconds| (590..=600).contains(&seconds)), "{waiting}");
+    ec2.client().deregister_image().image_id(ec2.images_named("cooling-down")[0].id.clone()).send().await.unwrap();
+    ec2.advance(Duration::from_secs(60));
+    let long = cooling_down(&ec2, 2 * 24 * 3600);
+    for dry in [false, true] {
+        let mut request = delete_request(&long);
+        request["dryRun"] = json!(dry);
+        let refused = whole(&ec2, &app, request).await;
+        assert_eq!(refused["error"]["name"], "ImageProtected", "dry: {dry}: {refused}");
+    }
+}

@@ -366,3 +366,24 @@ async fn what_nobody_can_tell_changes_nothing_in_quarantine_and_what_waits_keeps
     assert_eq!(disabled["result"]["disabled"], json!([all[1]]), "{disabled}");
     assert!(disabled["result"]["enabled"].is_null(), "{disabled}");
 }
+
+#[tokio::test]
+async fn a_new_image_that_ec2_does_not_list_yet_is_waited_for_and_little_time_takes_no_image() {
+    let ec2 = ec2().await;
+    let all = series(&ec2, 4);
+    let app = app(&ec2);
+    let request = merged(create_request(), json!({"series": "web", "retain": {"count": 1}}));
+    let plan = plan_of(&app, RUN, request).await.unwrap();
+    let mut after = plan["operations"][1].clone();
+    after["run"] = json!(RUN);
+    after["execution"] = json!("arn");
+    after["results"] = json!({"id": "ami-00000000000000000"});
+    let waits = call(&app, "begin", after).await.unwrap();
+    assert_eq!(waits["status"], "Pending", "{waits}");
+    assert!(waits["reason"].as_str().unwrap().contains("does not list the new image yet"), "{waits}");
+    let mut late = first_operation(&app, RUN, prune(json!({"count": 1}))).await;
+    late["timeoutSeconds"] = json!(60);
+    let ended = call(&app, "begin", late).await.unwrap();
+    assert!(ended.to_string().contains("the time left is too short"), "{ended}");
+    assert_eq!(left(&ec2, &all).len(), 4);
+}

@@ -364,3 +364,14 @@ async fn a_dry_restore_asks_for_each_call_and_changes_nothing() {
     assert_eq!(asked, [snapshot, snapshot, Some("ec2:RestoreImageFromRecycleBin")], "{dry}");
     assert!(ec2.image(&image).is_none());
 }
+
+#[tokio::test]
+async fn a_restore_notes_the_snapshots_before_it_brings_any_back() {
+    let ec2 = with_rules([days(Image, 7), days(Snapshot, 7)]).await;
+    let (image, snapshots, _) = made_and_deleted(&ec2).await;
+    let app = app(&ec2);
+    let document = first_operation(&app, RUN, restore(&image)).await;
+    let noted = call(&app, "begin", document).await.unwrap();
+    assert_eq!(noted["memory"]["snapshotIds"].as_array().map(Vec::len), Some(snapshots.len()), "{noted}");
+    assert!(ec2.snapshots().is_empty());
+}

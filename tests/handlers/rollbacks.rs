@@ -161,7 +161,10 @@ async fn what_carries_the_run_tag_no_longer_is_named_by_its_id_and_not_touched()
     let left = roll_back(&ec2, &known).await;
     assert_eq!(left["error"]["name"], "LeftoversRemain", "{left}");
     let message = left["error"]["message"].as_str().unwrap();
-    assert!(message.contains(image_id(&known)) && message.contains(&snapshot), "{message}");
+    for id in [image_id(&known), &snapshot] {
+        assert!(message.contains(&format!("{id} stays: it does not carry the tag")), "{message}");
+    }
+    assert_eq!(message.matches("it does not carry the tag").count(), 2, "{message}");
     assert!(ec2.image(image_id(&known)).is_some() && ec2.snapshot(&snapshot).is_some());
 }
 

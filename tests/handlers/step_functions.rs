@@ -6,6 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use ami_from_instance::{app::App, events, model::run::RUN_TAG};
 use aws_config::BehaviorVersion;
 use aws_sdk_sfn::config::{Credentials, Region};
 use serde_json::{Value, json};
@@ -85,4 +86,31 @@ fn described(input: &Value, executions: &Executions) -> (u16, Value) {
         execution["stopDate"] = json!(now - ended_for);
     }
     (200, execution)
+}
+
+#[tokio::test]
+async fn an_event_that_comes_as_the_wait_ends_wakes_nobody_and_fails_nothing() {
+    for (code, is_harmless) in [("TaskTimedOut", true), ("TaskDoesNotExist", true), ("AccessDeniedException", false)] {
+        let ec2 = crate::ec2().await;
+        let image = ec2.add_foreign_image("web", &[(RUN_TAG, crate::RUN)]);
+        let step_functions = that_answers(move |action, _| match action {
+            "GetExecutionHistory" => {
+                let arguments = r#"{"Entries": [{"Detail": {"token": "t"}}]}"#;
+                let details =
+                    json!({"resourceType": "events", "resource": "putEvents", "region": "r", "parameters": arguments});
+                let event = |id: u64, kind: &str| json!({"id": id, "timestamp": 0, "type": kind});
+                let mut scheduled = event(1, "TaskScheduled");
+                scheduled["taskScheduledEventDetails"] = details;
+                (200, json!({"events": [event(2, "TaskSubmitted"), scheduled]}))
+            }
+            _ => (400, json!({"__type": code, "message": "no"})),
+        })
+        .await;
+        let app = App { step_functions, ..crate::app(&ec2) };
+        let detail = json!({"ImageId": image, "State": "available", "ErrorMessage": ""});
+        let event = json!({"source": "aws.ec2", "detail-type": "EC2 AMI State Change", "detail": detail});
+        let woken = events::wake::handle(&app, event).await;
+        assert_eq!(woken.is_ok(), is_harmless, "{code}: {woken:?}");
+        assert!(woken.is_err() || json!(woken.unwrap())["woken"] == json!(false), "{code}");
+    }
 }

@@ -366,3 +366,21 @@ async fn no_operation_of_a_run_that_was_redriven_begins_or_goes_on() {
     }
     assert!(ec2.mutating_calls().is_empty());
 }
+
+#[tokio::test]
+async fn an_instance_that_is_still_stopping_is_waited_for_before_it_is_started() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let plan = plan_of(&app, RUN, stopping(&instance)).await.unwrap();
+    let stopped = perform(&ec2, &app, &plan["operations"][0], 1, &json!({})).await;
+    // Somebody has started it, and stops it again.
+    ec2.client().start_instances().instance_ids(&instance).send().await.unwrap();
+    ec2.advance(Duration::from_secs(60));
+    ec2.client().stop_instances().instance_ids(&instance).send().await.unwrap();
+    let start =
+        merged(plan["operations"][2].clone(), json!({"run": RUN, "results": stopped["result"], "execution": "arn"}));
+    let waits = call(&app, "begin", start).await.unwrap();
+    assert!(is_going_on(&waits), "{waits}");
+    assert!(waits["reason"].as_str().unwrap().contains("still stopping"), "{waits}");
+}

@@ -13,7 +13,7 @@ use verify::{
     world::TAG,
 };
 
-use super::{checks, deploy, folder, verify};
+use super::{checks, deploy, folder, verify, verify_at};
 
 fn output(mut command: Command) -> (bool, String) {
     let Output { status, stderr, .. } = command.stdin(Stdio::null()).output().unwrap();
@@ -32,6 +32,7 @@ fn left(aws: &Deployment) -> Vec<String> {
 async fn every_depth_passes_on_a_healthy_deployment_and_leaves_nothing() {
     let aws = deploy().await;
     aws.enforce_iam().unwrap();
+    let _ = std::fs::remove_dir_all(folder("healthy"));
     let (succeeded, said) = output(verify(&aws, "healthy", &["--depth", "instance"]));
     assert!(succeeded, "{said}");
     let checks = checks("healthy");
@@ -67,7 +68,8 @@ async fn a_proof_that_is_killed_leaves_nothing_that_clean_does_not_find() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_net_removes_what_a_killed_proof_has_left() {
     let aws = deploy().await;
-    let mut killed = verify(&aws, "net", &["--depth", "instance"]).stderr(Stdio::null()).spawn().unwrap();
+    // The two hours until the schedule pass in half a minute.
+    let mut killed = verify_at(240.0, &aws, "net", &["--depth", "instance"]).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
     while left(&aws).len() < 3 {
         assert!(start.elapsed() < Duration::from_secs(120));

@@ -17,7 +17,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider},
+};
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4::SigningParams,
@@ -47,12 +50,31 @@ const ENDPOINT: &str = "AWS_ENDPOINT_URL";
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
+/// How services say that they are called too often (botocore's `_retry.json`).
+const THROTTLED: [&str; 11] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "Throttled",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "EC2ThrottledException",
+    "PriorRequestNotComplete",
+    "TooManyRequestsException",
+    "SlowDown",
+];
+/// A call that does not answer; a sweep may take five minutes.
+const LONGEST_CALL: Duration = Duration::from_secs(60);
+const LONGEST_INVOCATION: Duration = Duration::from_secs(330);
+
 /// An account's services in a Region.
 #[derive(Debug)]
 pub struct Aws {
     /// The Region.
     pub region: String,
     credentials: SharedCredentialsProvider,
+    known: tokio::sync::Mutex<Option<Credentials>>,
     connector: SharedHttpConnector,
     endpoints: BTreeMap<String, String>,
     kept: Mutex<Vec<Exchange>>,
@@ -102,8 +124,22 @@ impl Refusal {
     }
 
     fn is_worth_another_try(&self) -> bool {
-        let throttled = ["Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"];
-        self.status >= 500 || throttled.contains(&self.code.as_str())
+        self.is_throttled() || self.status >= 500
+    }
+
+    /// AWS has done nothing, and does it later. EC2 says so with a status of 503.
+    fn is_throttled(&self) -> bool {
+        self.status == 429 || THROTTLED.contains(&self.code.as_str())
+    }
+
+    /// Whether what the call is about is not there.
+    pub fn is_not_there(&self) -> bool {
+        let code = self.code.as_str();
+        self.status == 404
+            || [".NotFound", ".Unavailable", "NotFoundException", "DoesNotExist"].iter().any(|end| code.ends_with(end))
+            || ["NonExistentQueue", "QueueDoesNotExist", "NotFound", "NoSuchEntity"]
+                .iter()
+                .any(|end| code.ends_with(end))
     }
 }
 
@@ -133,7 +169,15 @@ impl Aws {
         let connector = SharedHttpConnector::new(Connector::builder().tls_provider(tls()).build());
         let is_endpoint = |name: &String| name.starts_with(ENDPOINT);
         let endpoints = environment.into_iter().filter(|(name, _)| is_endpoint(name)).collect();
-        Self { region, credentials, connector, endpoints, kept: Mutex::default(), speed }
+        Self {
+            region,
+            credentials,
+            known: tokio::sync::Mutex::default(),
+            connector,
+            endpoints,
+            kept: Mutex::default(),
+            speed,
+        }
     }
 
     /// Whether it is AWS itself, and not something that stands for it.
@@ -223,7 +267,7 @@ impl Aws {
                 Err(error) => error,
             };
             let again = match Refusal::of(&error) {
-                Some(refusal) => refusal.is_worth_another_try() && (sending.looks || refusal.status < 500),
+                Some(refusal) => refusal.is_throttled() || sending.looks && refusal.is_worth_another_try(),
                 None => sending.looks,
             };
             if !again || attempt == ATTEMPTS {
@@ -247,8 +291,10 @@ impl Aws {
             request.headers_mut().insert(*name, value.clone());
         }
         self.sign(service, &mut request, sending.body.as_bytes()).await?;
-        let called = self.connector.call(request).await;
-        let response = called.with_context(|| format!("{}: {} could not be reached", sending.action, service.host))?;
+        let longest = if sending.path.ends_with("/invocations") { LONGEST_INVOCATION } else { LONGEST_CALL };
+        let unreachable = || format!("{}: {} could not be reached", sending.action, service.host);
+        let called = tokio::time::timeout(longest, self.connector.call(request)).await;
+        let response = called.with_context(unreachable)?.with_context(unreachable)?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let body = ByteStream::new(response.into_body()).collect().await?.into_bytes();
@@ -265,8 +311,7 @@ impl Aws {
     }
 
     async fn sign(&self, service: Service, request: &mut HttpRequest, body: &[u8]) -> Result<()> {
-        let credentials = self.credentials.provide_credentials().await.context("no credentials were found")?;
-        let identity = credentials.into();
+        let identity = self.credentials().await?.into();
         let region = if service.is_global { self.global_region() } else { &self.region };
         let parameters = SigningParams::builder()
             .identity(&identity)
@@ -283,6 +328,19 @@ impl Aws {
             request.headers_mut().insert(name.to_owned(), value.to_owned());
         }
         Ok(())
+    }
+
+    /// The credentials, asked for anew shortly before they end.
+    async fn credentials(&self) -> Result<Credentials> {
+        let mut known = self.known.lock().await;
+        let soon = SystemTime::now() + Duration::from_secs(300);
+        match &*known {
+            Some(known) if known.expiry().is_none_or(|expiry| expiry > soon) => Ok(known.clone()),
+            _ => {
+                let fresh = self.credentials.provide_credentials().await.context("no credentials were found")?;
+                Ok(known.insert(fresh).clone())
+            }
+        }
     }
 
     fn endpoint(&self, service: Service) -> String {

@@ -8,12 +8,29 @@ use serde_json::{Value, json};
 use crate::aws::{Aws, EC2, Refusal, items, text};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// What was changed shows only in a while.
+const SHOWS_WITHIN: Duration = Duration::from_secs(60);
 
 /// An image, if there is one.
 pub async fn image(aws: &Aws, id: &str) -> Result<Option<Value>> {
     let arguments = json!({"ImageId": [id], "IncludeDisabled": true});
     let images = gone_is_none(aws.call(EC2, "DescribeImages", arguments).await, "imagesSet")?;
     Ok(images.into_iter().find(|image| text(&image["imageState"]) != "deregistered"))
+}
+
+/// An image once it shows something, or as it is after a minute.
+pub async fn image_that(aws: &Aws, id: &str, shows: impl Fn(&Value) -> bool) -> Result<Value> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let image = image(aws, id).await?;
+        match image {
+            Some(image) if shows(&image) || waited > SHOWS_WITHIN => return Ok(image),
+            None if waited > SHOWS_WITHIN => bail!("EC2 does not show {id}"),
+            _ => {}
+        }
+        aws.sleep(LOOK_EVERY).await;
+        waited += LOOK_EVERY;
+    }
 }
 
 /// The account's images with a name.

@@ -46,26 +46,39 @@ async fn empty_snapshot(scene: &Scene<'_>) -> Result<String> {
         {"Key": TAG, "Value": world.value()},
         {"Key": "ami-from-instance:run", "Value": run},
     ]);
-    let body = json!({"VolumeSize": 1, "Timeout": 10, "Tags": tags, "ClientToken": scene.name("")});
-    let started = aws.rest(EBS, "POST", "/snapshots", body).await?;
-    let id = text(&started["SnapshotId"]).to_owned();
-    if complete(aws, &id, 0).await.is_err() {
-        let headers = [
-            ("x-amz-Checksum", BLOCK_CHECKSUM.to_owned()),
-            ("x-amz-Checksum-Algorithm", "SHA256".to_owned()),
-            ("x-amz-Data-Length", BLOCK.to_string()),
-            ("content-type", "application/octet-stream".to_owned()),
-        ];
-        let path = format!("/snapshots/{id}/blocks/0");
-        aws.send_text(EBS, "PUT", &path, "\0".repeat(BLOCK), headers.to_vec()).await?;
-        complete(aws, &id, 1).await?;
+    let started = async |what: &str| {
+        let body = json!({"VolumeSize": 1, "Timeout": 10, "Tags": tags, "ClientToken": scene.name(what)});
+        let started = aws.rest(EBS, "POST", "/snapshots", body).await?;
+        anyhow::Ok(text(&started["SnapshotId"]).to_owned())
+    };
+    let id = started("").await?;
+    if complete(aws, &id, 0).await.is_ok()
+        && let Ok(id) = completed(aws, &id).await
+    {
+        return Ok(id);
     }
+    let id = started("block").await?;
+    let headers = [
+        ("x-amz-Checksum", BLOCK_CHECKSUM.to_owned()),
+        ("x-amz-Checksum-Algorithm", "SHA256".to_owned()),
+        ("x-amz-Data-Length", BLOCK.to_string()),
+        ("content-type", "application/octet-stream".to_owned()),
+    ];
+    let path = format!("/snapshots/{id}/blocks/0");
+    aws.send_text(EBS, "PUT", &path, "\0".repeat(BLOCK), headers.to_vec()).await?;
+    complete(aws, &id, 1).await?;
+    completed(aws, &id).await
+}
+
+/// Waits until a snapshot is completed.
+async fn completed(aws: &Aws, id: &str) -> Result<String> {
     for _ in 0..LOOKS {
-        let snapshots = ec2::snapshots(aws, std::slice::from_ref(&id)).await?;
-        if snapshots.first().is_some_and(|one| text(&one["status"]) == "completed") {
-            return Ok(id);
+        let snapshots = ec2::snapshots(aws, &[id.to_owned()]).await?;
+        match snapshots.first().map(|one| text(&one["status"])) {
+            Some("completed") => return Ok(id.to_owned()),
+            Some("error") => bail!("{id} is in error"),
+            _ => aws.sleep(LOOK_EVERY).await,
         }
-        aws.sleep(LOOK_EVERY).await;
     }
     bail!("{id} is not completed")
 }
@@ -121,6 +134,8 @@ async fn event(stage: &Stage<'_>, snapshot: &str) {
         });
         aws.call(EVENTBRIDGE, "PutRule", rule).await?;
         aws.call(EVENTBRIDGE, "PutTargets", json!({"Rule": name, "Targets": [{"Id": "Queue", "Arn": arn}]})).await?;
+        // A new rule takes events only after a while.
+        aws.sleep(Duration::from_secs(60)).await;
         let start = std::time::Instant::now();
         let image = register(scene, snapshot, "image", None).await?;
         let heard = async {

@@ -1,6 +1,7 @@
 //! Proves a deployment in an AWS account: that every promise holds there, and that AWS is as the tests take it to be.
 
 pub mod aws;
+pub mod cleanup;
 pub mod command;
 pub mod ec2;
 pub mod image;

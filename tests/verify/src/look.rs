@@ -8,9 +8,9 @@ mod notifications;
 mod rights;
 mod rules;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     aws::{Aws, CLOUDFORMATION, items, text},
@@ -64,18 +64,34 @@ async fn drift(aws: &Aws, stack: &Stack, report: &Report<'_>) {
         let begun = json!({"StackDriftDetectionId": begun["StackDriftDetectionId"]});
         for _ in 0..60 {
             let answer = aws.call(CLOUDFORMATION, "DescribeStackDriftDetectionStatus", begun.clone()).await?;
-            if text(&answer["DetectionStatus"]) != "DETECTION_IN_PROGRESS" {
-                break;
+            match text(&answer["DetectionStatus"]) {
+                "DETECTION_IN_PROGRESS" => aws.sleep(std::time::Duration::from_secs(5)).await,
+                "DETECTION_COMPLETE" => return differences(aws, stack).await,
+                status => bail!("{status}: {}", text(&answer["DetectionStatusReason"])),
             }
-            aws.sleep(std::time::Duration::from_secs(5)).await;
         }
-        let arguments = json!({"StackName": stack.name, "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"]});
-        let answer = aws.call(CLOUDFORMATION, "DescribeStackResourceDrifts", arguments).await?;
-        let names = items(&answer["StackResourceDrifts"])
-            .iter()
-            .map(|one| format!("{} {}", text(&one["LogicalResourceId"]), text(&one["StackResourceDriftStatus"])));
-        let names: Vec<_> = names.collect();
-        Ok((names.is_empty(), names.join(", ")))
+        bail!("CloudFormation still looks after five minutes")
     };
     report.add(check(id.to_owned(), expected, look).await);
+}
+
+/// The resources that are not as the template has them, and in what.
+async fn differences(aws: &Aws, stack: &Stack) -> Result<(bool, String)> {
+    let (mut found, mut token) = (vec![], Value::Null);
+    loop {
+        let statuses = ["MODIFIED", "DELETED"];
+        let arguments =
+            json!({"StackName": stack.name, "StackResourceDriftStatusFilters": statuses, "NextToken": token});
+        let answer = aws.call(CLOUDFORMATION, "DescribeStackResourceDrifts", arguments).await?;
+        found.extend(items(&answer["StackResourceDrifts"]).iter().map(|one| {
+            let places = items(&one["PropertyDifferences"]).iter().map(|place| text(&place["PropertyPath"]));
+            let places: Vec<_> = places.collect();
+            let (name, status) = (text(&one["LogicalResourceId"]), text(&one["StackResourceDriftStatus"]));
+            format!("{name} {status} {}", places.join(" "))
+        }));
+        token = answer["NextToken"].clone();
+        if text(&token).is_empty() {
+            return Ok((found.is_empty(), found.join(", ")));
+        }
+    }
 }

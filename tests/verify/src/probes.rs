@@ -13,11 +13,7 @@ use std::{
 use anyhow::Result;
 use chrono::Utc;
 
-use crate::{
-    recording::Recording,
-    report::{Check, Verdict},
-    scene::Stage,
-};
+use crate::{recording::Recording, report::Check, scene::Stage};
 
 /// Something that is taken for granted.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +34,6 @@ pub const ASSUMPTIONS: &[Assumption] = &[
     Assumption {
         id: "codes/unknown-snapshot",
         text: "DescribeSnapshots of an id that never was answers InvalidSnapshot.NotFound",
-    },
-    Assumption {
-        id: "paging/short-pages",
-        text: "a page of DescribeImages with a filter and MaxResults may be short and still have a token",
     },
     Assumption { id: "create/what-shows-first", text: "a new image shows within seconds as pending, with its tags" },
     Assumption { id: "create/duplicate-name", text: "CreateImage with a taken name answers InvalidAMIName.Duplicate" },
@@ -93,7 +85,17 @@ pub fn table(recordings: &[Recording]) -> String {
     let mut table = "| assumption | seen on AWS |\n|---|---|\n".to_owned();
     for Assumption { id, text } in ASSUMPTIONS {
         let seen = recordings.iter().find(|one| one.probe == *id && one.origin == AWS);
-        let seen = seen.map_or_else(|| "no".to_owned(), |one| format!("{}, {}", one.day, one.region));
+        let seen = seen.map_or_else(
+            || "no".to_owned(),
+            |one| {
+                let verdict = match one.holds {
+                    Some(true) => "yes",
+                    Some(false) => "**AWS does otherwise**",
+                    None => "asked, and not told",
+                };
+                format!("{verdict}, {}, {}", one.day, one.region)
+            },
+        );
         let _ = writeln!(table, "| `{id}`: {text} | {seen} |");
     }
     table
@@ -123,13 +125,13 @@ impl Probe<'_> {
         let expected = ASSUMPTIONS.iter().find(|assumption| assumption.id == id).map_or("", |one| one.text);
         // What came before is nobody's.
         let _ = self.stage.aws.take_exchanges();
-        let check = match ask().await {
-            Ok((holds, saw)) => Check::holds(format!("probe/{id}"), holds, expected, saw),
-            Err(error) => Check::new(format!("probe/{id}"), Verdict::Unknown, expected, format!("{error:#}")),
+        let (check, holds) = match ask().await {
+            Ok((holds, saw)) => (Check::holds(format!("probe/{id}"), holds, expected, saw), Some(holds)),
+            Err(error) => (Check::unknown(format!("probe/{id}"), expected, &error), None),
         };
         let exchanges = self.stage.aws.take_exchanges();
         let day = Utc::now().format("%Y-%m-%d").to_string();
-        let recording = Recording::new(id, self.origin, &self.stage.stack.region, &day, &exchanges);
+        let recording = Recording::new(id, (self.origin, &self.stage.stack.region, &day), holds, &exchanges);
         let written = recording.write(self.folder);
         self.stage.report.add(check);
         if let Err(error) = written {
@@ -144,8 +146,9 @@ mod tests {
 
     #[test]
     fn only_what_aws_itself_has_answered_counts_as_seen() {
-        let recording = |origin: &str| Recording::new(ASSUMPTIONS[0].id, origin, "eu-west-1", "2026-11-28", &[]);
+        let recording =
+            |origin: &str| Recording::new(ASSUMPTIONS[0].id, (origin, "eu-west-1", "2026-11-28"), Some(false), &[]);
         assert!(!table(&[recording("local")]).contains("2026"));
-        assert_eq!(table(&[recording(AWS)]).matches("| 2026-11-28, eu-west-1 |").count(), 1);
+        assert_eq!(table(&[recording(AWS)]).matches("| **AWS does otherwise**, 2026-11-28, eu-west-1 |").count(), 1);
     }
 }

@@ -11,14 +11,17 @@ use chrono::Utc;
 
 use crate::{
     aws::Aws,
+    cleanup::{self, Whose},
     command::{Command, Depth},
     image, instance,
     look::{dry_runs, look},
     net, probes,
     report::{About, Check, Finished, Report, Verdict, duration},
     stack::{Caller, Stack},
-    world::{TAG, World},
+    world::World,
 };
+
+const NET: &str = "a schedule removes everything, should this computer be gone; no other proof goes on";
 
 /// What is to be proved.
 pub struct Proof<'a> {
@@ -41,8 +44,12 @@ impl<'a> Proof<'a> {
         if caller.account != command.account() {
             bail!("the credentials are of account {}, not of {}: nothing was done", caller.account, command.account());
         }
-        let stack = Stack::ask(&aws, caller, command.stack()).await?;
-        if !stack.resources.contains_key("LifecycleMachine") {
+        let stack = match Stack::ask(&aws, caller.clone(), command.stack()).await {
+            // What its proofs have left can be found without it.
+            Err(_) if command.clean => Stack::gone(&aws, caller, command.stack()),
+            stack => stack?,
+        };
+        if !command.clean && !stack.resources.contains_key("LifecycleMachine") {
             bail!("{} is no stack of ami-from-instance: it has no LifecycleMachine", command.stack());
         }
         let world = World::new(command.stack(), command.subnet.clone());
@@ -93,24 +100,17 @@ impl<'a> Proof<'a> {
             if self.command.depth == Depth::Look {
                 return;
             }
-            if let Err(error) = net::spread(&self.aws, &self.stack, TAG, self.world.expires_after()).await {
-                report.add(Check::new(
-                    "net",
-                    Verdict::Failed,
-                    "no other proof of the stack goes on",
-                    format!("{error:#}"),
-                ));
-                return;
-            }
-            // What another proof has made is none of this one's.
+            // Should its answer be lost, the net is there all the same.
             has_begun.store(true, Ordering::Relaxed);
+            let stands = async {
+                let id = net::spread(&self.aws, &self.stack, &self.world).await?;
+                self.world.has_net(&id);
+                net::stands(&self.aws, &id).await
+            };
             // Without the net, nothing is made.
-            match net::stands(&self.aws, &self.stack).await {
-                Ok(said) => report.add(Check::holds("net", true, "it stands", said)),
-                Err(error) => {
-                    report.add(Check::new("net", Verdict::Failed, "it stands", format!("{error:#}")));
-                    return;
-                }
+            match stands.await {
+                Ok(said) => report.add(Check::holds("net", true, NET, said)),
+                Err(error) => return report.add(Check::new("net", Verdict::Failed, NET, format!("{error:#}"))),
             }
             image::prove(&self.aws, &self.stack, &self.world, &report).await;
             if self.command.depth == Depth::Image {
@@ -128,7 +128,7 @@ impl<'a> Proof<'a> {
             report.add(Check::new("proof", Verdict::Unknown, "it goes on to its end", "it was interrupted"));
         }
         if has_begun.load(Ordering::Relaxed) {
-            report.add(self.world.remove(&self.aws, &self.stack, self.say).await);
+            report.add(cleanup::remove(&self.world, &self.aws, &self.stack, Whose::Own, self.say).await);
         }
         report.finish(About {
             stack: self.stack.name.clone(),
@@ -151,7 +151,7 @@ impl<'a> Proof<'a> {
 
     /// Removes what an earlier proof has left; whether nothing is left now.
     pub async fn clean(&self) -> Result<bool> {
-        let check = self.world.remove(&self.aws, &self.stack, self.say).await;
+        let check = cleanup::remove(&self.world, &self.aws, &self.stack, Whose::Anyones, self.say).await;
         (self.say)(&check.saw);
         Ok(check.verdict == Verdict::Passed)
     }

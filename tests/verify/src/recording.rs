@@ -19,6 +19,8 @@ pub struct Recording {
     pub day: String,
     /// The Region.
     pub region: String,
+    /// Whether what is assumed holds; none if the answer did not tell.
+    pub holds: Option<bool>,
     /// The requests and their answers, in their order; a repeated look whose answer is the same comes once.
     pub exchanges: Vec<Recorded>,
 }
@@ -37,8 +39,13 @@ pub struct Recorded {
 }
 
 impl Recording {
-    /// Of some exchanges.
-    pub fn new(probe: &str, origin: &str, region: &str, day: &str, exchanges: &[Exchange]) -> Self {
+    /// Of some exchanges, with where and when they were.
+    pub fn new(
+        probe: &str,
+        (origin, region, day): (&str, &str, &str),
+        holds: Option<bool>,
+        exchanges: &[Exchange],
+    ) -> Self {
         let mut names = Names::default();
         let mut recorded: Vec<Recorded> = vec![];
         for one in exchanges {
@@ -54,6 +61,7 @@ impl Recording {
             origin: origin.to_owned(),
             day: day.to_owned(),
             region: region.to_owned(),
+            holds,
             exchanges: recorded,
         }
     }
@@ -204,7 +212,7 @@ mod tests {
         let answer = "<R><requestId>f8db8f4e-26c5-4ab2-8df2-b0b5a1b1f7b4</requestId><a>ami-0123456789abcdef0</a>\
                       <b>arn:aws:states:x:444455556666:y</b><c>2026-11-28T10:00:00.000Z</c><d>ami-0123456789abcdef1</d></R>";
         let exchanges = [exchange(request, answer), exchange(request, answer)];
-        let recording = Recording::new("p", "local", "us-east-1", "2026-11-28", &exchanges);
+        let recording = Recording::new("p", ("local", "us-east-1", "2026-11-28"), Some(true), &exchanges);
         assert_eq!(recording.exchanges.len(), 1);
         let Recorded { request, answer, .. } = &recording.exchanges[0];
         assert_eq!(request, "ImageId.1=ami-1&Name=cargo-verify-NAME-probe");
@@ -218,7 +226,7 @@ mod tests {
     fn an_answer_of_another_code_or_with_other_fields_is_a_difference() {
         let record = |answer: &str, status| {
             let exchanges = [Exchange { status, ..exchange("", answer) }];
-            Recording::new("p", "AWS", "us-east-1", "2026-11-28", &exchanges)
+            Recording::new("p", ("AWS", "us-east-1", "2026-11-28"), Some(true), &exchanges)
         };
         let real = record("<R><Code>A</Code><x>1</x></R>", 400);
         assert!(record("<R><Code>A</Code><x>2</x></R>", 400).differences(&real).is_empty());

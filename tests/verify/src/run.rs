@@ -6,11 +6,12 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{Aws, STEP_FUNCTIONS, items, text},
+    aws::{Aws, Refusal, STEP_FUNCTIONS, items, text},
     stack::Stack,
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+const SHOWS_WITHIN: Duration = Duration::from_secs(60);
 
 /// An execution of the lifecycle machine.
 #[derive(Clone, Debug)]
@@ -79,7 +80,17 @@ impl<'a> Run<'a> {
 
     /// How it has ended, if it has.
     pub async fn ended(&self) -> Result<Option<Ended>> {
-        let answer = self.aws.call(STEP_FUNCTIONS, "DescribeExecution", json!({"executionArn": self.arn})).await?;
+        let described = self.aws.call(STEP_FUNCTIONS, "DescribeExecution", json!({"executionArn": self.arn})).await;
+        let answer = match described {
+            // Step Functions may not show it yet.
+            Err(error)
+                if Refusal::of(&error).is_some_and(Refusal::is_not_there)
+                    && self.aws.elapsed(self.start.elapsed()) < SHOWS_WITHIN =>
+            {
+                return Ok(None);
+            }
+            described => described?,
+        };
         let of = |field: &str| text(&answer[field]).to_owned();
         if ["RUNNING", "PENDING_REDRIVE"].contains(&text(&answer["status"])) {
             return Ok(None);

@@ -67,7 +67,8 @@ impl Stack {
             items(&stack[list]).iter().map(pair).collect()
         };
         Ok(Self {
-            name: name.to_owned(),
+            // Who asks may give its ARN.
+            name: text(&stack["StackName"]).to_owned(),
             status: text(&stack["StackStatus"]).to_owned(),
             parameters: pairs("Parameters", "ParameterKey", "ParameterValue"),
             outputs: pairs("Outputs", "OutputKey", "OutputValue"),
@@ -75,6 +76,19 @@ impl Stack {
             caller,
             region: aws.region.clone(),
         })
+    }
+
+    /// One that is not there any more.
+    pub fn gone(aws: &Aws, caller: Caller, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            status: "DELETE_COMPLETE".to_owned(),
+            parameters: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            caller,
+            region: aws.region.clone(),
+        }
     }
 
     /// A parameter is set so.

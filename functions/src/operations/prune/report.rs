@@ -109,3 +109,15 @@ pub(super) fn ended(app: &App, call: Call, found: Series, refusal: Option<String
     };
     Ok(Answer::succeeded(output, "nothing more is to go", call.memory))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_that_name_different_things_are_of_one_kind() {
+        assert_eq!(kind("it is used by arn:aws:ec2:a"), "it is used");
+        assert_eq!(kind("it is shared: with 111122223333 by arn:x"), "it is shared");
+        assert_eq!(kind("it is less than a day old"), "it is less than a day old");
+    }
+}

@@ -1,6 +1,7 @@
 //! Why a run fails, told by how its operation's execution ended.
 
 use aws_sdk_sfn::types::ExecutionStatus;
+use serde_json::Value;
 
 use super::{FailedOperation, Planned, children::STOPPED_BY_ROLLBACK};
 use crate::{
@@ -30,7 +31,7 @@ pub(super) fn of(failed: &FailedOperation, children: &[Child]) -> Failure {
     let child = children.get(failed.position.wrapping_sub(1));
     let failure = match child {
         Some(child) => of_child(failed, child),
-        None if failed.caught.name == TIMEOUT => late(failed, NOT_BEGUN.to_owned()),
+        None if failed.caught.name == TIMEOUT => late(failed, &failed.planned.arguments, NOT_BEGUN.to_owned()),
         None => caught(failed),
     };
     with_note(failure, &failed.planned.note)
@@ -49,8 +50,8 @@ fn caught(failed: &FailedOperation) -> Failure {
 }
 
 /// The error of an operation that its timeout ended.
-fn late(failed: &FailedOperation, reason: String) -> Failure {
-    let Planned { operation, arguments, timeout_seconds, .. } = &failed.planned;
+fn late(failed: &FailedOperation, arguments: &Value, reason: String) -> Failure {
+    let Planned { operation, timeout_seconds, .. } = &failed.planned;
     let late = || Error::TimedOut {
         operation: operation.clone(),
         field: format!("timeouts.{}", timeout_of(operation)),
@@ -87,7 +88,7 @@ fn of_child(failed: &FailedOperation, child: &Child) -> Failure {
         | ExecutionStatus::TimedOut
             if has_timed_out =>
         {
-            late(failed, reason)
+            late(failed, &child.arguments, reason)
         }
         _ => caught(failed),
     }
@@ -102,8 +103,6 @@ fn with_note(failure: Failure, note: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn failed(error: &str) -> FailedOperation {
@@ -181,7 +180,6 @@ mod tests {
         };
         let mut failed = failed("States.Timeout");
         failed.planned.operation.clone_from(&start.operation);
-        failed.planned.arguments.clone_from(&start.arguments);
         let failure = of(&failed, &[start]);
         assert_eq!(failure.name, "InstanceNotRestarted");
         assert!(failure.message.starts_with("i-1, which the run stopped, does not run again: no place, until"));

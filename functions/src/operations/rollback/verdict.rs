@@ -120,3 +120,26 @@ fn is_over_for_long(execution: &DescribeExecutionOutput, now: SystemTime) -> boo
     let now = DateTime::from(now).secs();
     execution.stop_date.is_some_and(|end| end.secs() < now - REMEMBERED)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_over_for_long_once_its_end_is_further_back_than_it_is_remembered() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100 * 24 * 3600);
+        let ended = |seconds_ago: i64| {
+            let end = DateTime::from_secs(DateTime::from(now).secs() - seconds_ago);
+            DescribeExecutionOutput::builder()
+                .execution_arn("arn")
+                .state_machine_arn("arn")
+                .start_date(DateTime::from_secs(0))
+                .status(ExecutionStatus::Failed)
+                .stop_date(end)
+                .build()
+                .unwrap()
+        };
+        assert!(is_over_for_long(&ended(REMEMBERED + 1), now));
+        assert!(!is_over_for_long(&ended(REMEMBERED), now));
+    }
+}

@@ -1,7 +1,7 @@
 //! What becomes of images that are there.
 
 use anyhow::Context;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::creates::as_ec2_shows;
 use crate::{
@@ -19,10 +19,11 @@ pub(crate) async fn update(stage: &Stage<'_>, image: &str) {
         tags["Stage"] = json!("updated");
         let request = json!({"action": "update", "imageId": image, "description": "updated by a proof", "tags": tags});
         let result = scene.run("", request).await?.succeeded()?;
-        let shown = ec2::image(scene.stage.aws, image).await?.context("EC2 shows no image")?;
-        let is_shown =
-            text(&shown["description"]) == "updated by a proof" && ec2::tags(&shown).get("Stage") == Some(&"updated");
-        ensure(is_shown, || format!("EC2 shows {} {}", shown["description"], shown["tagSet"]))?;
+        let is_changed = |shown: &Value| {
+            text(&shown["description"]) == "updated by a proof" && ec2::tags(shown).get("Stage") == Some(&"updated")
+        };
+        let shown = ec2::image_that(scene.stage.aws, image, is_changed).await?;
+        ensure(is_changed(&shown), || format!("EC2 shows {} {}", shown["description"], shown["tagSet"]))?;
         ensure(result["description"] == shown["description"], || format!("the result says {}", result["description"]))?;
         Ok(((), "both changed".to_owned()))
     };
@@ -35,7 +36,7 @@ pub(crate) async fn disable_and_enable(stage: &Stage<'_>, image: &str) {
     let play = async |scene: &Scene<'_>| {
         for (action, state) in [("disable", "disabled"), ("enable", "available")] {
             scene.run(action, json!({"action": action, "imageId": image})).await?.succeeded()?;
-            let shown = ec2::image(scene.stage.aws, image).await?.context("EC2 shows no image")?;
+            let shown = ec2::image_that(scene.stage.aws, image, |shown| text(&shown["imageState"]) == state).await?;
             ensure(text(&shown["imageState"]) == state, || format!("after {action} it is {}", shown["imageState"]))?;
         }
         Ok(((), "both".to_owned()))

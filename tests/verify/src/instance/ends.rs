@@ -107,6 +107,7 @@ pub(super) async fn sweep(stage: &Stage<'_>, instance: &str) {
             "InstanceId": instance, "Name": scene.name("planted"), "NoReboot": true, "TagSpecification": specification,
         }));
         let planted = text(&planted.await?["imageId"]).to_owned();
+        ec2::image_that(aws, &planted, |_| true).await?;
         let function = scene.stage.stack.id("StartRollbackFunction")?;
         let event = json!({"source": "ami-from-instance", "detail-type": "Sweep", "detail": {}});
         let found = aws.rest(LAMBDA, "POST", &format!("/2015-03-31/functions/{function}/invocations"), event).await?;

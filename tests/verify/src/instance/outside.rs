@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use chrono::{TimeDelta, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     aws::{Aws, CLOUDWATCH, SCHEDULER, SNS, SQS, STEP_FUNCTIONS, items, text},
@@ -70,6 +70,9 @@ pub(super) async fn notifications(stage: &Stage<'_>, topic: &str) {
         let (aws, stack) = (scene.stage.aws, scene.stage.stack);
         let queue = listen(scene, topic).await?;
         let alarm = stack.id("LeftoversAlarm")?;
+        let described = aws.call(CLOUDWATCH, "DescribeAlarms", json!({"AlarmNames": [alarm]})).await?;
+        let state = text(&items(&described["MetricAlarms"]).first().unwrap_or(&Value::Null)["StateValue"]).to_owned();
+        ensure(state != "ALARM", || format!("{alarm} is in ALARM already: nobody is told of it again"))?;
         let set = |state: &str| {
             let arguments =
                 json!({"AlarmName": alarm, "StateValue": state, "StateReason": "a proof tries who is told"});

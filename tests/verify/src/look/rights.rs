@@ -7,14 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{add_all, check};
 use crate::{
-    aws::{Aws, IAM, items, text},
+    aws::{Aws, IAM, Refusal, items, text},
     report::{Check, Report},
     stack::Stack,
 };
@@ -141,6 +141,10 @@ fn here(stack: &Stack, recorded: &str) -> Option<String> {
             return Some(moved(stack, &format!("{start}{physical}"), account, region));
         }
     }
+    // A key in another Region is none of this stack's.
+    if recorded.contains(ELSEWHERE) && recorded.contains(":key/") {
+        return Some(moved(stack, recorded, account, region));
+    }
     for (key, parameter) in [(":key/of-the-user", "KmsKeyArn"), (":key/of-a-volume", "VolumeKmsKeyArns")] {
         if recorded.ends_with(key) {
             let first = stack.parameters.get(parameter)?.split(',').next().filter(|arn| !arn.is_empty())?;
@@ -199,26 +203,40 @@ async fn role(aws: &Aws, stack: &Stack, principal: &str, questions: Vec<Question
     .await
 }
 
-/// What is otherwise than expected.
+/// What is otherwise than expected. An action that IAM's simulator does not know spoils no other one's answer.
 async fn ask(aws: &Aws, role: &str, question: &Question) -> Result<Vec<String>> {
-    let actions: Vec<_> = question.actions.keys().collect();
+    let actions: Vec<&str> = question.actions.keys().map(String::as_str).collect();
+    let mut decisions = match simulate(aws, role, question, &actions).await {
+        Err(error) if Refusal::of(&error).is_some_and(|refusal| refusal.code == "InvalidInput") => BTreeMap::new(),
+        answer => answer?,
+    };
+    for action in actions {
+        if !decisions.contains_key(action) {
+            decisions.extend(simulate(aws, role, question, &[action]).await.with_context(|| action.to_owned())?);
+        }
+    }
+    let is_wrong = |(action, (allowed, what)): (&String, &(bool, String))| {
+        let verb = match decisions.get(action) {
+            Some(is) if is == allowed => return None,
+            Some(true) => "it may",
+            Some(false) => "it may not",
+            None => "IAM does not say whether it may",
+        };
+        let about = if what.is_empty() { String::new() } else { format!(" ({what})") };
+        Some(format!("{verb} {action} on {}{about}", question.resource))
+    };
+    Ok(question.actions.iter().filter_map(is_wrong).collect())
+}
+
+/// Whether IAM allows some actions.
+async fn simulate(aws: &Aws, role: &str, question: &Question, actions: &[&str]) -> Result<BTreeMap<String, bool>> {
     let arguments = json!({
-        "PolicySourceArn": role, "ActionNames": actions,
+        "PolicySourceArn": role, "ActionNames": actions, "MaxItems": 1000,
         "ResourceArns": [question.resource], "ContextEntries": question.context,
     });
     let answer = aws.call(IAM, "SimulatePrincipalPolicy", arguments).await?;
-    let decision = |action: &str| {
-        let mut results = items(&answer["EvaluationResults"]).iter();
-        let result = results.find(|result| text(&result["EvalActionName"]) == action);
-        result.map(|result| text(&result["EvalDecision"]) == "allowed")
-    };
-    let is_wrong = |(action, (allowed, what)): (&String, &(bool, String))| {
-        let is = decision(action)?;
-        let verb = if is { "may" } else { "may not" };
-        let about = if what.is_empty() { String::new() } else { format!(" ({what})") };
-        (is != *allowed).then(|| format!("it {verb} {action} on {}{about}", question.resource))
-    };
-    Ok(question.actions.iter().filter_map(is_wrong).collect())
+    let results = items(&answer["EvaluationResults"]).iter();
+    Ok(results.map(|one| (text(&one["EvalActionName"]).to_owned(), text(&one["EvalDecision"]) == "allowed")).collect())
 }
 
 #[cfg(test)]

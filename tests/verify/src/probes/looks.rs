@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Probe;
 use crate::{
-    aws::{EC2, Refusal, items, text},
+    aws::{EC2, Refusal},
     scene::Stage,
 };
 
@@ -26,15 +26,6 @@ pub(super) async fn ask(stage: &Stage<'_>, folder: &Path, origin: &str) {
     ] {
         probe.ask(id, async || refused(stage.aws.call(EC2, action, json!({field: [value]})).await, &[code])).await;
     }
-    probe
-        .ask("paging/short-pages", async || {
-            let filter = json!([{"Name": "name", "Value": ["nothing-is-called-so"]}]);
-            let arguments = json!({"Owner": ["self"], "Filter": filter, "MaxResults": 5});
-            let answer = stage.aws.call(EC2, "DescribeImages", arguments).await?;
-            let (count, token) = (items(&answer["imagesSet"]).len(), text(&answer["nextToken"]));
-            Ok((count <= 5, format!("{count} images, {}", if token.is_empty() { "no token" } else { "a token" })))
-        })
-        .await;
 }
 
 /// Whether AWS has said no, with one of these codes.

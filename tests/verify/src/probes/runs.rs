@@ -56,7 +56,12 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
                 }
             }
             let parameters = waited.context("no execution has waited yet")?;
-            Ok((parameters.contains("oken"), format!("{} characters of parameters", parameters.len())))
+            let parameters: serde_json::Value = serde_json::from_str(&parameters)?;
+            let detail = &parameters["Entries"][0]["Detail"];
+            // EventBridge itself takes the detail as a text.
+            let parsed = detail.as_str().and_then(|text| serde_json::from_str(text).ok());
+            let token = parsed.as_ref().unwrap_or(detail)["token"].clone();
+            Ok((!text(&token).is_empty(), format!("a token of {} characters", text(&token).len())))
         })
         .await;
 }

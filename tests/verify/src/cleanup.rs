@@ -1,0 +1,248 @@
+//! Removing what proofs have made, which is known by its tag.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::{
+    aws::{Aws, EC2, EVENTBRIDGE, Refusal, SCHEDULER, SNS, SQS, STEP_FUNCTIONS, items, text},
+    net,
+    report::{Check, Verdict},
+    stack::Stack,
+    world::{PREFIX, TAG, World},
+};
+
+/// How many looks in a row must find nothing.
+const EMPTY_LOOKS: u32 = 4;
+const LOOK_EVERY: Duration = Duration::from_secs(20);
+/// Removing takes as long as rollbacks that are under way.
+const REMOVED_WITHIN: Duration = Duration::from_secs(20 * 60);
+
+/// Removes what this proof has made, or what every proof of the stack has, and looks until nothing is left.
+pub async fn remove(world: &World, aws: &Aws, stack: &Stack, whose: Whose, say: &(dyn Fn(&str) + Sync)) -> Check {
+    let expected = "no execution, image, snapshot, instance, volume or stack of a proof is left";
+    let start = std::time::Instant::now();
+    let check = |verdict, saw: String| {
+        let seconds = aws.elapsed(start.elapsed()).as_secs_f64();
+        Check { seconds, ..Check::new("nothing-left", verdict, expected, saw) }
+    };
+    let (value, prefix) = match whose {
+        Whose::Own => (world.value(), world.prefix()),
+        Whose::Anyones => (format!("{}/*", stack.name), PREFIX.to_owned()),
+    };
+    let own = Tagged { aws, value: &value, prefix: &prefix };
+    let mut empty_looks = 0;
+    loop {
+        let mut left = remove_once(&own, stack).await;
+        // What was begun a moment ago may show only in a while.
+        empty_looks = if left.is_empty() { empty_looks + 1 } else { 0 };
+        if empty_looks == EMPTY_LOOKS {
+            let id = world.net().filter(|_| whose == Whose::Own);
+            match net::fold(aws, &stack.name, id, |value| own.is_ours(value)).await {
+                Ok(None) => return check(Verdict::Passed, "nothing is left".to_owned()),
+                Ok(Some(stack)) => left.push(stack),
+                Err(error) => left.push(format!("{error:#}")),
+            }
+            empty_looks = 0;
+        }
+        if aws.elapsed(start.elapsed()) > REMOVED_WITHIN {
+            let how = format!("cargo verify --stack {} --account {} --clean", stack.name, stack.caller.account);
+            return check(Verdict::Failed, format!("left: {}; try {how}", left.join(", ")));
+        }
+        if !left.is_empty() {
+            say(&format!("removing {}", left.join(", ")));
+        }
+        aws.sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Removes what can be removed now, and names all that is there, and what could not be asked.
+async fn remove_once(own: &Tagged<'_>, stack: &Stack) -> Vec<String> {
+    let mut left = vec![];
+    let mut add = |found: Result<Vec<String>>| match found {
+        Ok(found) => left.extend(found),
+        Err(error) => left.push(format!("{error:#}")),
+    };
+    for machine in ["create", "lifecycle", "operation"] {
+        let machine = stack.arn("states", &format!("stateMachine:{}-{machine}", stack.name));
+        add(own.executions(&machine).await);
+    }
+    add(own.instances().await);
+    add(own.of_ec2("DescribeImages", "imagesSet", "imageId", "DeregisterImage", "ImageId").await);
+    add(own.of_ec2("DescribeSnapshots", "snapshotSet", "snapshotId", "DeleteSnapshot", "SnapshotId").await);
+    add(own.of_ec2("DescribeVolumes", "volumeSet", "volumeId", "DeleteVolume", "VolumeId").await);
+    add(own.schedules().await);
+    add(own.rules().await);
+    add(own.queues(stack.topic().as_deref()).await);
+    left
+}
+
+/// Whose things are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// This proof's.
+    Own,
+    /// Every proof's of the stack.
+    Anyones,
+}
+
+/// What has a tag of proofs, or a name that begins so and says which stack's it is.
+struct Tagged<'a> {
+    aws: &'a Aws,
+    value: &'a str,
+    prefix: &'a str,
+}
+
+/// What is gone already is no failure.
+fn done(answer: Result<Value>) -> Result<Value> {
+    match answer {
+        Err(error) if Refusal::of(&error).is_some_and(Refusal::is_not_there) => Ok(Value::Null),
+        answer => answer,
+    }
+}
+
+/// What EC2 refuses for now, the next look tries again.
+fn later(answer: Result<Value>) -> Result<()> {
+    match answer {
+        Err(error) if Refusal::of(&error).is_some_and(|refusal| refusal.status == 400) => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+impl Tagged<'_> {
+    fn filter(&self) -> Value {
+        json!([{"Name": format!("tag:{TAG}"), "Value": [self.value]}])
+    }
+
+    /// Whether a tag's value, or a description, says that something is one of these proofs'.
+    fn is_ours(&self, value: &Value) -> bool {
+        match self.value.strip_suffix('*') {
+            Some(start) => text(value).starts_with(start),
+            None => text(value) == self.value,
+        }
+    }
+
+    /// The executions of a machine that are running. Operations end with their runs, and rollbacks by themselves.
+    async fn executions(&self, machine: &str) -> Result<Vec<String>> {
+        let (mut running, mut token) = (vec![], Value::Null);
+        loop {
+            let mut arguments = json!({"stateMachineArn": machine, "statusFilter": "RUNNING"});
+            if !token.is_null() {
+                arguments["nextToken"] = token;
+            }
+            let answer = done(self.aws.call(STEP_FUNCTIONS, "ListExecutions", arguments).await)?;
+            let ours = items(&answer["executions"]).iter().filter(|one| text(&one["name"]).starts_with(self.prefix));
+            running.extend(ours.map(|one| text(&one["executionArn"]).to_owned()));
+            token = answer["nextToken"].clone();
+            if token.is_null() {
+                break;
+            }
+        }
+        if !machine.ends_with("-operation") {
+            for arn in &running {
+                let arguments = json!({"executionArn": arn, "cause": "the proof that started it is over"});
+                done(self.aws.call(STEP_FUNCTIONS, "StopExecution", arguments).await)?;
+            }
+        }
+        Ok(running)
+    }
+
+    async fn instances(&self) -> Result<Vec<String>> {
+        let answer = self.aws.call(EC2, "DescribeInstances", json!({"Filter": self.filter()})).await?;
+        let all = items(&answer["reservationSet"]).iter().flat_map(|one| items(&one["instancesSet"]));
+        let there = all.filter(|one| text(&one["instanceState"]["name"]) != "terminated");
+        let there: Vec<_> = there.map(|one| text(&one["instanceId"]).to_owned()).collect();
+        for instance in &there {
+            later(done(self.aws.call(EC2, "TerminateInstances", json!({"InstanceId": [instance]})).await))?;
+        }
+        Ok(there)
+    }
+
+    /// What an action of EC2 shows, and another one removes.
+    async fn of_ec2(&self, shows: &str, set: &str, id: &str, removes: &str, named: &str) -> Result<Vec<String>> {
+        let mut arguments = json!({"Filter": self.filter()});
+        if shows != "DescribeVolumes" {
+            arguments["Owner"] = json!(["self"]);
+        }
+        if shows == "DescribeImages" {
+            arguments["IncludeDisabled"] = json!(true);
+        }
+        let answer = self.aws.call(EC2, shows, arguments).await?;
+        let there: Vec<_> = items(&answer[set]).iter().map(|one| text(&one[id]).to_owned()).collect();
+        for one in &there {
+            if removes == "DeregisterImage" {
+                // Of an image that has none, EC2 says so.
+                later(self.aws.call(EC2, "DisableImageDeregistrationProtection", json!({named: one})).await)?;
+            }
+            later(done(self.aws.call(EC2, removes, json!({named: one})).await))?;
+        }
+        Ok(there)
+    }
+
+    async fn schedules(&self) -> Result<Vec<String>> {
+        let (mut left, mut token) = (vec![], String::new());
+        loop {
+            let path = format!("/schedules?NamePrefix={}{token}", self.prefix);
+            let listed = self.aws.rest(SCHEDULER, "GET", &path, Value::Null).await?;
+            for schedule in items(&listed["Schedules"]) {
+                let path = format!("/schedules/{}", text(&schedule["Name"]));
+                if self.is_ours(&done(self.aws.rest(SCHEDULER, "GET", &path, Value::Null).await)?["Description"]) {
+                    done(self.aws.rest(SCHEDULER, "DELETE", &path, Value::Null).await)?;
+                    left.push(text(&schedule["Name"]).to_owned());
+                }
+            }
+            match text(&listed["NextToken"]) {
+                "" => return Ok(left),
+                next => token = format!("&NextToken={next}"),
+            }
+        }
+    }
+
+    async fn rules(&self) -> Result<Vec<String>> {
+        let listed = self.aws.call(EVENTBRIDGE, "ListRules", json!({"NamePrefix": self.prefix})).await?;
+        let ours = items(&listed["Rules"]).iter().filter(|rule| self.is_ours(&rule["Description"]));
+        let names: Vec<_> = ours.map(|rule| text(&rule["Name"]).to_owned()).collect();
+        for name in &names {
+            let targets = json!({"Rule": name, "Ids": ["Queue"]});
+            done(self.aws.call(EVENTBRIDGE, "RemoveTargets", targets).await)?;
+            done(self.aws.call(EVENTBRIDGE, "DeleteRule", json!({"Name": name})).await)?;
+        }
+        Ok(names)
+    }
+
+    /// Queues, each after its subscription.
+    async fn queues(&self, topic: Option<&str>) -> Result<Vec<String>> {
+        let mut left = vec![];
+        let listed = self.aws.call(SQS, "ListQueues", json!({"QueueNamePrefix": self.prefix})).await?;
+        for queue in items(&listed["QueueUrls"]) {
+            // A deleted queue is listed for a minute.
+            let tags = done(self.aws.call(SQS, "ListQueueTags", json!({"QueueUrl": queue})).await)?;
+            if !self.is_ours(&tags["Tags"][TAG]) {
+                continue;
+            }
+            let name = text(queue).rsplit('/').next().unwrap_or_default().to_owned();
+            if let Some(topic) = topic {
+                self.unsubscribe(topic, &format!(":{name}")).await?;
+            }
+            done(self.aws.call(SQS, "DeleteQueue", json!({"QueueUrl": queue})).await)?;
+            left.push(name);
+        }
+        Ok(left)
+    }
+
+    async fn unsubscribe(&self, topic: &str, endpoint: &str) -> Result<()> {
+        let mut token = Value::Null;
+        loop {
+            let arguments = json!({"TopicArn": topic, "NextToken": token});
+            let listed = done(self.aws.call(SNS, "ListSubscriptionsByTopic", arguments).await)?;
+            for one in items(&listed["Subscriptions"]).iter().filter(|one| text(&one["Endpoint"]).ends_with(endpoint)) {
+                done(self.aws.call(SNS, "Unsubscribe", json!({"SubscriptionArn": one["SubscriptionArn"]})).await)?;
+            }
+            token = listed["NextToken"].clone();
+            if text(&token).is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
