@@ -265,3 +265,12 @@ async fn the_series_that_the_image_has_may_be_given_too() {
     let request = json!({"action": "adopt", "imageId": image, "series": "shop"});
     assert_eq!(whole(&ec2, &may(&ec2), request).await["result"]["series"], "shop");
 }
+
+/// Its image and its instance both tell of the run.
+#[tokio::test]
+async fn a_sweep_has_a_run_rolled_back_once_however_much_it_has_left() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("found", &[(RUN_TAG, RUN)]);
+    ec2.add_instance(local_ec2::InstanceSpec::default().tag("ami-from-instance:stopped-by", RUN));
+    assert_eq!(swept(&ec2, &image).await, json!([RUN]));
+}

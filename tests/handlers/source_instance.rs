@@ -1,5 +1,7 @@
 //! What a create takes over from its source instance: tags, volumes, the series.
 
+use std::time::Duration;
+
 use ami_from_instance::{
     model::{
         run::RUN_TAG,
@@ -16,7 +18,7 @@ use proptest::{
 };
 use serde_json::{Value, json};
 
-use super::{RUN, app, begin, create_request, ec2, plan_of, tags, whole};
+use super::{RUN, app, begin, call, create_request, ec2, plan_of, tags, whole};
 
 /// A create of this instance with these fields besides.
 fn create_of(instance: &str, fields: Value) -> Value {
@@ -246,4 +248,24 @@ async fn a_plan_of_a_release_without_a_series_is_still_begun() {
     assert_eq!(operations::answer(&app, document).await.unwrap()["status"], "Pending");
     assert!(!ec2.images()[0].tags.contains_key(SERIES_TAG));
     begin(&ec2, create_request()).await;
+}
+
+#[tokio::test]
+async fn a_create_waits_a_little_longer_each_time_for_an_instance_that_is_on_its_way_back() {
+    let ec2 = ec2().await;
+    let instance = with_volumes(&ec2);
+    let mut document = begin(&ec2, create_of(&instance, json!({}))).await;
+    ec2.advance(Duration::from_secs(3600));
+    let power = ec2.client();
+    power.stop_instances().instance_ids(&instance).send().await.unwrap();
+    ec2.advance(Duration::from_secs(120));
+    power.start_instances().instance_ids(&instance).send().await.unwrap();
+    let mut waits = vec![];
+    for waited in [600, 700] {
+        document["waitedSeconds"] = json!(waited);
+        document = call(&app(&ec2), "look", document).await.unwrap();
+        assert_eq!(document["reason"], "the source instance is not back yet", "{document}");
+        waits.push(document["waitSeconds"].as_u64().unwrap());
+    }
+    assert!(waits[0] > 0 && waits[1] > waits[0], "{waits:?}");
 }

@@ -384,3 +384,19 @@ async fn an_instance_that_is_still_stopping_is_waited_for_before_it_is_started()
     assert!(is_going_on(&waits), "{waits}");
     assert!(waits["reason"].as_str().unwrap().contains("still stopping"), "{waits}");
 }
+
+#[tokio::test]
+async fn a_tag_of_the_stop_that_somebody_has_removed_ends_the_stop_once_it_must_show() {
+    let ec2 = ec2().await;
+    let instance = with_a_data_volume(&ec2);
+    let app = app(&ec2);
+    let document = operation(&app, &instance, 0, &json!({})).await;
+    let tagged = call(&app, "begin", document).await.unwrap();
+    let tag = aws_sdk_ec2::types::Tag::builder().key(STOPPED_BY_TAG).build();
+    ec2.client().delete_tags().resources(&instance).tags(tag).send().await.unwrap();
+    let waits = call(&app, "look", tagged.clone()).await.unwrap();
+    assert!(waits["reason"].as_str().unwrap().contains("does not show the tag"), "{waits}");
+    let late = call(&app, "look", merged(tagged, json!({"waitedSeconds": 1_000}))).await.unwrap();
+    let message = late["error"]["message"].as_str().unwrap_or_else(|| panic!("{late}"));
+    assert!(message.contains("another client has removed its tag"), "{late}");
+}

@@ -60,8 +60,7 @@ pub struct MiniStack {
 impl MiniStack {
     /// Starts MiniStack on a port (0 for a free one) with waits `speed` times faster than AWS's.
     pub fn start(python: &Path, port: u16, ec2_endpoint: &str, speed: f64) -> Result<Self> {
-        let port = claim(port)?;
-        let (folder, log) = folder_with_log(&prepare::kept(), port)?;
+        let (port, folder, log) = folder_with_log(&prepare::kept(), port)?;
         let endpoint = endpoint(port);
         let mut command = Command::new(python);
         command
@@ -155,9 +154,9 @@ pub fn credentials() -> [(&'static str, &'static str); 4] {
 
 const FOLDER: &str = "ministack-";
 
-/// A new folder for a MiniStack with its log. MiniStack holds the lock of the log, which is its output, until
+/// A port, and a new folder for a MiniStack that is to listen there, with its log. MiniStack holds the lock of the log, which is its output, until
 /// it has ended in whatever way: the folders whose log nobody holds are of killed ones, and are removed.
-fn folder_with_log(kept: &Path, port: u16) -> Result<(PathBuf, File)> {
+fn folder_with_log(kept: &Path, port: u16) -> Result<(u16, PathBuf, File)> {
     // Until the log is locked, another start would take the folder for a killed one's.
     let starting = File::create(kept.join("ministack.lock"))?;
     starting.lock()?;
@@ -168,11 +167,13 @@ fn folder_with_log(kept: &Path, port: u16) -> Result<(PathBuf, File)> {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-    let folder = kept.join(format!("{FOLDER}{port}"));
+    let folder_of = |port: u16| kept.join(format!("{FOLDER}{port}"));
+    let port = claim(port, |port| folder_of(port).exists())?;
+    let folder = folder_of(port);
     fs::create_dir_all(&folder)?;
     let log = File::create(folder.join(LOG))?;
     log.lock()?;
-    Ok((folder, log))
+    Ok((port, folder, log))
 }
 
 fn is_in_use(folder: &Path) -> bool {
@@ -182,11 +183,17 @@ fn is_in_use(folder: &Path) -> bool {
     }
 }
 
-/// A port that nothing listens on: the one asked for, or any.
-fn claim(port: u16) -> Result<u16> {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-        Ok(listener) => Ok(listener.local_addr()?.port()),
-        Err(_) => bail!("port {port} is busy: choose another one, or 0 for a free one"),
+/// Where the system takes no port by itself for a connection, as it might before MiniStack listens.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A port that nothing listens on, and no other MiniStack is about to: the one asked for, or any.
+fn claim(port: u16, is_claimed: impl Fn(u16) -> bool) -> Result<u16> {
+    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let any = || std::iter::repeat_with(|| fastrand::u16(PORTS)).take(1_000);
+    match port {
+        0 => any().find(|port| !is_claimed(*port) && is_free(*port)).context("no port is free for MiniStack"),
+        port if is_free(port) => Ok(port),
+        _ => bail!("port {port} is busy: choose another one, or 0 for a free one"),
     }
 }
 
@@ -198,18 +205,18 @@ mod tests {
     fn the_folder_of_a_killed_one_is_removed_at_the_next_start_and_one_in_use_is_not() -> Result<()> {
         let kept = prepare::kept().join(format!("test-{}", std::process::id()));
         fs::create_dir_all(kept.join("venv"))?;
-        let (killed, log) = folder_with_log(&kept, 1)?;
-        let (in_use, of_the_runner) = folder_with_log(&kept, 2)?;
+        let (_, killed, log) = folder_with_log(&kept, 20_001)?;
+        let (_, in_use, of_the_runner) = folder_with_log(&kept, 20_002)?;
         drop(log);
         // The runner is killed, and its MiniStack still runs.
         let mut ministack = Command::new("cat").stdin(Stdio::piped()).stdout(of_the_runner).spawn()?;
         fs::create_dir_all(kept.join("ministack-3/packages"))?;
-        let (new, _log) = folder_with_log(&kept, 4)?;
+        let (_, new, _log) = folder_with_log(&kept, 20_004)?;
         assert!(!killed.exists() && !kept.join("ministack-3").exists());
         assert!(in_use.exists() && new.exists() && kept.join("venv").exists());
         drop(ministack.stdin.take());
         ministack.wait()?;
-        let (again, _log) = folder_with_log(&kept, 5)?;
+        let (_, again, _log) = folder_with_log(&kept, 20_005)?;
         assert!(!in_use.exists() && new.exists() && again.exists());
         Ok(fs::remove_dir_all(kept)?)
     }

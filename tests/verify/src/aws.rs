@@ -42,7 +42,7 @@ use serde_json::{Value, json};
 use self::service::Protocol;
 pub use self::service::{
     CLOUDFORMATION, CLOUDWATCH, EBS, EC2, EVENTBRIDGE, IAM, KMS, LAMBDA, LOGS, QUOTAS, RECYCLE_BIN, SCHEDULER, SNS,
-    SQS, SSM, STEP_FUNCTIONS, STS, Service,
+    SQS, SSM, STEP_FUNCTIONS, STEP_FUNCTIONS_SYNC, STS, Service,
 };
 
 /// Where all services are, in place of AWS's own addresses; one of them, with its id behind.

@@ -58,6 +58,7 @@ pub async fn prove(aws: &Aws, stack: &Stack, world: &World, report: &Report<'_>,
         with(plain.as_deref(), async |image| changes::replace(&stage, instance, image).await),
         with(full.as_deref(), async |image| changes::replace_by_same_name(&stage, instance, image).await),
         changes::foreign(&stage, instance),
+        ends::refused(&stage, instance),
     );
     probes::ask_all(&stage, instance, recordings, origin).await;
     changes::prune(&stage, instance).await;

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod dry_runs;
+pub mod engine;
 mod functions;
 mod machines;
 mod notifications;

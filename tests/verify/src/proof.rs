@@ -14,11 +14,11 @@ use crate::{
     cleanup::{self, Whose},
     command::{Command, Depth},
     image, instance,
-    look::{dry_runs, look},
+    look::{dry_runs, engine, look},
     net, probes,
     report::{About, Check, Finished, Report, Verdict, duration},
     stack::{Caller, Stack},
-    world::World,
+    world::{PREFIX, TAG, World},
 };
 
 const NET: &str = "a schedule removes everything, should this computer be gone; no other proof goes on";
@@ -52,7 +52,7 @@ impl<'a> Proof<'a> {
         if !command.clean && !stack.resources.contains_key("LifecycleMachine") {
             bail!("{} is no stack of ami-from-instance: it has no LifecycleMachine", command.stack());
         }
-        let world = World::new(command.stack(), command.subnet.clone());
+        let world = World::new(&stack.name, command.subnet.clone());
         Ok(Self { command, aws, stack, world, say })
     }
 
@@ -66,9 +66,8 @@ impl<'a> Proof<'a> {
         let place = format!("account {}, {region}, as {}", caller.account, caller.arn);
         if self.command.clean {
             return format!(
-                "In {place}:\n  everything is removed that an earlier proof of the stack {name} has left.\n\
-                 It is found by the tag {}.",
-                self.world.tag()
+                "In {place}:\n  everything is removed that proofs of the stack {name} have left.\n\
+                 It is found by the tag {TAG} = {name}/*, and by names that begin with {PREFIX}."
             );
         }
         let depth = |depth: Depth| {
@@ -97,6 +96,10 @@ impl<'a> Proof<'a> {
         let work = async {
             look(&self.aws, &self.stack, &report).await;
             dry_runs::look(&self.aws, &self.stack, &report).await;
+            // What stands for AWS has another engine, which nobody asks about.
+            if self.aws.is_real() {
+                engine::look(&self.aws, &self.stack, &report).await;
+            }
             if self.command.depth == Depth::Look {
                 return;
             }

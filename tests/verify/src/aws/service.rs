@@ -55,6 +55,8 @@ pub const SNS: Service = query("sns", "SNS", "2010-03-31");
 pub const SQS: Service = json("sqs", "SQS", "AmazonSQS", "1.0");
 /// AWS Step Functions.
 pub const STEP_FUNCTIONS: Service = json("states", "SFN", "AWSStepFunctions", "1.0");
+/// AWS Step Functions, for what it answers only once it is done.
+pub const STEP_FUNCTIONS_SYNC: Service = Service { host: "sync-states", ..STEP_FUNCTIONS };
 /// Amazon EventBridge.
 pub const EVENTBRIDGE: Service = json("events", "EVENTBRIDGE", "AWSEvents", "1.1");
 /// AWS Systems Manager.

@@ -120,3 +120,27 @@ pub(super) async fn sweep(stage: &Stage<'_>, instance: &str) {
         stage.play("sweep", expected, play).await;
     }
 }
+
+/// A role that may not remove a snapshot: the proof has taken the run's tag off it.
+pub(super) async fn refused(stage: &Stage<'_>, instance: &str) {
+    let expected = "the delete names the snapshot that its role may not remove, and what AWS says; the snapshot stays";
+    let play = async |scene: &Scene<'_>| {
+        let aws = scene.stage.aws;
+        let result = scene.run("", scene.create(instance, "")).await?.succeeded()?;
+        let image = text(&result["id"]).to_owned();
+        let shown = ec2::image(aws, &image).await?.context("EC2 shows no image")?;
+        let snapshot = ec2::snapshot_ids(&shown).into_iter().next().context("it has no snapshot")?;
+        let tags = json!({"ResourceId": [snapshot], "Tag": [{"Key": "ami-from-instance:run"}]});
+        aws.call(EC2, "DeleteTags", tags).await?;
+        let ended = scene.run("delete", json!({"action": "delete", "imageId": image})).await?;
+        let said = ended.told();
+        ensure(ended.status == "FAILED", || said.clone())?;
+        ensure(said.contains(&snapshot) && said.contains("UnauthorizedOperation"), || said.clone())?;
+        let there = ec2::snapshots(aws, std::slice::from_ref(&snapshot)).await?.len();
+        ensure(there == 1, || format!("{snapshot} is gone"))?;
+        Ok(((), said))
+    };
+    if !stage.stack.is("AllowUnmanagedImages", "true") {
+        stage.play("refused", expected, play).await;
+    }
+}

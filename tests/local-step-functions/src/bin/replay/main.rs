@@ -1,11 +1,14 @@
 //! Replays executions that another Step Functions has run, each with the answers that its Tasks got there: the
 //! interpreter enters the same states with the same inputs, makes the same calls, and ends in the same way.
 //!
-//! usage: replay FILE...
+//! usage: replay [--cases FILE] FILE...
+//!
+//! With --cases, a file gets what each state does, for another engine to be compared with.
 //!
 //! A line of a file is an execution: `executionArn`, `name`, `stateMachineArn`, `status`, `input`, `output`, `error`,
 //! `cause`, `definition`, and its `events` as GetExecutionHistory gives them.
 
+mod cases;
 mod outside;
 mod recorded;
 mod steps;
@@ -21,6 +24,7 @@ use local_step_functions::{Clock, Definition, Engine, HistoryEvent, Page, Servic
 use serde_json::{Value, json};
 
 use self::{
+    cases::Cases,
     outside::Outside,
     recorded::{Executions, Recorded},
     steps::{Step, end, steps},
@@ -31,7 +35,13 @@ const FEWEST: usize = 100;
 
 fn main() -> ExitCode {
     let mut executions = Executions::new();
-    for file in env::args().skip(1) {
+    let mut files: Vec<_> = env::args().skip(1).collect();
+    let into = match files.first().map(String::as_str) {
+        Some("--cases") => files.drain(..2).next_back(),
+        _ => None,
+    };
+    let mut cases = Cases::default();
+    for file in files {
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
         let read = text.lines().map(|line| Recorded::read(line).unwrap_or_else(|error| panic!("{file}: {error}")));
         executions.extend(read.map(|one| (one.arn.clone(), Arc::new(one))));
@@ -50,11 +60,15 @@ fn main() -> ExitCode {
         let names = || definition.state_names().map(str::to_owned).collect::<BTreeSet<_>>();
         let left = never_entered.entry(&one.machine).or_insert_with(names);
         left.retain(|state| one.states().all(|entered| entered != state));
-        wrong.extend(difference(one, &executions, definition).map(|difference| format!("{}: {difference}", one.arn)));
+        let difference = difference(one, &executions, definition, &mut cases);
+        wrong.extend(difference.map(|difference| format!("{}: {difference}", one.arn)));
     }
     let never = never_entered.iter().filter(|(_, states)| !states.is_empty());
     wrong.extend(never.map(|(machine, states)| format!("{machine}: no execution has entered {states:?}")));
     wrong.iter().for_each(|wrong| println!("{wrong}"));
+    if let Some(into) = into {
+        fs::write(&into, cases.lines()).unwrap_or_else(|error| panic!("{into}: {error}"));
+    }
     let (count, machines) = (executions.len(), never_entered.len());
     let wrong_count = wrong.len();
     println!("{count} executions of {machines} machines, {too_deep} of them nested too deeply, {wrong_count} wrong");
@@ -65,13 +79,19 @@ fn main() -> ExitCode {
 const NOW_MILLIS: i64 = 1_800_000_000_000;
 
 /// Runs an execution again, and says what is otherwise, if anything is.
-fn difference(one: &Arc<Recorded>, executions: &Arc<Executions>, definition: Definition) -> Option<String> {
+fn difference(
+    one: &Arc<Recorded>,
+    executions: &Arc<Executions>,
+    definition: Definition,
+    cases: &mut Cases,
+) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let again = match runtime.map(|runtime| runtime.block_on(run_again(one, executions, definition))) {
         Ok(Ok(again)) => again,
         Ok(Err(error)) => return Some(error.to_string()),
         Err(error) => return Some(error.to_string()),
     };
+    cases.add(&again.described, &again.events);
     for (number, step) in one.steps.iter().enumerate() {
         let now = again.steps.get(number);
         if now != Some(step) {
@@ -91,6 +111,8 @@ struct Again {
     steps: Vec<Step>,
     status: String,
     end: Value,
+    described: Value,
+    events: Vec<Value>,
 }
 
 async fn run_again(
@@ -118,7 +140,9 @@ async fn run_again(
         }
     }
     outside.works_for(None);
-    Ok(Again { steps: steps(&events), status: ended.status.to_string(), end: end(&ended.to_json()) })
+    let described = ended.to_json();
+    let (steps, end) = (steps(&events), end(&described));
+    Ok(Again { steps, status: ended.status.to_string(), end, described, events })
 }
 
 /// Stands for the machine of a child, which is replayed by itself: each execution ends as that child did.
