@@ -279,3 +279,19 @@ async fn a_dry_create_that_prunes_counts_the_image_that_it_would_make() {
     let answer = rehearse(&ec2, &app(&ec2), merged(create_request(), json!({"retain": retain}))).await;
     assert_eq!(answer["result"]["wouldDelete"][0], json!(old), "{answer}");
 }
+
+#[tokio::test]
+async fn a_dry_prune_names_an_image_that_it_may_not_look_at_and_goes_on_with_the_others() {
+    let ec2 = ec2().await;
+    let series = [(RUN_TAG, RUN), (SERIES_TAG, "web")];
+    let [newest, next, oldest] = ["newest", "next", "oldest"].map(|name| ec2.add_foreign_image(name, &series));
+    for (days, image) in (2..).zip([&newest, &next, &oldest]) {
+        ec2.age_image(image, std::time::Duration::from_secs(days * 24 * 3600));
+    }
+    ec2.inject(Fault::on("DescribeImages", refused()).mentioning(&oldest).for_ever());
+    let request = json!({"action": "prune", "series": "web", "retain": {"count": 1, "maxPercentPerRun": 100}});
+    let answer = rehearse(&ec2, &app(&ec2), request).await;
+    assert_eq!(answer["result"]["wouldDelete"][0], json!(next), "{answer}");
+    let kept = answer["result"]["wouldKeep"].as_array().unwrap();
+    assert!(kept.iter().any(|one| one["id"] == json!(oldest)), "{answer}");
+}

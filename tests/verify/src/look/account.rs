@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::check;
 use crate::{
-    aws::{Aws, EC2, KMS, QUOTAS, RECYCLE_BIN, items, text},
+    aws::{Aws, EC2, KMS, QUOTAS, RECYCLE_BIN, Refusal, items, text},
     report::Report,
     stack::Stack,
 };
@@ -55,7 +55,14 @@ async fn encryption(aws: &Aws) -> Result<(bool, String)> {
 }
 
 async fn quota(aws: &Aws) -> Result<(bool, String)> {
-    let answer = aws.call(QUOTAS, "GetServiceQuota", json!({"ServiceCode": "ec2", "QuotaCode": IMAGES})).await?;
+    let about = json!({"ServiceCode": "ec2", "QuotaCode": IMAGES});
+    let answer = match aws.call(QUOTAS, "GetServiceQuota", about.clone()).await {
+        // Nobody has changed it.
+        Err(error) if Refusal::of(&error).is_some_and(|refusal| refusal.code == "NoSuchResourceException") => {
+            aws.call(QUOTAS, "GetAWSDefaultServiceQuota", about).await?
+        }
+        answer => answer?,
+    };
     let quota = answer["Quota"]["Value"].as_f64().unwrap_or_default();
     let (mut images, mut token) = (0, Value::Null);
     loop {

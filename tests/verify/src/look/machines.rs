@@ -21,18 +21,44 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, report: &Report<'_>) {
         check(format!("look/machine/{name}"), expected, async move {
             let arguments = json!({"stateMachineArn": stack.id(name)?});
             let machine = aws.call(STEP_FUNCTIONS, "DescribeStateMachine", arguments).await?;
-            let problems = problems(&machine, &own(file)?)?;
+            let problems = problems(&machine, &own(stack, file)?)?;
             Ok((problems.is_empty(), problems.join("; ")))
         })
     });
     add_all(report, checks).await;
 }
 
-/// The definition in this clone.
-fn own(file: &str) -> Result<Value> {
+/// The definition in this clone, with what the stack fills in.
+fn own(stack: &Stack, file: &str) -> Result<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../state-machine/{file}.asl.json"));
     let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    Ok(serde_json::from_str(&text)?)
+    Ok(serde_json::from_str(&filled(&text, |name| substitute(stack, name))?)?)
+}
+
+/// What a name of the template's DefinitionSubstitutions stands for.
+fn substitute(stack: &Stack, name: &str) -> Result<String> {
+    match name {
+        "Partition" => Ok(stack.caller.partition().to_owned()),
+        "MayPrune" => Ok(stack.parameters.get("CreatesMayPrune").cloned().unwrap_or_default()),
+        name => {
+            let resource = name.strip_suffix("Arn").with_context(|| format!("nothing is known of ${{{name}}}"))?;
+            let id = stack.id(resource)?;
+            let is_function = resource.ends_with("Function");
+            Ok(if is_function { stack.arn("lambda", &format!("function:{id}")) } else { id.to_owned() })
+        }
+    }
+}
+
+/// A text with what its names in `${}` stand for.
+fn filled(text: &str, substitute: impl Fn(&str) -> Result<String>) -> Result<String> {
+    let mut parts = text.split("${");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').context("a name does not end")?;
+        whole += &substitute(name)?;
+        whole += rest;
+    }
+    Ok(whole)
 }
 
 /// What is wrong with a machine.
@@ -56,7 +82,7 @@ fn problems(machine: &Value, own: &Value) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Where a definition differs from another one; `${Name}` of the first stands for any text.
+/// Where a definition differs from another one.
 fn different(own: &Value, other: &Value, place: &mut String) -> BTreeSet<String> {
     match (own, other) {
         (Value::Object(own), Value::Object(other)) => {
@@ -73,25 +99,9 @@ fn different(own: &Value, other: &Value, place: &mut String) -> BTreeSet<String>
         (Value::Array(own), Value::Array(other)) if own.len() == other.len() => {
             own.iter().zip(other).flat_map(|(own, other)| different(own, other, place)).collect()
         }
-        (Value::String(own), Value::String(other)) if is_filled_in(own, other) => BTreeSet::new(),
         (own, other) if own == other => BTreeSet::new(),
         _ => BTreeSet::from([place.clone()]),
     }
-}
-
-/// Whether a text is another one with something filled in.
-fn is_filled_in(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split("${").map(|part| part.split_once('}').map_or(part, |(_, rest)| rest));
-    let first = pattern.split("${").next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    parts.next();
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    !pattern.contains("${") && rest.is_empty() || pattern.contains("${")
 }
 
 #[cfg(test)]
@@ -100,11 +110,10 @@ mod tests {
 
     #[test]
     fn a_filled_in_definition_is_the_same_and_another_one_is_not() -> Result<()> {
-        let own =
-            json!({"Comment": "x", "States": {"A": {"Resource": "arn:${Partition}:x", "Next": "B", "List": [1]}}});
+        let own = json!({"Comment": "x", "States": {"A": {"Resource": "arn:aws:x", "Next": "B", "List": [1]}}});
         let deployed = |next: &str, resource: &str| json!({"Comment": "y", "States": {"A": {"Resource": resource, "Next": next, "List": [1]}}});
         let places = |deployed| different(&own, &deployed, &mut String::new());
-        assert!(places(deployed("B", "arn:aws-cn:x")).is_empty());
+        assert!(places(deployed("B", "arn:aws:x")).is_empty());
         assert_eq!(
             places(deployed("C", "arn:aws:y")),
             ["States.A.Next", "States.A.Resource"].map(str::to_owned).into()
@@ -114,6 +123,9 @@ mod tests {
             "loggingConfiguration": {"level": "OFF"},
         });
         assert_eq!(problems(&machine, &own)?.len(), 3);
+        let name = |name: &str| Ok(format!("<{name}>"));
+        assert_eq!(filled("a ${One} b ${Two}", name)?, "a <One> b <Two>");
+        assert!(filled("a ${One", name).is_err());
         Ok(())
     }
 }

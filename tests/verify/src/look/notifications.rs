@@ -23,15 +23,15 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, report: &Report<'_>) {
     });
     add_all(report, filters).await;
     report.add(queue(aws, stack).await);
+    if let Some(key) = stack.parameters.get("KmsKeyArn").filter(|arn| !arn.is_empty()) {
+        report.add(key_policy(aws, stack, key).await);
+    }
     let Some(topic) = stack.topic() else { return };
     let alarms = stack.of_kind("AWS::CloudWatch::Alarm").map(|(name, id)| alarm(aws, name, id, &topic));
     add_all(report, alarms).await;
     report.add(subscription(aws, &topic).await);
     if stack.resources.contains_key("NotificationTopic") {
         report.add(policy(aws, &topic).await);
-    }
-    if let Some(key) = stack.parameters.get("KmsKeyArn").filter(|arn| !arn.is_empty()) {
-        report.add(key_policy(aws, stack, key).await);
     }
 }
 
@@ -92,10 +92,14 @@ fn attribute(attributes: &Value, key: &str) -> String {
     entry.map(|entry| text(&entry["value"]).to_owned()).unwrap_or_default()
 }
 
-/// Logs, alarms and rules need the key to be theirs too.
+/// The services that use the key by themselves are named in its policy.
 async fn key_policy(aws: &Aws, stack: &Stack, key: &str) -> Check {
     let logs = format!("logs.{}.amazonaws.com", stack.region);
-    let services = [logs.as_str(), "events.amazonaws.com", "cloudwatch.amazonaws.com"];
+    let mut services = vec![logs.as_str()];
+    // The key is the topic's too, if the stack makes it.
+    if stack.resources.contains_key("NotificationTopic") {
+        services.extend(["events.amazonaws.com", "cloudwatch.amazonaws.com"]);
+    }
     let expected = format!("the policy of {key} names {}", services.join(", "));
     check("look/key/policy".to_owned(), &expected, async {
         let arguments = json!({"KeyId": key, "PolicyName": "default"});
