@@ -178,6 +178,7 @@ fn simulate(scope: &Scope, with: Option<&str>) -> Result<ExitCode> {
 
 async fn up(local: Local) -> Result<ExitCode> {
     let deployment = start(local, deploy).await?;
+    deployment.enforce_iam()?;
     for (name, value) in deployment.environment() {
         show(&format!("export {name}={value}\n"))?;
     }
