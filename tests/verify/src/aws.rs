@@ -134,12 +134,9 @@ impl Refusal {
 
     /// Whether what the call is about is not there.
     pub fn is_not_there(&self) -> bool {
-        let code = self.code.as_str();
-        self.status == 404
-            || [".NotFound", ".Unavailable", "NotFoundException", "DoesNotExist"].iter().any(|end| code.ends_with(end))
-            || ["NonExistentQueue", "QueueDoesNotExist", "NotFound", "NoSuchEntity"]
-                .iter()
-                .any(|end| code.ends_with(end))
+        let ends =
+            ["NotFound", ".Unavailable", "NotFoundException", "DoesNotExist", "NonExistentQueue", "NoSuchEntity"];
+        self.status == 404 || ends.iter().any(|end| self.code.ends_with(end))
     }
 }
 
@@ -259,8 +256,8 @@ impl Aws {
     }
 
     async fn send(&self, service: Service, sending: Sending<'_>) -> Result<Value> {
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1.. {
+        let (mut attempt, mut pause) = (1, FIRST_PAUSE);
+        loop {
             let answer = self.send_once(service, &sending).await;
             let error = match answer {
                 Ok(answer) => return Ok(answer),
@@ -274,9 +271,9 @@ impl Aws {
                 return Err(error);
             }
             self.sleep(pause.mul_f64(fastrand::f64() + 0.5)).await;
+            attempt += 1;
             pause *= 2;
         }
-        unreachable!("the last attempt has returned")
     }
 
     async fn send_once(&self, service: Service, sending: &Sending<'_>) -> Result<Value> {
@@ -414,4 +411,28 @@ pub fn items(value: &Value) -> &[Value] {
 /// A text, or an empty one.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(code: &str, status: u16) -> Refusal {
+        Refusal { action: "DescribeImages".into(), code: code.into(), message: String::new(), status }
+    }
+
+    #[test]
+    fn what_is_not_there_what_comes_too_often_and_what_is_down_are_told_apart() {
+        for code in ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "ParameterNotFound", "ExecutionDoesNotExist"]
+        {
+            assert!(refusal(code, 400).is_not_there() && !refusal(code, 400).is_worth_another_try(), "{code}");
+        }
+        for (code, is_throttled) in
+            [("RequestLimitExceeded", true), ("Unavailable", false), ("ServiceUnavailable", false)]
+        {
+            let refusal = refusal(code, 503);
+            assert!(!refusal.is_not_there() && refusal.is_worth_another_try(), "{code}");
+            assert_eq!(refusal.is_throttled(), is_throttled, "{code}");
+        }
+    }
 }

@@ -98,11 +98,7 @@ pub async fn wait_for_instance(aws: &Aws, id: &str, state: &str, within: Duratio
 fn gone_is_none(answer: Result<Value>, set: &str) -> Result<Vec<Value>> {
     match answer {
         Ok(answer) => Ok(items(&answer[set]).to_vec()),
-        Err(error) => match Refusal::of(&error) {
-            Some(refusal) if refusal.code.ends_with(".NotFound") || refusal.code.ends_with(".Unavailable") => {
-                Ok(vec![])
-            }
-            _ => Err(error),
-        },
+        Err(error) if Refusal::of(&error).is_some_and(Refusal::is_not_there) => Ok(vec![]),
+        Err(error) => Err(error),
     }
 }
