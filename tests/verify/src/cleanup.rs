@@ -246,3 +246,27 @@ impl Tagged<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+
+    use super::*;
+
+    #[test]
+    fn a_proof_takes_only_what_is_its_own_and_a_clean_up_what_is_any_ones_of_the_stack() {
+        let credentials = SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test"));
+        let aws = Aws::of("eu-west-1".into(), credentials, BTreeMap::new(), 1.0);
+        let is_ours = |value: &str, of: &str| Tagged { aws: &aws, value, prefix: "" }.is_ours(&json!(of));
+        assert!(is_ours("web/abc", "web/abc"));
+        for other in ["web/abcd", "web/def", "web-2/abc", "", "web"] {
+            assert!(!is_ours("web/abc", other), "{other}");
+        }
+        assert!(is_ours("web/*", "web/abc") && is_ours("web/*", "web/def"));
+        for other in ["web-2/abc", "web", ""] {
+            assert!(!is_ours("web/*", other), "{other}");
+        }
+    }
+}
