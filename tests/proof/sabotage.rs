@@ -239,6 +239,21 @@ async fn others(aws: &Aws, stack: &Stack) -> Vec<Sabotage> {
     all
 }
 
+/// Once, or as often as `LOOKS` says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_deployment_raises_no_false_alarm() {
+    let local = deploy().await;
+    let aws = client(&local);
+    let looks = env::var("LOOKS").ok().and_then(|looks| looks.parse().ok()).unwrap_or(1);
+    let mut alarms = vec![];
+    for look in 0..looks {
+        let finished = looked(&aws).await;
+        alarms.extend(finished.others().map(|check| format!("{look}: {}: {}", check.id, check.saw)));
+    }
+    println!("{} false alarms in {looks} looks", alarms.len());
+    assert!(alarms.is_empty(), "{alarms:#?}");
+}
+
 /// All of them with `SABOTAGES=all`; the table is printed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_in_a_deployment_is_found_and_named() {

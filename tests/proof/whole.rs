@@ -1,6 +1,7 @@
 //! The whole command, as a user starts it.
 
 use std::{
+    env,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -51,18 +52,39 @@ async fn every_depth_passes_on_a_healthy_deployment_and_leaves_nothing() {
     assert!(aws.ec2.image(local_aws::deployment::UNMANAGED_IMAGE).is_some());
 }
 
+/// How many proofs `cargo test` kills. `KILLS` says another number.
+const KILLS: u64 = 2;
+/// A whole proof makes about as many calls of EC2 that change something.
+const CHANGES: u64 = 150;
+
+/// Each at a random moment, as many calls after its beginning as a number says that the seed decides.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_that_is_killed_leaves_nothing_that_clean_does_not_find() {
     let aws = deploy().await;
-    for (number, seconds) in [2, 5, 9].into_iter().enumerate() {
+    let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
+    let kills = number("KILLS").unwrap_or(KILLS);
+    let seed = number("SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut amid, mut left_most) = (0, 0);
+    for kill in 0..kills {
+        let before = aws.ec2.mutating_calls().len();
+        let changes = usize::try_from(random.u64(1..CHANGES)).unwrap();
         let mut killed = verify(&aws, "killed", &["--depth", "instance"]).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_secs(seconds));
+        // It may be over before.
+        while aws.ec2.mutating_calls().len() < before + changes && killed.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        amid += u64::from(killed.try_wait().unwrap().is_none());
         killed.kill().unwrap();
         killed.wait().unwrap();
+        left_most = left_most.max(left(&aws).len());
         let (succeeded, said) = output(verify(&aws, "killed", &["--clean"]));
-        assert!(succeeded && said.ends_with("nothing is left\n"), "{number}: {said}");
-        assert!(left(&aws).is_empty(), "{number}: {:?}", left(&aws));
+        assert!(succeeded && said.ends_with("nothing is left\n"), "{kill}, after {changes} calls: {said}");
+        assert!(left(&aws).is_empty(), "{kill}, after {changes} calls: {:?}", left(&aws));
     }
+    println!("{amid} of {kills} killed before their end; one left {left_most} images and snapshots; --clean left none");
+    assert!(amid > 0 && left_most > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ ROOT = PROJECT / "target/sabotage/copy"
 SWITCH = ROOT.with_name("on")
 
 #: The tests that start no process, the fastest first; of the simulation those of the invariants.
-IN_PROCESS = ["ami_from_instance", "machines", "documents", "handlers", "pace", "simulation"]
+IN_PROCESS = ["ami_from_instance", "machines", "engine", "documents", "handlers", "pace", "simulation"]
 WITH_PROCESSES = ["end_to_end", "stress"]
 SKIPPED = {"simulation": ["--skip", "the_same_seed"], "stress": ["--skip", "deploys::"]}
 #: A broken function may never answer. What a test computes in vain does not depend on how busy the computer is.

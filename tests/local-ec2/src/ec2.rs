@@ -302,7 +302,7 @@ impl Ec2 {
 
     /// Adds a rule to the Recycle Bin, for what is deregistered or deleted from now on.
     pub fn add_bin_rule(&self, rule: BinRule) {
-        self.service.lock().world.recycle_bin.rules.push(rule);
+        self.service.lock().world.recycle_bin.add_rule(rule);
     }
 
     /// Lets every image in the Recycle Bin keep its snapshots in use.

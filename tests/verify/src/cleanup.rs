@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     aws::{Aws, EC2, EVENTBRIDGE, Refusal, SCHEDULER, SNS, SQS, STEP_FUNCTIONS, items, text},
-    net,
+    net, recycle_bin,
     report::{Check, Verdict},
     stack::Stack,
     world::{PREFIX, TAG, World},
@@ -40,7 +40,7 @@ pub async fn remove(world: &World, aws: &Aws, stack: &Stack, whose: Whose, say: 
         if empty_looks == EMPTY_LOOKS {
             let id = world.net().filter(|_| whose == Whose::Own);
             match net::fold(aws, &stack.name, id, |value| own.is_ours(value)).await {
-                Ok(None) => return check(Verdict::Passed, "nothing is left".to_owned()),
+                Ok(None) => return check(Verdict::Passed, nothing_is_left(aws, &prefix).await),
                 Ok(Some(stack)) => left.push(stack),
                 Err(error) => left.push(format!("{error:#}")),
             }
@@ -57,6 +57,15 @@ pub async fn remove(world: &World, aws: &Aws, stack: &Stack, whose: Whose, say: 
     }
 }
 
+/// Nobody can remove anything from the Recycle Bin.
+async fn nothing_is_left(aws: &Aws, prefix: &str) -> String {
+    match recycle_bin::kept(aws, prefix).await {
+        Ok(kept) if kept.is_empty() => "nothing is left".to_owned(),
+        Ok(kept) => format!("nothing is left but in the Recycle Bin, by the account's rules: {}", kept.join(", ")),
+        Err(error) => format!("nothing is left; what the Recycle Bin keeps could not be asked: {error:#}"),
+    }
+}
+
 /// Removes what can be removed now, and names all that is there, and what could not be asked.
 async fn remove_once(own: &Tagged<'_>, stack: &Stack) -> Vec<String> {
     let mut left = vec![];
@@ -68,6 +77,8 @@ async fn remove_once(own: &Tagged<'_>, stack: &Stack) -> Vec<String> {
         let machine = stack.arn("states", &format!("stateMachine:{}-{machine}", stack.name));
         add(own.executions(&machine).await);
     }
+    // What they keep could not be removed for good.
+    add(own.bin_rules().await);
     add(own.instances().await);
     add(own.of_ec2("DescribeImages", "imagesSet", "imageId", "DeregisterImage", "ImageId").await);
     add(own.of_ec2("DescribeSnapshots", "snapshotSet", "snapshotId", "DeleteSnapshot", "SnapshotId").await);
@@ -146,6 +157,12 @@ impl Tagged<'_> {
             }
         }
         Ok(running)
+    }
+
+    async fn bin_rules(&self) -> Result<Vec<String>> {
+        let rules = recycle_bin::rules(self.aws, |description| self.is_ours(description)).await?;
+        recycle_bin::keep_no_more(self.aws, &rules).await?;
+        Ok(rules.into_iter().map(|rule| format!("rule {rule} of the Recycle Bin")).collect())
     }
 
     async fn instances(&self) -> Result<Vec<String>> {

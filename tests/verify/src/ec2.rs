@@ -74,9 +74,18 @@ pub fn tags(resource: &Value) -> BTreeMap<&str, &str> {
 
 /// The state of an instance.
 pub async fn instance_state(aws: &Aws, id: &str) -> Result<String> {
+    Ok(text(&instance(aws, id).await?["instanceState"]["name"]).to_owned())
+}
+
+/// The name of an instance's root volume.
+pub async fn root_device(aws: &Aws, id: &str) -> Result<String> {
+    Ok(text(&instance(aws, id).await?["rootDeviceName"]).to_owned())
+}
+
+async fn instance(aws: &Aws, id: &str) -> Result<Value> {
     let answer = aws.call(EC2, "DescribeInstances", json!({"InstanceId": [id]})).await?;
-    let all = items(&answer["reservationSet"]).iter().flat_map(|one| items(&one["instancesSet"]));
-    Ok(all.map(|one| text(&one["instanceState"]["name"]).to_owned()).next().unwrap_or_default())
+    let mut all = items(&answer["reservationSet"]).iter().flat_map(|one| items(&one["instancesSet"]));
+    Ok(all.next().cloned().unwrap_or_default())
 }
 
 /// Waits until an instance has a state.

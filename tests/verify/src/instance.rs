@@ -13,7 +13,8 @@ use anyhow::Result;
 use crate::{
     aws::Aws,
     ec2, probes,
-    report::Report,
+    report::{Check, Report},
+    run::Waits,
     scene::{Scene, Stage},
     stack::Stack,
     world::World,
@@ -58,18 +59,59 @@ pub async fn prove(aws: &Aws, stack: &Stack, world: &World, report: &Report<'_>,
         with(plain.as_deref(), async |image| changes::replace(&stage, instance, image).await),
         with(full.as_deref(), async |image| changes::replace_by_same_name(&stage, instance, image).await),
         changes::foreign(&stage, instance),
+        creates::some_volumes(&stage, instance),
         ends::refused(&stage, instance),
     );
     probes::ask_all(&stage, instance, recordings, origin).await;
     changes::prune(&stage, instance).await;
+    changes::restore(&stage, instance).await;
     power::reboot(&stage, instance).await;
     power::stop_and_start(&stage, instance).await;
     power::stopped(&stage, instance).await;
+    report.add(waits(&report.checks()));
+}
+
+/// Whether EC2's events reach the runs that wait for them.
+fn waits(checks: &[Check]) -> Check {
+    let mut waits = Waits::default();
+    checks.iter().for_each(|check| waits.extend(&check.waits));
+    let expected = "EC2's event about an image ends waits of runs early";
+    let mean = |seconds: &[f64]| seconds.iter().sum::<f64>() / f64::from(u32::try_from(seconds.len()).unwrap_or(1));
+    let (early, whole) = (&waits.ended_by_event, &waits.ended_by_time);
+    if early.is_empty() {
+        let saw = format!("none of {} waits was ended by an event", whole.len());
+        return Check::holds("instance/waits", false, expected, saw);
+    }
+    let saw = format!(
+        "{} waits were ended by an event after {:.0} s on average, {} by their time",
+        early.len(),
+        mean(early),
+        whole.len()
+    );
+    Check::holds("instance/waits", true, expected, saw)
 }
 
 /// Does something with what an earlier scenario gave, if it did.
 async fn with(given: Option<&str>, play: impl AsyncFnOnce(&str)) {
     if let Some(given) = given {
         play(given).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Verdict;
+
+    #[test]
+    fn waits_that_no_event_ends_are_a_fault() {
+        let check = |ended_by_event: Vec<f64>| {
+            let waits = Waits { ended_by_event, ended_by_time: vec![60.0] };
+            Check { waits, ..Check::new("instance/create", Verdict::Passed, "", "") }
+        };
+        assert_eq!(waits(&[check(vec![])]).verdict, Verdict::Failed);
+        let told = waits(&[check(vec![]), check(vec![10.0, 20.0])]);
+        assert_eq!(told.verdict, Verdict::Passed);
+        assert_eq!(told.saw, "2 waits were ended by an event after 15 s on average, 2 by their time");
     }
 }

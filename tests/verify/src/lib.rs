@@ -11,6 +11,7 @@ pub mod net;
 pub mod probes;
 pub mod proof;
 pub mod recording;
+pub mod recycle_bin;
 pub mod report;
 pub mod run;
 pub mod scene;

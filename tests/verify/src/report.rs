@@ -9,6 +9,8 @@ use std::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::run::Waits;
+
 /// What a check says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,12 +39,15 @@ pub struct Check {
     pub seconds: f64,
     /// How many states its executions entered.
     pub transitions: u64,
+    /// How the waits of its executions ended.
+    pub waits: Waits,
 }
 
 impl Check {
     /// A check that took no time of its own.
     pub fn new(id: impl Into<String>, verdict: Verdict, expected: impl Into<String>, saw: impl Into<String>) -> Self {
-        Self { id: id.into(), verdict, expected: expected.into(), saw: saw.into(), seconds: 0.0, transitions: 0 }
+        let (id, expected, saw) = (id.into(), expected.into(), saw.into());
+        Self { id, verdict, expected, saw, seconds: 0.0, transitions: 0, waits: Waits::default() }
     }
 
     /// A check of something that is or is not as it must be.
@@ -177,7 +182,7 @@ impl Finished {
             "# {stack} in {account}, {region}\n\nDepth {depth}, begun {began}, tag {run}.\n\n{}.\n",
             self.totals()
         );
-        text += "\n| check | verdict | expected | saw | seconds | states |\n|---|---|---|---|---|---|\n";
+        text += "\n| check | verdict | expected | saw | seconds | states | waits ended by an event, by their time |\n|---|---|---|---|---|---|---|\n";
         for check in &self.checks {
             let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
             let verdict = json!(check.verdict);
@@ -186,10 +191,12 @@ impl Finished {
             let (expected, saw) = (cell(&check.expected), cell(&check.saw));
             let _ = writeln!(
                 text,
-                "| {} | {verdict} | {expected} | {saw} | {:.0} | {} |",
+                "| {} | {verdict} | {expected} | {saw} | {:.0} | {} | {}, {} |",
                 cell(&check.id),
                 check.seconds,
-                check.transitions
+                check.transitions,
+                check.waits.ended_by_event.len(),
+                check.waits.ended_by_time.len()
             );
         }
         text
@@ -229,7 +236,7 @@ mod tests {
     #[test]
     fn a_table_has_a_line_for_each_check() {
         let text = finished(&[Verdict::Passed, Verdict::Failed]).markdown();
-        assert!(text.contains("| look/1 | **failed** | a\\|b | c d | 0 | 10 |"), "{text}");
+        assert!(text.contains("| look/1 | **failed** | a\\|b | c d | 0 | 10 | 0, 0 |"), "{text}");
         let checks = &finished(&[Verdict::Unknown]).json()["checks"];
         assert_eq!(checks[0]["verdict"], "unknown");
     }

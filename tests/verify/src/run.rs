@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,6 +13,8 @@ use crate::{
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SHOWS_WITHIN: Duration = Duration::from_secs(60);
+/// How the resource of a task ends that waits for a token.
+const WAITS_FOR_TOKEN: &str = ".waitForTaskToken";
 
 /// An execution of the lifecycle machine.
 #[derive(Clone, Debug)]
@@ -120,34 +123,142 @@ impl<'a> Run<'a> {
         self.aws.call(STEP_FUNCTIONS, "StopExecution", arguments).await.map(drop)
     }
 
-    /// How many states it and its operations have entered.
-    pub async fn transitions(&self) -> Result<u64> {
+    /// What the histories of the run and of its operations tell.
+    pub async fn course(&self) -> Result<Course> {
         let name = self.arn.rsplit(':').next().unwrap_or_default();
-        let machine = self.stack.id("OperationMachine")?;
-        let children = self.aws.call(STEP_FUNCTIONS, "ListExecutions", json!({"stateMachineArn": machine})).await?;
+        let children = self.operations().await?;
         let is_ours = |one: &&Value| text(&one["name"]).starts_with(&format!("{name}-"));
-        let children = items(&children["executions"]).iter().filter(is_ours).map(|one| text(&one["executionArn"]));
-        let mut count = 0;
+        let children = children.iter().filter(is_ours).map(|one| text(&one["executionArn"]));
+        let mut course = Course::default();
         for arn in children.chain([self.arn.as_str()]) {
-            count += self.entered(arn).await?;
+            self.follow(arn, &mut course).await?;
         }
-        Ok(count)
+        Ok(course)
     }
 
-    async fn entered(&self, arn: &str) -> Result<u64> {
-        let (mut count, mut token) = (0, Value::Null);
+    /// The latest executions of the operation machine, the last one first.
+    async fn operations(&self) -> Result<Vec<Value>> {
+        let machine = self.stack.id("OperationMachine")?;
+        let arguments = json!({"stateMachineArn": machine, "maxResults": 1000});
+        Ok(items(&self.aws.call(STEP_FUNCTIONS, "ListExecutions", arguments).await?["executions"]).to_vec())
+    }
+
+    async fn follow(&self, arn: &str, course: &mut Course) -> Result<()> {
+        let (mut token, mut waits_since) = (Value::Null, None);
         loop {
             let mut arguments = json!({"executionArn": arn, "maxResults": 1000, "includeExecutionData": false});
             if !token.is_null() {
                 arguments["nextToken"] = token;
             }
             let answer = self.aws.call(STEP_FUNCTIONS, "GetExecutionHistory", arguments).await?;
-            let events = items(&answer["events"]).iter();
-            count += events.filter(|event| text(&event["type"]).ends_with("StateEntered")).count();
+            for event in items(&answer["events"]) {
+                course.add(event, &mut waits_since, |seconds| self.elapsed(seconds));
+            }
             token = answer["nextToken"].clone();
             if token.is_null() {
-                return Ok(u64::try_from(count).unwrap_or(u64::MAX));
+                return Ok(());
             }
         }
+    }
+
+    /// The time that passes for AWS while so many seconds pass here.
+    fn elapsed(&self, seconds: f64) -> f64 {
+        self.aws.elapsed(Duration::try_from_secs_f64(seconds).unwrap_or_default()).as_secs_f64()
+    }
+
+    /// How many seconds after the end of the run a rollback of it began that it has not started itself: the rule for
+    /// ended runs has, or the sweep.
+    pub async fn rolled_back_after(&self) -> Result<f64> {
+        let described = self.aws.call(STEP_FUNCTIONS, "DescribeExecution", json!({"executionArn": self.arn})).await?;
+        let stopped = described["stopDate"].as_f64().context("it has not ended")?;
+        let began = |one: &Value| one["startDate"].as_f64().unwrap_or_default();
+        let mut later = self.operations().await?;
+        later.retain(|one| began(one) >= stopped);
+        // The earliest is the last of the list.
+        for one in later.iter().rev() {
+            let about = json!({"executionArn": one["executionArn"]});
+            let rollback = self.aws.call(STEP_FUNCTIONS, "DescribeExecution", about).await?;
+            let input: Value = serde_json::from_str(text(&rollback["input"])).unwrap_or_default();
+            if text(&input["operation"]) == "rollback" && text(&input["run"]) == self.arn {
+                return Ok(self.elapsed(began(one) - stopped));
+            }
+        }
+        bail!("no rollback of {} was started after its end", self.arn)
+    }
+}
+
+/// What the histories of a run and its operations tell.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Course {
+    /// How many states were entered.
+    pub transitions: u64,
+    /// How the waits ended that an event may end.
+    pub waits: Waits,
+}
+
+/// How waits ended that an event may end early.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waits {
+    /// Those that an event ended: after how many seconds.
+    pub ended_by_event: Vec<f64>,
+    /// Those that lasted as long as the function had said, in seconds.
+    pub ended_by_time: Vec<f64>,
+}
+
+impl Waits {
+    /// Adds others.
+    pub fn extend(&mut self, others: &Self) {
+        self.ended_by_event.extend(&others.ended_by_event);
+        self.ended_by_time.extend(&others.ended_by_time);
+    }
+}
+
+impl Course {
+    /// Adds an event of a history. `waits_since` is when the execution began to wait, if it does.
+    fn add(&mut self, event: &Value, waits_since: &mut Option<f64>, elapsed: impl Fn(f64) -> f64) {
+        let now = event["timestamp"].as_f64().unwrap_or_default();
+        let waited = |since: Option<f64>| since.map(|since| elapsed(now - since));
+        match text(&event["type"]) {
+            "TaskScheduled" if text(&event["taskScheduledEventDetails"]["resource"]).ends_with(WAITS_FOR_TOKEN) => {
+                *waits_since = Some(now);
+            }
+            "TaskSucceeded" => self.waits.ended_by_event.extend(waited(waits_since.take())),
+            "TaskTimedOut" => self.waits.ended_by_time.extend(waited(waits_since.take())),
+            "TaskFailed" => *waits_since = None,
+            entered if entered.ends_with("StateEntered") => self.transitions += 1,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_tells_how_each_wait_has_ended() {
+        let scheduled = |resource: &str, time: f64| json!({"type": "TaskScheduled", "timestamp": time, "taskScheduledEventDetails": {"resource": resource}});
+        let event = |kind: &str, time: f64| json!({"type": kind, "timestamp": time});
+        let history = [
+            event("PassStateEntered", 0.0),
+            event("TaskStateEntered", 0.0),
+            // A call of a function is no wait.
+            scheduled("invoke", 0.0),
+            event("TaskSucceeded", 9.0),
+            scheduled("putEvents.waitForTaskToken", 10.0),
+            event("TaskSubmitted", 10.5),
+            event("TaskTimedOut", 40.0),
+            scheduled("putEvents.waitForTaskToken", 50.0),
+            event("TaskSucceeded", 57.0),
+            // Nothing was waited for that could not be put.
+            scheduled("putEvents.waitForTaskToken", 60.0),
+            event("TaskFailed", 61.0),
+            event("TaskSucceeded", 62.0),
+        ];
+        let (mut course, mut waits_since) = (Course::default(), None);
+        history.iter().for_each(|event| course.add(event, &mut waits_since, |seconds| seconds * 2.0));
+        let waits = Waits { ended_by_event: vec![14.0], ended_by_time: vec![60.0] };
+        assert_eq!(course, Course { transitions: 2, waits });
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     aws::Aws,
     ec2,
     report::{Check, Report, Verdict},
-    run::{Ended, Run},
+    run::{Ended, Run, Waits},
     stack::Stack,
     world::{TAG, World},
 };
@@ -57,16 +57,18 @@ impl<'a> Stage<'a> {
         let played = play(&scene).await;
         let seconds = self.aws.elapsed(start.elapsed()).as_secs_f64();
         let runs = scene.runs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut transitions = 0;
+        let (mut transitions, mut waits) = (0, Waits::default());
         for run in &runs {
-            transitions += run.transitions().await.unwrap_or_default();
+            let course = run.course().await.unwrap_or_default();
+            transitions += course.transitions;
+            waits.extend(&course.waits);
         }
         let (given, verdict, saw) = match played {
             Ok((given, saw)) => (Some(given), Verdict::Passed, saw),
             Err(error) => (None, Verdict::Failed, format!("{error:#}")),
         };
         let check = Check::new(format!("{}/{id}", self.depth), verdict, expected, saw);
-        self.report.add(Check { seconds, transitions, ..check });
+        self.report.add(Check { seconds, transitions, waits, ..check });
         given
     }
 }
@@ -87,8 +89,13 @@ impl<'a> Scene<'a> {
     /// Starts a run.
     pub async fn start(&self, what: &str, request: Value) -> Result<Run<'a>> {
         let run = Run::start(self.stage.aws, self.stage.stack, &self.name(what), request).await?;
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
+        self.counts(&run);
         Ok(run)
+    }
+
+    /// Counts a run that somebody else has started.
+    pub fn counts(&self, run: &Run<'a>) {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
     }
 
     /// Starts a run and waits for its end.

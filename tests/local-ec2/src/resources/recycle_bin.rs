@@ -23,12 +23,13 @@ pub struct BinRule {
     retention: Duration,
     tags: Vec<(String, String)>,
     excluded: Vec<(String, String)>,
+    description: String,
 }
 
 impl BinRule {
     /// Keeps everything of a kind for so long.
     pub fn new(resource: BinResource, retention: Duration) -> Self {
-        Self { resource, retention, tags: Vec::new(), excluded: Vec::new() }
+        Self { resource, retention, tags: Vec::new(), excluded: Vec::new(), description: String::new() }
     }
 
     /// Keeps only what has the tag, or another one of the rule.
@@ -43,6 +44,17 @@ impl BinRule {
     pub fn without_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.excluded.push((key.into(), value.into()));
         self
+    }
+
+    /// Says what it is for.
+    #[must_use]
+    pub fn described(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    pub(crate) fn description(&self) -> &str {
+        &self.description
     }
 
     pub(crate) fn resource(&self) -> BinResource {
@@ -81,7 +93,9 @@ impl Stay {
 /// The rules, and what they keep.
 #[derive(Debug, Default)]
 pub(crate) struct RecycleBin {
-    pub(crate) rules: Vec<BinRule>,
+    /// By their ids.
+    rules: BTreeMap<String, BinRule>,
+    rules_made: usize,
     /// Whether an image in the bin keeps its snapshots in use. EC2 does not document it.
     pub(crate) holds_snapshots: bool,
     images: BTreeMap<String, Stay>,
@@ -89,9 +103,26 @@ pub(crate) struct RecycleBin {
 }
 
 impl RecycleBin {
+    /// Adds a rule, for what is deregistered or deleted from now on; gives its id.
+    pub(crate) fn add_rule(&mut self, rule: BinRule) -> String {
+        self.rules_made += 1;
+        let id = format!("rule{:07}", self.rules_made);
+        self.rules.insert(id.clone(), rule);
+        id
+    }
+
+    /// Removes a rule; says whether it was there. What it has kept stays in the bin.
+    pub(crate) fn remove_rule(&mut self, id: &str) -> bool {
+        self.rules.remove(id).is_some()
+    }
+
+    pub(crate) fn rules(&self) -> &BTreeMap<String, BinRule> {
+        &self.rules
+    }
+
     /// For how long it keeps something with these tags: by the longest of its rules.
     fn stay(&self, resource: BinResource, tags: &Tags, now: SystemTime) -> Option<Stay> {
-        let rules = self.rules.iter().filter(|rule| rule.keeps(resource, tags));
+        let rules = self.rules.values().filter(|rule| rule.keeps(resource, tags));
         rules.map(|rule| rule.retention).max().map(|retention| Stay { entered: now, exits: now + retention })
     }
 

@@ -61,8 +61,8 @@ fn done(world: &mut World, name: &str, form: &BTreeMap<String, String>) -> Resul
                 "snapshot" => BinResource::Snapshot,
                 _ => return Err("resource must be image or snapshot".to_owned()),
             };
-            world.recycle_bin.rules.push(BinRule::new(resource, days()?));
-            Ok(format!("there are {} rules", world.recycle_bin.rules.len()))
+            world.recycle_bin.add_rule(BinRule::new(resource, days()?));
+            Ok(format!("there are {} rules", world.recycle_bin.rules().len()))
         }
         _ => Err("it must be /_local/age-images, /_local/references or /_local/recycle-bin-rules".to_owned()),
     }

@@ -8,12 +8,16 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 /// The text of a machine, with an ARN for each placeholder.
-fn load(file: &str) -> Definition {
+pub(crate) fn text(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../state-machine").join(file);
     let text = fs::read_to_string(path).unwrap();
     let names = text.split("${").skip(1).filter_map(|rest| rest.split('}').next());
     let values: BTreeMap<String, String> = names.map(|name| (name.to_owned(), value(name))).collect();
-    Definition::parse(&substitute(&text, &values).unwrap()).unwrap_or_else(|error| panic!("{file}: {error}"))
+    substitute(&text, &values).unwrap()
+}
+
+pub(crate) fn load(file: &str) -> Definition {
+    Definition::parse(&text(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 fn value(placeholder: &str) -> String {

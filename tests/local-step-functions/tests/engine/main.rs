@@ -8,6 +8,7 @@ mod determinism;
 mod limits;
 mod machines;
 mod retry_and_catch;
+mod seen_states;
 mod service;
 mod states;
 mod support;

@@ -1,12 +1,15 @@
 //! What becomes of images that are there.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::creates::as_ec2_shows;
 use crate::{
     aws::{EC2, items, text},
-    ec2,
+    ec2, recycle_bin,
+    run::Ended,
     scene::{Scene, Stage, ensure},
     world::TAG,
 };
@@ -70,6 +73,8 @@ pub(super) async fn replace_by_same_name(stage: &Stage<'_>, instance: &str, imag
         request["action"] = json!("replace");
         request["imageId"] = json!(image);
         request["name"] = json!(name);
+        // It has it from its create.
+        request["disableProtection"] = json!(true);
         let result = scene.run("", request).await?.succeeded()?;
         let new = as_ec2_shows(scene, &result, &name).await?;
         ensure(new != image, || format!("it is still {image}"))?;
@@ -141,4 +146,34 @@ pub(super) async fn prune(stage: &Stage<'_>, instance: &str) {
         Ok(((), result["kept"].to_string()))
     };
     stage.play("prune", expected, play).await;
+}
+
+/// An image that was deleted comes back from the Recycle Bin. The proof's own rules keep it there for the moment.
+pub(super) async fn restore(stage: &Stage<'_>, instance: &str) {
+    let expected = "a delete says what the Recycle Bin keeps, and a restore brings image and snapshots back";
+    let play = async |scene: &Scene<'_>| {
+        let aws = scene.stage.aws;
+        let result = scene.run("", scene.create(instance, "")).await?.succeeded()?;
+        let image = text(&result["id"]).to_owned();
+        let snapshots = ec2::snapshot_ids(&ec2::image(aws, &image).await?.context("EC2 shows no image")?);
+        let rules = recycle_bin::keep(aws, scene.stage.world).await?;
+        let delete = json!({"action": "delete", "imageId": image});
+        let deleted = scene.run("delete", delete.clone()).await;
+        let deleted = deleted.and_then(Ended::succeeded);
+        let restored = scene.run("restore", json!({"action": "restore", "imageId": image})).await;
+        // The last delete is for good.
+        recycle_bin::keep_no_more(aws, &rules).await?;
+        let (deleted, restored) = (deleted?, restored?.succeeded()?);
+        let kept = items(&deleted["recycleBin"]).iter();
+        let kept: BTreeSet<_> = kept.map(|one| text(&one["id"])).collect();
+        let all: BTreeSet<_> = snapshots.iter().chain([&image]).map(String::as_str).collect();
+        ensure(kept == all, || format!("the delete says that the bin keeps {}", deleted["recycleBin"]))?;
+        ensure(text(&restored["state"]) == "available", || format!("the restore says {restored}"))?;
+        let there = ec2::snapshots(aws, &snapshots).await?.len();
+        ensure(there == snapshots.len(), || format!("{there} of {} snapshots are back", snapshots.len()))?;
+        scene.run("delete-again", delete).await?.succeeded()?;
+        is_gone(scene, &image, &snapshots).await?;
+        Ok(((), format!("{image} was in the bin, came back, and was deleted for good")))
+    };
+    stage.play("restore", expected, play).await;
 }

@@ -1,7 +1,7 @@
 //! Images of a running instance.
 
 use anyhow::{Context, Result};
-use chrono::{TimeDelta, Utc};
+use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::{
@@ -27,13 +27,18 @@ pub(super) async fn without_reboot(stage: &Stage<'_>, instance: &str) -> Option<
 
 /// A create with many arguments. Gives the image's id.
 pub(super) async fn with_everything(stage: &Stage<'_>, instance: &str) -> Option<String> {
-    let expected = "one image with its description, tags of the instance, deprecation time, and the root volume only";
+    let expected = "one image with its description, tags of the instance, deprecation time, series, watermark and \
+                    protection, and the root volume only";
     let play = async |scene: &Scene<'_>| {
         let mut request = scene.create(instance, "");
         request["description"] = json!("made by a proof");
         request["copyTags"] = json!(true);
         request["excludeDataVolumes"] = json!(true);
         request["deprecateAfter"] = json!("30d");
+        request["series"] = json!(scene.name("series"));
+        request["watermarks"] = json!({"attach": ["proof"]});
+        request["deregistrationProtection"] = json!("enabled-without-cooldown");
+        request["timeouts"] = json!({"create": "1h", "update": 1800, "delete": "3600s"});
         let result = scene.run("", request).await?.succeeded()?;
         let id = text(&result["id"]).to_owned();
         let image = ec2::image(scene.stage.aws, &id).await?.context("EC2 shows no image")?;
@@ -46,9 +51,41 @@ pub(super) async fn with_everything(stage: &Stage<'_>, instance: &str) -> Option
         ensure(is_right, || format!("it is deprecated at {shown:?}"))?;
         let (tags, name) = (ec2::tags(&image), scene.stage.world.name("source"));
         ensure(tags.get("Name") == Some(&name.as_str()), || format!("tags: {tags:?}"))?;
+        let series = scene.name("series");
+        ensure(tags.get("ami-from-instance:series") == Some(&series.as_str()), || format!("tags: {tags:?}"))?;
+        let protection = text(&image["deregistrationProtection"]);
+        ensure(protection == "enabled-without-cooldown", || format!("its protection is {protection:?}"))?;
+        let watermarks = items(&image["imageWatermarkSet"]).iter().map(|one| text(&one["watermarkKey"]));
+        let own = format!("{}:proof", scene.stage.stack.caller.account);
+        ensure(watermarks.eq([own.as_str()]), || format!("watermarks: {}", image["imageWatermarkSet"]))?;
         Ok((id.clone(), id))
     };
     stage.play("create/with-everything", expected, play).await
+}
+
+/// A create that leaves a volume out by its tag, and keeps the root volume of instances that are launched from the image.
+pub(super) async fn some_volumes(stage: &Stage<'_>, instance: &str) {
+    let expected = "an image without the volume that has a tag, whose root volume outlives its instances";
+    let play = async |scene: &Scene<'_>| {
+        let aws = scene.stage.aws;
+        let root = ec2::root_device(aws, instance).await?;
+        let mut request = scene.create(instance, "");
+        request["excludeDataVolumeTags"] = scene.tags();
+        request["blockDeviceMappings"] = json!([{"deviceName": root, "ebs": {"deleteOnTermination": false}}]);
+        request["deprecationTime"] =
+            json!((Utc::now() + TimeDelta::days(300)).to_rfc3339_opts(SecondsFormat::Secs, true));
+        let result = scene.run("", request).await?.succeeded()?;
+        let id = as_ec2_shows(scene, &result, &scene.name("")).await?;
+        let image = ec2::image(aws, &id).await?.context("EC2 shows no image")?;
+        let devices = items(&image["blockDeviceMapping"]);
+        let is_right = devices.len() == 1
+            && text(&devices[0]["deviceName"]) == root
+            && text(&devices[0]["ebs"]["deleteOnTermination"]) == "false";
+        ensure(is_right, || format!("devices: {}", image["blockDeviceMapping"]))?;
+        ensure(!text(&image["deprecationTime"]).is_empty(), || "it has no deprecation time".to_owned())?;
+        Ok(((), format!("{id} has {root} only")))
+    };
+    stage.play("create/volumes", expected, play).await;
 }
 
 /// A dry run says what the create would do, makes nothing, and every function says that it may.

@@ -22,7 +22,8 @@ pub(super) async fn aborted(stage: &Stage<'_>, instance: &str) {
     let play = async |scene: &Scene<'_>| {
         let (run, image) = abort_amid(scene, instance).await?;
         let seconds = scene.nothing_is_left_of(&run.arn, &scene.name("")).await?;
-        Ok(((), format!("{image} was gone {seconds} s after the abort")))
+        let began = run.rolled_back_after().await?;
+        Ok(((), format!("{image} was gone {seconds} s after the abort; its rollback began after {began:.0} s")))
     };
     stage.play("abort", expected, play).await;
 }

@@ -1,9 +1,9 @@
 //! What goes on outside of Step Functions: a schedule starts a run, and people are told of what went wrong.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use chrono::{TimeDelta, Utc};
+use chrono::{SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,6 +15,8 @@ use crate::{
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How far ahead the time of the schedule is.
+const STARTS_IN: Duration = Duration::from_secs(60);
 /// Scheduler delivers within a minute, and Step Functions, EventBridge and SNS within seconds.
 const COMES_WITHIN: u32 = 100;
 
@@ -29,8 +31,9 @@ pub(super) async fn schedule(stage: &Stage<'_>, instance: &str) {
             "StateMachineArn": machine, "Name": format!("{name}-<aws.scheduler.execution-id>"),
             "Input": scene.create(instance, "").to_string(),
         });
-        let delay = TimeDelta::from_std(aws.wall(Duration::from_secs(60)))?;
-        let at = (Utc::now() + delay).format("%Y-%m-%dT%H:%M:%S");
+        let delay = TimeDelta::from_std(aws.wall(STARTS_IN))?;
+        let time = (Utc::now() + delay).trunc_subsecs(0);
+        let at = time.format("%Y-%m-%dT%H:%M:%S");
         let body = json!({
             "Description": scene.stage.world.value(), "ScheduleExpression": format!("at({at})"),
             "FlexibleTimeWindow": {"Mode": "OFF"}, "ActionAfterCompletion": "DELETE",
@@ -41,11 +44,13 @@ pub(super) async fn schedule(stage: &Stage<'_>, instance: &str) {
         });
         aws.rest(SCHEDULER, "POST", &format!("/schedules/{name}"), body).await?;
         let arn = started(aws, machine, &name).await?;
+        let late = aws.elapsed((Utc::now() - time).to_std().unwrap_or_default()).as_secs();
         let run = Run::of(aws, stack, &arn);
+        scene.counts(&run);
         run.end().await?.succeeded()?;
         let count = ec2::images_named(aws, &name).await?.len();
         ensure(count == 1, || format!("there are {count} images called {name}"))?;
-        Ok(((), format!("{arn} made it")))
+        Ok(((), format!("{arn} made it; it was seen {late} s after the schedule's time")))
     };
     stage.play("schedule", expected, play).await;
 }
@@ -79,12 +84,12 @@ pub(super) async fn notifications(stage: &Stage<'_>, topic: &str) {
             aws.call(CLOUDWATCH, "SetAlarmState", arguments)
         };
         set("ALARM").await?;
-        heard(aws, &queue, alarm).await.context("of the alarm")?;
+        let alarm_after = heard(aws, &queue, alarm).await.context("of the alarm")?;
         set("OK").await?;
         let ended = scene.run("", json!({"name": "of nothing"})).await?;
         ensure(ended.status == "FAILED", || ended.told())?;
-        heard(aws, &queue, &scene.name("")).await.context("of the failed run")?;
-        Ok(((), "both arrived".to_owned()))
+        let run_after = heard(aws, &queue, &scene.name("")).await.context("of the failed run")?;
+        Ok(((), format!("of the alarm after {alarm_after} s, of the failed run {run_after} s after its end")))
     };
     stage.play("notifications", expected, play).await;
 }
@@ -107,8 +112,9 @@ async fn listen(scene: &Scene<'_>, topic: &str) -> Result<String> {
     Ok(text(&made["QueueUrl"]).to_owned())
 }
 
-/// Waits for a message that names something.
-async fn heard(aws: &Aws, queue: &str, name: &str) -> Result<()> {
+/// Waits for a message that names something; gives the seconds.
+async fn heard(aws: &Aws, queue: &str, name: &str) -> Result<u64> {
+    let start = Instant::now();
     for _ in 0..COMES_WITHIN {
         let arguments = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10});
         let answer = aws.call(SQS, "ReceiveMessage", arguments).await?;
@@ -116,7 +122,7 @@ async fn heard(aws: &Aws, queue: &str, name: &str) -> Result<()> {
             let arguments = json!({"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]});
             aws.call(SQS, "DeleteMessage", arguments).await?;
             if text(&message["Body"]).contains(name) {
-                return Ok(());
+                return Ok(aws.elapsed(start.elapsed()).as_secs());
             }
         }
         aws.sleep(LOOK_EVERY).await;
