@@ -6,8 +6,7 @@ import pathlib
 import random
 import sys
 
-from . import copy, mutations
-from .patches import PATCHES, Patch
+from . import copy, mutations, patches
 from .table import Outcome, markdown
 
 AT_ONCE = 2
@@ -41,8 +40,8 @@ def of_functions(programs, woven):
     return outcomes
 
 
-def of_patches(patches):
-    for patch in patches:
+def of_patches(drawn):
+    for patch in drawn:
         before = patch.apply()
         programs = copy.tests()
         if programs is None:
@@ -54,11 +53,14 @@ def of_patches(patches):
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/sabotage/run")
-    parser.add_argument("file", type=pathlib.Path)
+    parser.add_argument("file", type=pathlib.Path, nargs="?")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--mutations", type=int, default=100)
     parser.add_argument("--patches", type=int, default=30)
     arguments = parser.parse_args()
+    patches.check()
+    if arguments.file is None:
+        return
     print(f"seed {arguments.seed}", file=sys.stderr)
     copy.make()
     drawn = mutations.draw(arguments.seed)
@@ -70,8 +72,8 @@ def main():
     if failed := find(programs, copy.IN_PROCESS, "nothing"):
         raise SystemExit(f"broken without a change: {failed}")
     kinds = {"Functions": of_functions(programs, woven)}
-    patches = random.Random(arguments.seed).sample(PATCHES, min(arguments.patches, len(PATCHES)))
-    kinds["Machines and template"] = list(of_patches(patches))
+    drawn = random.Random(arguments.seed).sample(patches.PATCHES, min(arguments.patches, len(patches.PATCHES)))
+    kinds["Machines and template"] = list(of_patches(drawn))
     command = f"tests/sabotage/run FILE --seed {arguments.seed} --mutations {arguments.mutations} --patches {arguments.patches}"
     arguments.file.write_text(markdown(kinds, f"Made by `{command}`."))
 

@@ -18,13 +18,17 @@ class Patch:
     def name(self):
         return f"{self.file}: {self.title}"
 
-    def apply(self):
-        """Gives the text as it was."""
-        whole = (copy.ROOT / self.file).read_text()
+    def patched(self, whole):
+        """Gives a text with the change."""
         head, found, rest = whole.partition(self.after)
         if not found or self.old not in rest:
             raise SystemExit(f"{self.name()}: there is no such text any more")
-        copy.write(self.file, (head + found + rest.replace(self.old, self.new, 1)).encode())
+        return head + found + rest.replace(self.old, self.new, 1)
+
+    def apply(self):
+        """Gives the text as it was."""
+        whole = (copy.ROOT / self.file).read_text()
+        copy.write(self.file, self.patched(whole).encode())
         return whole
 
 
@@ -34,6 +38,10 @@ def lifecycle(title, after, old, new):
 
 def operation(title, after, old, new):
     return Patch(title, "state-machine/operation.asl.json", after, old, new)
+
+
+def create(title, after, old, new):
+    return Patch(title, "state-machine/create.asl.json", after, old, new)
 
 
 def template(title, after, old, new):
@@ -51,10 +59,15 @@ PATCHES = [
     lifecycle("an operation that fails is not rolled back", '"Run the next operation": {', '"Next": "Roll back"', '"Next": "Fail with the error"'),
     lifecycle("an operation has a fixed timeout", '"Run the next operation": {', '"{% $states.input.operations[$states.input.done].timeoutSeconds %}"', "2400"),
     lifecycle("starting an operation is not tried again", '"Run the next operation": {', '"MaxAttempts": 7', '"MaxAttempts": 0'),
-    lifecycle("the rollback undoes as if nothing had been begun", '"Roll back": {', '"position": "{% $states.input.done + 1 %}"', '"position": 0'),
-    lifecycle("the rollback is not told why the operation failed", '"Roll back": {', '"caught": "{% $error %}"', '"caught": {"name": "", "message": ""}'),
+    lifecycle("the rollback undoes as if nothing had been begun", '"Roll back": {', '"position": "{% $min([$states.input.done + 1, $count($states.input.operations)]) %}"', '"position": 0'),
+    lifecycle("the rollback is not told why the operation failed", '"Roll back": {', " : $error %}", " : {'name': '', 'message': ''} %}"),
     lifecycle("a rollback that fails is not looked at", '"Roll back": {', '"Next": "Name the failure"', '"Next": "Fail with the error"'),
     lifecycle("what the rollback could not remove is not told", '"Name the failure": {', "$states.result.Error = 'LeftoversRemain'", "false"),
+    lifecycle("a run that was redriven goes on", '"What is next?": {', "RedriveCount > 0 and ", "RedriveCount > 9 and "),
+    lifecycle("a run that was redriven may succeed", '"Give the result": {', "RedriveCount > 0 ", "RedriveCount > 9 "),
+    create("every action may go through the machine that creates", '"Is it a create?": {', "$states.input.action != 'create'", "false"),
+    create("the machine that creates sends whatever it is sent", '"Create the image": {', "'action': 'create', ", ""),
+    create("creates may prune although the stack says no", '"Is it a create?": {', "'${MayPrune}' != 'true'", "false"),
     operation("an instance is stopped by the function that images it", '"Choose the functions"', '"stop": {"begin": "${InstanceStateFunctionArn}"', '"stop": {"begin": "${StartCreateFunctionArn}"'),
     operation("an update is looked at as a create", '"Choose the functions"', '"look": "${StartUpdateFunctionArn}"', '"look": "${CheckStatusFunctionArn}"'),
     operation("beginning is tried again without end", '"Begin": {', '"MaxAttempts": 8', '"MaxAttempts": 99999'),
@@ -77,7 +90,13 @@ PATCHES = [
     template("the sweep comes once a day", "  SweepSchedule:", "Default: rate(1 hour)", "Default: rate(1 day)"),
     template("the sweep sends another event", "Sweep:\n", '"detail-type": "Sweep"', '"detail-type": "Swept"'),
     template("images of others may be changed by default", "  AllowUnmanagedImages:", 'Default: "false"', 'Default: "true"'),
-    template("the sweep may not delete snapshots", "RemoveWhatRunsMade", "[ec2:DeregisterImage, ec2:DeleteSnapshot]", "ec2:DeregisterImage"),
+    template("what runs made cannot be removed whole: no snapshot may be deleted", "RemoveWhatRunsMade", "ec2:DeregisterImage, ec2:DeleteSnapshot, ", "ec2:DeregisterImage, "),
     template("a look may not see snapshots", "CheckStatusFunction:", "ec2:DescribeSnapshots, ", ""),
     template("the rollback may not stop an operation", "CleanupFunction:", "[states:StopExecution, states:GetExecutionHistory]", "states:GetExecutionHistory"),
 ]
+
+
+def check():
+    """That each can still be made."""
+    for patch in PATCHES:
+        patch.patched((copy.PROJECT / patch.file).read_text())

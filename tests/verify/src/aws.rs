@@ -68,6 +68,38 @@ const THROTTLED: [&str; 11] = [
 const LONGEST_CALL: Duration = Duration::from_secs(60);
 const LONGEST_INVOCATION: Duration = Duration::from_secs(330);
 
+/// Regions whose services have addresses of their own.
+#[derive(Debug)]
+struct Partition {
+    /// How their names begin.
+    regions: &'static str,
+    suffix: &'static str,
+    /// What the address of a service that has one for all Regions has before the suffix.
+    iam: &'static str,
+    global_region: &'static str,
+}
+
+const fn partition(
+    regions: &'static str,
+    suffix: &'static str,
+    iam: &'static str,
+    global_region: &'static str,
+) -> Partition {
+    Partition { regions, suffix, iam, global_region }
+}
+
+/// After botocore's `endpoints.json`; the last one has all others.
+const PARTITIONS: [Partition; 8] = [
+    partition("cn-", "amazonaws.com.cn", "cn-north-1.", "cn-north-1"),
+    partition("us-gov-", "amazonaws.com", "us-gov.", "us-gov-west-1"),
+    partition("eusc-", "amazonaws.eu", "eusc-de-east-1.", "eusc-de-east-1"),
+    partition("us-isob-", "sc2s.sgov.gov", "us-isob-east-1.", "us-isob-east-1"),
+    partition("us-isof-", "csp.hci.ic.gov", "us-isof-south-1.", "us-isof-south-1"),
+    partition("eu-isoe-", "cloud.adc-e.uk", "eu-isoe-west-1.", "eu-isoe-west-1"),
+    partition("us-iso-", "c2s.ic.gov", "us-iso-east-1.", "us-iso-east-1"),
+    partition("", "amazonaws.com", "", "us-east-1"),
+];
+
 /// An account's services in a Region.
 #[derive(Debug)]
 pub struct Aws {
@@ -309,7 +341,7 @@ impl Aws {
 
     async fn sign(&self, service: Service, request: &mut HttpRequest, body: &[u8]) -> Result<()> {
         let identity = self.credentials().await?.into();
-        let region = if service.is_global { self.global_region() } else { &self.region };
+        let region = if service.is_global { self.partition().global_region } else { &self.region };
         let parameters = SigningParams::builder()
             .identity(&identity)
             .region(region)
@@ -345,23 +377,17 @@ impl Aws {
         if let Some(url) = own.or_else(|| self.endpoints.get(ENDPOINT)) {
             return url.trim_end_matches('/').to_owned();
         }
-        let suffix = if self.region.starts_with("cn-") { ".cn" } else { "" };
-        match (service.is_global, self.region.as_str()) {
-            (true, region) if region.starts_with("cn-") || region.starts_with("us-gov-") => {
-                let prefix = if suffix.is_empty() { "us-gov." } else { "cn-north-1." };
-                format!("https://{}.{prefix}amazonaws.com{suffix}", service.host)
-            }
-            (true, _) => format!("https://{}.amazonaws.com", service.host),
-            (false, region) => format!("https://{}.{region}.amazonaws.com{suffix}", service.host),
+        let Partition { suffix, iam, .. } = self.partition();
+        match service.is_global {
+            true => format!("https://{}.{iam}{suffix}", service.host),
+            false => format!("https://{}.{}.{suffix}", service.host, self.region),
         }
     }
 
-    fn global_region(&self) -> &'static str {
-        match self.region.as_str() {
-            region if region.starts_with("cn-") => "cn-north-1",
-            region if region.starts_with("us-gov-") => "us-gov-west-1",
-            _ => "us-east-1",
-        }
+    /// The Region's own partition.
+    fn partition(&self) -> &'static Partition {
+        let own = PARTITIONS.iter().find(|partition| self.region.starts_with(partition.regions));
+        own.unwrap_or(&PARTITIONS[PARTITIONS.len() - 1])
     }
 }
 
@@ -433,6 +459,23 @@ mod tests {
             let refusal = refusal(code, 503);
             assert!(!refusal.is_not_there() && refusal.is_worth_another_try(), "{code}");
             assert_eq!(refusal.is_throttled(), is_throttled, "{code}");
+        }
+    }
+
+    #[test]
+    fn each_partition_has_addresses_of_its_own() {
+        let endpoints = |region: &str| {
+            let credentials = SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test"));
+            let aws = Aws::of(region.to_owned(), credentials, BTreeMap::new(), 1.0);
+            (aws.endpoint(EC2), aws.endpoint(IAM), aws.partition().global_region)
+        };
+        for (region, ec2, iam, global) in [
+            ("eu-west-1", "ec2.eu-west-1.amazonaws.com", "iam.amazonaws.com", "us-east-1"),
+            ("us-gov-east-1", "ec2.us-gov-east-1.amazonaws.com", "iam.us-gov.amazonaws.com", "us-gov-west-1"),
+            ("cn-north-1", "ec2.cn-north-1.amazonaws.com.cn", "iam.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+            ("eusc-de-east-1", "ec2.eusc-de-east-1.amazonaws.eu", "iam.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
+        ] {
+            assert_eq!(endpoints(region), (format!("https://{ec2}"), format!("https://{iam}"), global));
         }
     }
 }

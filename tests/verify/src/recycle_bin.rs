@@ -54,7 +54,10 @@ pub async fn rules(aws: &Aws, is_ours: impl Fn(&Value) -> bool) -> Result<Vec<St
     for kind in KINDS {
         let mut token = Value::Null;
         loop {
-            let arguments = json!({"ResourceType": kind, "NextToken": token});
+            let mut arguments = json!({"ResourceType": kind});
+            if !text(&token).is_empty() {
+                arguments["NextToken"] = token;
+            }
             let listed = aws.rest(RECYCLE_BIN, "POST", "/list-rules", arguments).await?;
             let ours = items(&listed["Rules"]).iter().filter(|rule| is_ours(&rule["Description"]));
             found.extend(ours.map(|rule| text(&rule["Identifier"]).to_owned()));

@@ -92,7 +92,7 @@ fn attribute(attributes: &Value, key: &str) -> String {
     entry.map(|entry| text(&entry["value"]).to_owned()).unwrap_or_default()
 }
 
-/// The services that use the key by themselves are named in its policy.
+/// The services that use the key by themselves may do so by its policy.
 async fn key_policy(aws: &Aws, stack: &Stack, key: &str) -> Check {
     let logs = format!("logs.{}.amazonaws.com", stack.region);
     let mut services = vec![logs.as_str()];
@@ -100,14 +100,34 @@ async fn key_policy(aws: &Aws, stack: &Stack, key: &str) -> Check {
     if stack.resources.contains_key("NotificationTopic") {
         services.extend(["events.amazonaws.com", "cloudwatch.amazonaws.com"]);
     }
-    let expected = format!("the policy of {key} names {}", services.join(", "));
+    let expected = format!("the policy of {key} lets {} encrypt and decrypt", services.join(", "));
     check("look/key/policy".to_owned(), &expected, async {
         let arguments = json!({"KeyId": key, "PolicyName": "default"});
         let answer = aws.call(KMS, "GetKeyPolicy", arguments).await?;
-        let missing: Vec<_> = services.iter().filter(|service| !text(&answer["Policy"]).contains(*service)).collect();
-        Ok((missing.is_empty(), format!("missing: {missing:?}")))
+        let policy: Value = serde_json::from_str(text(&answer["Policy"]))?;
+        let missing: Vec<_> = services.iter().filter(|service| !may_use_key(&policy, service)).copied().collect();
+        Ok((missing.is_empty(), format!("missing: [{}]", missing.join(", "))))
     })
     .await
+}
+
+/// Whether a key's policy lets a service make data keys and decrypt them, and denies it nothing.
+fn may_use_key(policy: &Value, service: &str) -> bool {
+    let of = |value: &Value| match value {
+        Value::String(one) => vec![one.clone()],
+        list => items(list).iter().map(|one| text(one).to_owned()).collect(),
+    };
+    let named =
+        items(&policy["Statement"]).iter().filter(|one| of(&one["Principal"]["Service"]).contains(&service.to_owned()));
+    let statements = |effect: &'static str| named.clone().filter(move |one| one["Effect"] == effect);
+    let allows = |action: &str| {
+        let matches = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(start) => action.starts_with(start),
+            None => action == pattern,
+        };
+        statements("Allow").any(|one| of(&one["Action"]).iter().any(matches))
+    };
+    allows("kms:GenerateDataKey") && allows("kms:Decrypt") && statements("Deny").next().is_none()
 }
 
 async fn queue(aws: &Aws, stack: &Stack) -> Check {
@@ -119,4 +139,37 @@ async fn queue(aws: &Aws, stack: &Stack) -> Check {
         Ok((count == "0", format!("{count} could not be delivered")))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_may_use_a_key_only_if_its_policy_lets_it() {
+        let statement = |effect: &str, service: Value, action: Value| json!({"Effect": effect, "Principal": {"Service": service}, "Action": action, "Resource": "*"});
+        let policy = |statements: &[Value]| json!({"Version": "2012-10-17", "Statement": statements});
+        let logs = "logs.eu-west-1.amazonaws.com";
+        let both = json!(["kms:GenerateDataKey*", "kms:Decrypt"]);
+        let right = statement("Allow", json!(["events.amazonaws.com", logs]), both.clone());
+        for statements in [
+            vec![right.clone()],
+            vec![statement("Allow", json!(logs), json!("kms:*"))],
+            vec![
+                statement("Allow", json!(logs), json!("kms:Decrypt")),
+                statement("Allow", json!(logs), json!("kms:GenerateDataKey")),
+            ],
+        ] {
+            assert!(may_use_key(&policy(&statements), logs), "{statements:?}");
+        }
+        for statements in [
+            vec![],
+            vec![statement("Allow", json!("events.amazonaws.com"), both)],
+            vec![statement("Allow", json!(logs), json!("kms:Decrypt"))],
+            vec![statement("Allow", json!(logs), json!("kms:Describe*"))],
+            vec![right, statement("Deny", json!(logs), json!("kms:Decrypt"))],
+        ] {
+            assert!(!may_use_key(&policy(&statements), logs), "{statements:?}");
+        }
+    }
 }
