@@ -1,14 +1,14 @@
 //! The proof's own rules of the Recycle Bin, and what the bin keeps of its images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use local_aws::ministack::REGION;
 use local_ec2::{Ec2, Settings};
 use serde_json::json;
 use verify::{
-    aws::{Aws, EC2, RECYCLE_BIN, Refusal, text},
-    recycle_bin,
+    aws::{Aws, EC2, RECYCLE_BIN, text},
+    recycle_bin::{self, KEPT},
     world::{TAG, World},
 };
 
@@ -25,9 +25,10 @@ async fn account() -> (Ec2, Aws) {
 async fn rules_of_a_proof_keep_only_what_has_its_tag_and_are_known_by_their_description() {
     let (ec2, aws) = account().await;
     let world = World::new("web", None);
-    let ours = ec2.add_foreign_image(world.name("one"), &[(TAG, &world.value())]);
-    let others = ec2.add_foreign_image("another", &[(TAG, "web/other")]);
-    let rules = recycle_bin::keep(&aws, &world).await.unwrap();
+    let ours = ec2.add_foreign_image(world.name("one"), &[(KEPT, &world.value())]);
+    let others = ec2.add_foreign_image(world.name("two"), &[(TAG, &world.value())]);
+    let rules = recycle_bin::make_rules(&aws, &world).await.unwrap();
+    recycle_bin::hold(&aws, &rules).await.unwrap();
     let known = |value: String| {
         let aws = &aws;
         async move { recycle_bin::rules(aws, |description| text(description) == value).await.unwrap() }
@@ -38,14 +39,24 @@ async fn rules_of_a_proof_keep_only_what_has_its_tag_and_are_known_by_their_desc
     for image in [&ours, &others] {
         aws.call(EC2, "DeregisterImage", json!({"ImageId": image})).await.unwrap();
     }
-    let kept = recycle_bin::kept(&aws, &world.prefix()).await.unwrap();
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    assert!(kept[0].starts_with(&format!("{ours} until 20")), "{kept:?}");
-    assert!(recycle_bin::kept(&aws, "another").await.unwrap().is_empty());
-    recycle_bin::keep_no_more(&aws, &rules).await.unwrap();
+    let ids = |ids: &[&String]| ids.iter().map(|id| (*id).clone()).collect::<BTreeSet<_>>();
+    let none = BTreeSet::new();
+    let kept = recycle_bin::kept(&aws, &world.prefix(), &none).await.unwrap();
+    assert_eq!(kept.keys().collect::<Vec<_>>(), [&ours]);
+    assert!(kept[&ours].starts_with("20"), "{kept:?}");
+    assert!(recycle_bin::kept(&aws, "another", &none).await.unwrap().is_empty());
+    assert_eq!(recycle_bin::kept(&aws, "another", &ids(&[&ours])).await.unwrap(), kept);
+    assert_eq!(recycle_bin::shows(&aws, &ids(&[&ours, &others])).await.unwrap(), ids(&[&ours]));
+    recycle_bin::delete_rules(&aws, &rules).await.unwrap();
     assert!(known(world.value()).await.is_empty());
-    let gone = recycle_bin::keep_no_more(&aws, &rules).await.unwrap_err();
-    assert_eq!(Refusal::of(&gone).unwrap().code, "ResourceNotFoundException");
+    // Once more does no harm.
+    recycle_bin::delete_rules(&aws, &rules).await.unwrap();
+    assert!(recycle_bin::hold(&aws, &rules).await.is_err());
+    // What the bin has can be taken out, and is then removed for good.
+    recycle_bin::take_back(&aws, &ids(&[&ours])).await.unwrap();
+    assert!(ec2.image(&ours).is_some());
+    aws.call(EC2, "DeregisterImage", json!({"ImageId": ours})).await.unwrap();
+    assert!(recycle_bin::kept(&aws, &world.prefix(), &none).await.unwrap().is_empty());
 }
 
 #[tokio::test]

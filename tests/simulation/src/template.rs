@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
+    path::Path,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -9,12 +11,16 @@ use std::{
 use local_ec2::{ACCOUNT, REGION};
 use local_step_functions::{Definition, substitute};
 
-const TEMPLATE: &str = include_str!("../../../template.yaml");
-const LIFECYCLE: &str = include_str!("../../../state-machine/lifecycle.asl.json");
-const OPERATION: &str = include_str!("../../../state-machine/operation.asl.json");
+static TEMPLATE: LazyLock<String> = LazyLock::new(|| file("template.yaml"));
+const MACHINES: [&str; 2] = ["state-machine/lifecycle.asl.json", "state-machine/operation.asl.json"];
 /// Of the release before.
-const LIFECYCLE_BEFORE: &str = include_str!("../../releases/0.2.0/lifecycle.asl.json");
-const OPERATION_BEFORE: &str = include_str!("../../releases/0.2.0/operation.asl.json");
+const BEFORE: [&str; 2] = ["tests/releases/0.2.0/lifecycle.asl.json", "tests/releases/0.2.0/operation.asl.json"];
+
+/// A file of the repository, as it is now: who changes one compiles nothing.
+fn file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
 
 /// What a deployment has.
 #[derive(Debug)]
@@ -43,14 +49,15 @@ pub(crate) struct Deployed {
 pub(crate) static DEPLOYED: LazyLock<Deployed> = LazyLock::new(|| {
     let machine = |name: &str| format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:ami-from-instance-{name}");
     let (lifecycle_arn, operation_arn) = (machine("lifecycle"), machine("operation"));
-    let definition = |text: &str| match definition(text, &operation_arn) {
+    let definition = |name: &str| match definition(&file(name), &operation_arn) {
         Ok(definition) => Arc::new(definition),
-        Err(error) => panic!("a machine's definition is refused: {error}"),
+        Err(error) => panic!("{name} is refused: {error}"),
     };
+    let [lifecycle, operation] = MACHINES.map(definition);
     Deployed {
-        lifecycle: definition(LIFECYCLE),
-        operation: definition(OPERATION),
-        before: [LIFECYCLE_BEFORE, OPERATION_BEFORE].map(definition),
+        lifecycle,
+        operation,
+        before: BEFORE.map(definition),
         function_timeout: Duration::from_secs(number(after("Timeout: ", "Globals:"))),
         rolled_back: list(after("status: ", "RunEndedBadly:")),
         waking: list(after("State: ", "ImageEnded:")),

@@ -12,7 +12,7 @@ use std::{
     collections::BTreeMap,
     env, fmt,
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result, bail};
@@ -39,6 +39,7 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::byte_stream::ByteStream;
 use serde_json::{Value, json};
 
+pub(crate) use self::form::escaped;
 use self::service::Protocol;
 pub use self::service::{
     CLOUDFORMATION, CLOUDWATCH, EBS, EC2, EVENTBRIDGE, IAM, KMS, LAMBDA, LOGS, QUOTAS, RECYCLE_BIN, SCHEDULER, SNS,
@@ -110,6 +111,7 @@ pub struct Aws {
     connector: SharedHttpConnector,
     endpoints: BTreeMap<String, String>,
     kept: Mutex<Vec<Exchange>>,
+    since: Instant,
     speed: f64,
 }
 
@@ -120,6 +122,8 @@ pub struct Exchange {
     pub service: &'static str,
     /// The action.
     pub action: String,
+    /// When the answer came, in milliseconds since the account was first spoken to.
+    pub millis: u64,
     /// What was sent: a form, or JSON.
     pub request: String,
     /// The HTTP status of the answer.
@@ -196,7 +200,11 @@ impl Aws {
         speed: f64,
     ) -> Self {
         let connector = SharedHttpConnector::new(Connector::builder().tls_provider(tls()).build());
-        let is_endpoint = |name: &String| name.starts_with(ENDPOINT);
+        let of_service = |name: &str| service::ALL.iter().any(|service| service.id == name);
+        let is_endpoint = |name: &String| {
+            let rest = name.strip_prefix(ENDPOINT);
+            rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix('_').is_some_and(of_service))
+        };
         let endpoints = environment.into_iter().filter(|(name, _)| is_endpoint(name)).collect();
         Self {
             region,
@@ -205,6 +213,7 @@ impl Aws {
             connector,
             endpoints,
             kept: Mutex::default(),
+            since: Instant::now(),
             speed,
         }
     }
@@ -229,6 +238,13 @@ impl Aws {
         wall.mul_f64(self.speed)
     }
 
+    /// How long the credentials last, if they end: none if they do not say.
+    pub async fn credentials_last(&self) -> Result<Option<Option<Duration>>> {
+        let credentials = self.credentials().await?;
+        let left = |end: SystemTime| end.duration_since(SystemTime::now()).unwrap_or_default();
+        Ok(credentials.session_token().map(|_| credentials.expiry().map(left)))
+    }
+
     /// Takes the exchanges since the last time.
     pub fn take_exchanges(&self) -> Vec<Exchange> {
         std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
@@ -250,7 +266,9 @@ impl Aws {
             }
             Protocol::Rest => bail!("{} is called by method and path", service.host),
         };
-        let looks = ["Describe", "Get", "List", "Simulate", "Test"].iter().any(|verb| action.starts_with(verb));
+        // The same start or stop again does no more.
+        let again = ["Describe", "Get", "List", "Simulate", "Test", "StartExecution", "StopExecution"];
+        let looks = again.iter().any(|verb| action.starts_with(verb));
         self.send(service, Sending { action, method: "POST", path, body, headers, looks }).await
     }
 
@@ -283,7 +301,7 @@ impl Aws {
         headers: Vec<(&'static str, String)>,
     ) -> Result<Value> {
         let action = format!("{method} {path}");
-        let looks = method == "GET";
+        let looks = ["GET", "DELETE"].contains(&method);
         self.send(service, Sending { action: &action, method, path: path.to_owned(), body, headers, looks }).await
     }
 
@@ -331,6 +349,7 @@ impl Aws {
         let kept = Exchange {
             service: service.host,
             action: sending.action.to_owned(),
+            millis: u64::try_from(self.elapsed(self.since.elapsed()).as_millis()).unwrap_or(u64::MAX),
             request: sending.body.clone(),
             status,
             answer: answer.clone(),

@@ -1,12 +1,12 @@
 //! Removing what proofs have made, which is known by its tag.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{Aws, EC2, EVENTBRIDGE, Refusal, SCHEDULER, SNS, SQS, STEP_FUNCTIONS, items, text},
+    aws::{Aws, EC2, EVENTBRIDGE, Refusal, SCHEDULER, SNS, SQS, STEP_FUNCTIONS, escaped, items, text},
     net, recycle_bin,
     report::{Check, Verdict},
     stack::Stack,
@@ -32,15 +32,22 @@ pub async fn remove(world: &World, aws: &Aws, stack: &Stack, whose: Whose, say: 
         Whose::Anyones => (format!("{}/*", stack.name), PREFIX.to_owned()),
     };
     let own = Tagged { aws, value: &value, prefix: &prefix };
-    let mut empty_looks = 0;
+    let (mut empty_looks, mut seen, mut taken_back) = (0, BTreeSet::new(), BTreeSet::new());
     loop {
         let mut left = remove_once(&own, stack).await;
+        seen.extend(left.iter().cloned());
+        if left.is_empty() {
+            left = take_back(aws, &prefix, &seen, &mut taken_back).await;
+        }
         // What was begun a moment ago may show only in a while.
         empty_looks = if left.is_empty() { empty_looks + 1 } else { 0 };
         if empty_looks == EMPTY_LOOKS {
             let id = world.net().filter(|_| whose == Whose::Own);
             match net::fold(aws, &stack.name, id, |value| own.is_ours(value)).await {
-                Ok(None) => return check(Verdict::Passed, nothing_is_left(aws, &prefix).await),
+                Ok(None) => {
+                    let (verdict, saw) = nothing_is_left(aws, &prefix, &seen).await;
+                    return check(verdict, saw);
+                }
                 Ok(Some(stack)) => left.push(stack),
                 Err(error) => left.push(format!("{error:#}")),
             }
@@ -57,12 +64,31 @@ pub async fn remove(world: &World, aws: &Aws, stack: &Stack, whose: Whose, say: 
     }
 }
 
-/// Nobody can remove anything from the Recycle Bin.
-async fn nothing_is_left(aws: &Aws, prefix: &str) -> String {
-    match recycle_bin::kept(aws, prefix).await {
-        Ok(kept) if kept.is_empty() => "nothing is left".to_owned(),
-        Ok(kept) => format!("nothing is left but in the Recycle Bin, by the account's rules: {}", kept.join(", ")),
-        Err(error) => format!("nothing is left; what the Recycle Bin keeps could not be asked: {error:#}"),
+/// Nobody can remove anything from the Recycle Bin: it is taken out, once, and removed again. What is in the bin after
+/// that the account's own rules keep.
+async fn take_back(aws: &Aws, prefix: &str, seen: &BTreeSet<String>, taken_back: &mut BTreeSet<String>) -> Vec<String> {
+    // Without its name, what cannot be asked now is asked at the end.
+    let Ok(kept) = recycle_bin::kept(aws, prefix, seen).await else { return vec![] };
+    let new: BTreeSet<_> = kept.into_keys().filter(|id| !taken_back.contains(id)).collect();
+    if new.is_empty() {
+        return vec![];
+    }
+    taken_back.extend(new.iter().cloned());
+    match recycle_bin::take_back(aws, &new).await {
+        Ok(()) => new.into_iter().collect(),
+        Err(error) => vec![format!("{error:#}")],
+    }
+}
+
+async fn nothing_is_left(aws: &Aws, prefix: &str, seen: &BTreeSet<String>) -> (Verdict, String) {
+    match recycle_bin::kept(aws, prefix, seen).await {
+        Ok(kept) if kept.is_empty() => (Verdict::Passed, "nothing is left".to_owned()),
+        Ok(kept) => {
+            let kept: Vec<_> = kept.iter().map(|(id, exit)| format!("{id} until {exit}")).collect();
+            let kept = kept.join(", ");
+            (Verdict::Passed, format!("nothing is left but in the Recycle Bin, by the account's rules: {kept}"))
+        }
+        Err(error) => (Verdict::Unknown, format!("what the Recycle Bin keeps could not be asked: {error:#}")),
     }
 }
 
@@ -161,7 +187,7 @@ impl Tagged<'_> {
 
     async fn bin_rules(&self) -> Result<Vec<String>> {
         let rules = recycle_bin::rules(self.aws, |description| self.is_ours(description)).await?;
-        recycle_bin::keep_no_more(self.aws, &rules).await?;
+        recycle_bin::delete_rules(self.aws, &rules).await?;
         Ok(rules.into_iter().map(|rule| format!("rule {rule} of the Recycle Bin")).collect())
     }
 
@@ -211,7 +237,7 @@ impl Tagged<'_> {
             }
             match text(&listed["NextToken"]) {
                 "" => return Ok(left),
-                next => token = format!("&NextToken={next}"),
+                next => token = format!("&NextToken={}", escaped(next)),
             }
         }
     }

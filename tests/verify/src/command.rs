@@ -83,7 +83,7 @@ impl Depth {
     /// What it does.
     pub fn purpose(self) -> &'static str {
         match self {
-            Self::Look => "reads the stack, its roles and the account's settings; makes nothing",
+            Self::Look => "reads the stack, its roles and the account's settings, with dry runs; makes nothing",
             Self::Image => "makes images of an empty snapshot, and changes, deletes and sweeps them",
             Self::Instance => "runs one t4g.nano or t3.nano of its own, and makes, changes and deletes images of it",
         }
@@ -92,7 +92,7 @@ impl Depth {
     /// What it costs at most in US dollars, by the list prices of us-east-1. Not measured on AWS yet.
     pub fn costs(self) -> f64 {
         match self {
-            Self::Look => 0.0,
+            Self::Look => 0.01,
             Self::Image => 0.01,
             Self::Instance => 0.1,
         }
@@ -103,7 +103,7 @@ impl Depth {
         let minutes = match self {
             Self::Look => 2,
             Self::Image => 5,
-            Self::Instance => 50,
+            Self::Instance => 70,
         };
         Duration::from_secs(60 * minutes)
     }

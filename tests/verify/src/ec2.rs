@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use crate::aws::{Aws, EC2, Refusal, items, text};
+use crate::{
+    aws::{Aws, EC2, Refusal, items, text},
+    world::World,
+};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What was changed shows only in a while.
@@ -30,6 +33,33 @@ pub async fn image_that(aws: &Aws, id: &str, shows: impl Fn(&Value) -> bool) -> 
         }
         aws.sleep(LOOK_EVERY).await;
         waited += LOOK_EVERY;
+    }
+}
+
+/// What EC2 says when it makes too many images or snapshots at once.
+const NOT_NOW: [&str; 6] = [
+    "SnapshotCreationPerVolumeRateExceeded",
+    "ConcurrentSnapshotLimitExceeded",
+    "PendingSnapshotLimitExceeded",
+    "ConcurrentCreateImageNoRebootLimitExceeded",
+    "MaximumConcurrentCreateImageNoRebootLimitExceeded",
+    "IncorrectState",
+];
+const TRIES: u32 = 10;
+
+/// Has an image made of the proof's instance, without a run. Gives its id.
+pub async fn create_image(aws: &Aws, world: &World, arguments: Value) -> Result<String> {
+    let mut tries = 1;
+    loop {
+        world.turn(aws).await;
+        match aws.call(EC2, "CreateImage", arguments.clone()).await {
+            Err(error)
+                if tries < TRIES && Refusal::of(&error).is_some_and(|it| NOT_NOW.contains(&it.code.as_str())) =>
+            {
+                tries += 1;
+            }
+            answer => return Ok(text(&answer?["imageId"]).to_owned()),
+        }
     }
 }
 

@@ -133,7 +133,9 @@ async fn event(stage: &Stage<'_>, snapshot: &str) {
             "Name": name, "EventPattern": pattern.to_string(), "Description": scene.stage.world.value(),
         });
         aws.call(EVENTBRIDGE, "PutRule", rule).await?;
-        aws.call(EVENTBRIDGE, "PutTargets", json!({"Rule": name, "Targets": [{"Id": "Queue", "Arn": arn}]})).await?;
+        let targets = json!({"Rule": name, "Targets": [{"Id": "Queue", "Arn": arn}]});
+        let put = aws.call(EVENTBRIDGE, "PutTargets", targets).await?;
+        ensure(put["FailedEntryCount"].as_u64().unwrap_or_default() == 0, || format!("no target was put: {put}"))?;
         // A new rule takes events only after a while.
         aws.sleep(Duration::from_secs(60)).await;
         let start = std::time::Instant::now();
@@ -182,7 +184,9 @@ async fn sweep(stage: &Stage<'_>, image: &str) {
         let run = scene.start("", request).await?;
         run.stop().await?;
         ensure(run.end().await?.status == "ABORTED", || "the run had ended before it could be aborted".to_owned())?;
-        aws.sleep(Duration::from_secs(60)).await;
+        // Its own rollback must not take what is planted.
+        let (rollback, _) = run.rollback().await?;
+        rollback.end().await?;
         let planted = empty_snapshot(scene).await?;
         let planted = register(scene, &planted, "planted", Some(&run.arn)).await?;
         let function = stack.id("StartRollbackFunction")?;

@@ -131,7 +131,11 @@ impl Probe<'_> {
         };
         let exchanges = self.stage.aws.take_exchanges();
         let day = Utc::now().format("%Y-%m-%d").to_string();
-        let recording = Recording::new(id, (self.origin, &self.stage.stack.region, &day), holds, &exchanges);
+        let stack = self.stage.stack;
+        let (whole, begins) = (self.stage.world.value(), format!("{}-", stack.name));
+        let account = (stack.caller.account.as_str(), "111122223333");
+        let secrets = [(whole.as_str(), "STACK/ID"), (begins.as_str(), "STACK-"), account];
+        let recording = Recording::new(id, (self.origin, &stack.region, &day), holds, &exchanges, &secrets);
         let written = recording.write(self.folder);
         self.stage.report.add(check);
         if let Err(error) = written {
@@ -146,8 +150,9 @@ mod tests {
 
     #[test]
     fn only_what_aws_itself_has_answered_counts_as_seen() {
-        let recording =
-            |origin: &str| Recording::new(ASSUMPTIONS[0].id, (origin, "eu-west-1", "2026-11-28"), Some(false), &[]);
+        let recording = |origin: &str| {
+            Recording::new(ASSUMPTIONS[0].id, (origin, "eu-west-1", "2026-11-28"), Some(false), &[], &[])
+        };
         assert!(!table(&[recording("local")]).contains("2026"));
         assert_eq!(table(&[recording(AWS)]).matches("| **AWS does otherwise**, 2026-11-28, eu-west-1 |").count(), 1);
     }

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
@@ -23,12 +23,17 @@ use crate::{
 
 const NET: &str = "a schedule removes everything, should this computer be gone; no other proof goes on";
 
+/// After this, what was made is removed, before the net does it.
+const LONGEST: Duration = Duration::from_secs(115 * 60);
+
 /// What is to be proved.
 pub struct Proof<'a> {
     command: &'a Command,
     aws: Aws,
     stack: Stack,
     world: World,
+    /// What is to be said of credentials that may end before the proof.
+    credentials: Option<String>,
     say: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -53,7 +58,13 @@ impl<'a> Proof<'a> {
             bail!("{} is no stack of ami-from-instance: it has no LifecycleMachine", command.stack());
         }
         let world = World::new(&stack.name, command.subnet.clone());
-        Ok(Self { command, aws, stack, world, say })
+        let credentials = match aws.credentials_last().await? {
+            _ if command.depth == Depth::Look && !command.clean => None,
+            Some(None) => Some("The credentials are temporary and do not say when they end".to_owned()),
+            Some(Some(left)) if left < LONGEST => Some(format!("The credentials end in {}", duration(left))),
+            _ => None,
+        };
+        Ok(Self { command, aws, stack, world, credentials, say })
     }
 
     fn depths(&self) -> impl Iterator<Item = Depth> {
@@ -71,7 +82,7 @@ impl<'a> Proof<'a> {
             );
         }
         let depth = |depth: Depth| {
-            let cost = if depth.costs() > 0.0 { format!("at most ${:.2}", depth.costs()) } else { "free".to_owned() };
+            let cost = format!("at most ${}", depth.costs());
             format!("  {:<9} {}; {cost}, about {}", depth.name(), depth.purpose(), duration(depth.takes()))
         };
         let depths: Vec<_> = self.depths().map(depth).collect();
@@ -84,6 +95,9 @@ impl<'a> Proof<'a> {
                 self.world.tag(),
                 duration(self.world.expires_after())
             );
+        }
+        if let Some(credentials) = &self.credentials {
+            text += &format!("\n{credentials}: if they end before the proof, it cannot clean up. --clean then does.");
         }
         text
     }
@@ -99,6 +113,8 @@ impl<'a> Proof<'a> {
             // What stands for AWS has another engine, which nobody asks about.
             if self.aws.is_real() {
                 engine::look(&self.aws, &self.stack, &report).await;
+            } else {
+                report.say("look/engine is not asked: an endpoint is set, so this is not AWS itself");
             }
             if self.command.depth == Depth::Look {
                 return;
@@ -125,6 +141,11 @@ impl<'a> Proof<'a> {
         let is_interrupted = tokio::select! {
             () = work => false,
             () = interrupted => true,
+            () = self.aws.sleep(LONGEST) => {
+                let expected = format!("it is over within {}", duration(LONGEST));
+                report.add(Check::new("proof", Verdict::Failed, expected, "it was not"));
+                false
+            }
         };
         if is_interrupted {
             report.say("interrupted: what was made is removed");

@@ -30,6 +30,8 @@ pub struct Recording {
 pub struct Recorded {
     /// The action.
     pub action: String,
+    /// Milliseconds since the first answer; they are not compared.
+    pub millis: u64,
     /// What was sent.
     pub request: String,
     /// The HTTP status.
@@ -39,20 +41,32 @@ pub struct Recorded {
 }
 
 impl Recording {
-    /// Of some exchanges, with where and when they were.
+    /// Of some exchanges, with where and when they were. `secrets` are texts with what stands for them.
     pub fn new(
         probe: &str,
         (origin, region, day): (&str, &str, &str),
         holds: Option<bool>,
         exchanges: &[Exchange],
+        secrets: &[(&str, &str)],
     ) -> Self {
         let mut names = Names::default();
+        let first = exchanges.first().map_or(0, |one| one.millis);
         let mut recorded: Vec<Recorded> = vec![];
         for one in exchanges {
-            let mut of = |text: &str| names.replaced(text);
+            let mut of = |text: &str| {
+                // An encoded text keeps its words apart.
+                let text = text.replace("%3A", ":").replace("%2F", "/");
+                let text = secrets.iter().fold(text, |text, (secret, instead)| text.replace(secret, instead));
+                names.replaced(&text)
+            };
             let (request, answer) = (of(&one.request), of(&one.answer));
-            let one = Recorded { action: one.action.clone(), request, status: one.status, answer };
-            if recorded.last() != Some(&one) {
+            let millis = one.millis.saturating_sub(first);
+            let one = Recorded { action: one.action.clone(), millis, request, status: one.status, answer };
+            let is_repeated = |last: &Recorded| {
+                (&last.action, &last.request, last.status, &last.answer)
+                    == (&one.action, &one.request, one.status, &one.answer)
+            };
+            if !recorded.last().is_some_and(is_repeated) {
                 recorded.push(one);
             }
         }
@@ -203,7 +217,7 @@ mod tests {
 
     fn exchange(request: &str, answer: &str) -> Exchange {
         let (request, answer) = (request.to_owned(), answer.to_owned());
-        Exchange { service: "ec2", action: "DescribeImages".into(), request, status: 200, answer }
+        Exchange { service: "ec2", action: "DescribeImages".into(), millis: 0, request, status: 200, answer }
     }
 
     #[test]
@@ -212,7 +226,7 @@ mod tests {
         let answer = "<R><requestId>f8db8f4e-26c5-4ab2-8df2-b0b5a1b1f7b4</requestId><a>ami-0123456789abcdef0</a>\
                       <b>arn:aws:states:x:444455556666:y</b><c>2026-11-28T10:00:00.000Z</c><d>ami-0123456789abcdef1</d></R>";
         let exchanges = [exchange(request, answer), exchange(request, answer)];
-        let recording = Recording::new("p", ("local", "us-east-1", "2026-11-28"), Some(true), &exchanges);
+        let recording = Recording::new("p", ("local", "us-east-1", "2026-11-28"), Some(true), &exchanges, &[]);
         assert_eq!(recording.exchanges.len(), 1);
         let Recorded { request, answer, .. } = &recording.exchanges[0];
         assert_eq!(request, "ImageId.1=ami-1&Name=cargo-verify-NAME-probe");
@@ -223,10 +237,28 @@ mod tests {
     }
 
     #[test]
+    fn the_stack_s_name_and_the_account_are_replaced_where_they_are_parts_of_words_too() {
+        let request =
+            "Value.1=arn%3Aaws%3Astates%3Ax%3A444455556666%3Aexecution%3Aweb-lifecycle%3Aa&Tag=web%2Fabcd1234";
+        let exchanges =
+            [exchange(request, r#"{"a":"web-WakeFunction-1"}"#), Exchange { millis: 1500, ..exchange(request, "{}") }];
+        let about = ("AWS", "x", "2026-11-28");
+        let secrets = [("web/abcd1234", "STACK/ID"), ("web-", "STACK-"), ("444455556666", "111122223333")];
+        let recording = Recording::new("p", about, None, &exchanges, &secrets);
+        let recorded = &recording.exchanges;
+        let request = "Value.1=arn:aws:states:x:111122223333:execution:STACK-lifecycle:a&Tag=STACK/ID";
+        assert_eq!(
+            (recorded[0].request.as_str(), recorded[0].answer.as_str()),
+            (request, r#"{"a":"STACK-WakeFunction-1"}"#)
+        );
+        assert_eq!((recorded[0].millis, recorded[1].millis), (0, 1500));
+    }
+
+    #[test]
     fn an_answer_of_another_code_or_with_other_fields_is_a_difference() {
         let record = |answer: &str, status| {
             let exchanges = [Exchange { status, ..exchange("", answer) }];
-            Recording::new("p", ("AWS", "us-east-1", "2026-11-28"), Some(true), &exchanges)
+            Recording::new("p", ("AWS", "us-east-1", "2026-11-28"), Some(true), &exchanges, &[])
         };
         let real = record("<R><Code>A</Code><x>1</x></R>", 400);
         assert!(record("<R><Code>A</Code><x>2</x></R>", 400).differences(&real).is_empty());

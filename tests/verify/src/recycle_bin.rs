@@ -1,49 +1,83 @@
 //! The Recycle Bin: rules of the proof's own, and what the bin keeps.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{Aws, EC2, RECYCLE_BIN, items, text},
-    world::{TAG, World},
+    aws::{Aws, EC2, RECYCLE_BIN, Refusal, items, text},
+    world::World,
 };
 
 const KINDS: [&str; 2] = ["EC2_IMAGE", "EBS_SNAPSHOT"];
+/// The key of the tag that only the image has which is to go to the bin.
+pub const KEPT: &str = "verify-ami-from-instance:keep";
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-const LOOKS: u32 = 60;
+/// The first rule of an account may take half an hour (EBS User Guide, Recycle Bin considerations).
+const BEGINS_WITHIN: Duration = Duration::from_secs(35 * 60);
+const ENDS_WITHIN: Duration = Duration::from_secs(120);
+/// What the bin keeps shows late.
+const LISTS_WITHIN: Duration = Duration::from_secs(180);
 
-/// Makes rules that keep what has the proof's tag for a day, and waits until they hold. Gives their ids.
-pub async fn keep(aws: &Aws, world: &World) -> Result<Vec<String>> {
+/// Makes rules that keep what has the tag [`KEPT`] of the proof for a day. Gives their ids.
+pub async fn make_rules(aws: &Aws, world: &World) -> Result<Vec<String>> {
     let mut rules = vec![];
     for kind in KINDS {
         let rule = json!({
             "ResourceType": kind, "Description": world.value(),
             "RetentionPeriod": {"RetentionPeriodValue": 1, "RetentionPeriodUnit": "DAYS"},
-            "ResourceTags": [{"ResourceTagKey": TAG, "ResourceTagValue": world.value()}],
+            "ResourceTags": [{"ResourceTagKey": KEPT, "ResourceTagValue": world.value()}],
         });
         let made = aws.rest(RECYCLE_BIN, "POST", "/rules", rule).await?;
         rules.push(text(&made["Identifier"]).to_owned());
     }
-    for _ in 0..LOOKS {
-        let mut are_pending = false;
-        for rule in &rules {
-            let rule = aws.rest(RECYCLE_BIN, "GET", &format!("/rules/{rule}"), Value::Null).await?;
-            are_pending |= text(&rule["Status"]) != "available";
-        }
-        if !are_pending {
-            return Ok(rules);
-        }
-        aws.sleep(LOOK_EVERY).await;
-    }
-    bail!("the rules {} of the Recycle Bin are not available", rules.join(", "))
+    Ok(rules)
 }
 
-/// Deletes rules.
-pub async fn keep_no_more(aws: &Aws, rules: &[String]) -> Result<()> {
-    for rule in rules {
-        aws.rest(RECYCLE_BIN, "DELETE", &format!("/rules/{rule}"), Value::Null).await?;
+async fn rule(aws: &Aws, id: &str) -> Result<Option<Value>> {
+    match aws.rest(RECYCLE_BIN, "GET", &format!("/rules/{id}"), Value::Null).await {
+        Ok(rule) => Ok(Some(rule)),
+        Err(error) if Refusal::of(&error).is_some_and(Refusal::is_not_there) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until rules hold.
+pub async fn hold(aws: &Aws, rules: &[String]) -> Result<()> {
+    let mut waited = Duration::ZERO;
+    for id in rules {
+        while rule(aws, id).await?.is_none_or(|rule| text(&rule["Status"]) != "available") {
+            if waited > BEGINS_WITHIN {
+                bail!("the rule {id} of the Recycle Bin is not available after {} s", waited.as_secs());
+            }
+            aws.sleep(LOOK_EVERY).await;
+            waited += LOOK_EVERY;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes rules, and waits until they are gone.
+pub async fn delete_rules(aws: &Aws, rules: &[String]) -> Result<()> {
+    for id in rules {
+        match aws.rest(RECYCLE_BIN, "DELETE", &format!("/rules/{id}"), Value::Null).await {
+            Err(error) if !Refusal::of(&error).is_some_and(Refusal::is_not_there) => return Err(error),
+            _ => {}
+        }
+    }
+    let mut waited = Duration::ZERO;
+    for id in rules {
+        while rule(aws, id).await?.is_some() {
+            if waited > ENDS_WITHIN {
+                bail!("the rule {id} of the Recycle Bin is still there after {} s", waited.as_secs());
+            }
+            aws.sleep(LOOK_EVERY).await;
+            waited += LOOK_EVERY;
+        }
     }
     Ok(())
 }
@@ -52,41 +86,81 @@ pub async fn keep_no_more(aws: &Aws, rules: &[String]) -> Result<()> {
 pub async fn rules(aws: &Aws, is_ours: impl Fn(&Value) -> bool) -> Result<Vec<String>> {
     let mut found = vec![];
     for kind in KINDS {
-        let mut token = Value::Null;
-        loop {
-            let mut arguments = json!({"ResourceType": kind});
-            if !text(&token).is_empty() {
-                arguments["NextToken"] = token;
-            }
-            let listed = aws.rest(RECYCLE_BIN, "POST", "/list-rules", arguments).await?;
-            let ours = items(&listed["Rules"]).iter().filter(|rule| is_ours(&rule["Description"]));
-            found.extend(ours.map(|rule| text(&rule["Identifier"]).to_owned()));
-            token = listed["NextToken"].clone();
-            if text(&token).is_empty() {
-                break;
-            }
-        }
+        let rules = rules_of(aws, kind).await?;
+        let ours = rules.iter().filter(|rule| is_ours(&rule["Description"]));
+        found.extend(ours.map(|rule| text(&rule["Identifier"]).to_owned()));
     }
     Ok(found)
 }
 
-/// What the bin keeps of images whose names begin so, each with the time at which it is gone for good.
-pub async fn kept(aws: &Aws, prefix: &str) -> Result<Vec<String>> {
-    let mut kept = vec![];
-    let mut images = vec![];
+/// All rules for a kind of resource.
+pub async fn rules_of(aws: &Aws, kind: &str) -> Result<Vec<Value>> {
+    let (mut rules, mut token) = (vec![], Value::Null);
+    loop {
+        let mut arguments = json!({"ResourceType": kind});
+        if !text(&token).is_empty() {
+            arguments["NextToken"] = token;
+        }
+        let listed = aws.rest(RECYCLE_BIN, "POST", "/list-rules", arguments).await?;
+        rules.extend_from_slice(items(&listed["Rules"]));
+        token = listed["NextToken"].clone();
+        if text(&token).is_empty() {
+            return Ok(rules);
+        }
+    }
+}
+
+/// What the bin keeps, by its id, with the time at which it is gone for good.
+pub type Kept = BTreeMap<String, String>;
+
+/// What the bin keeps of images whose names begin so, of instances, and under some ids.
+pub async fn kept(aws: &Aws, prefix: &str, known: &BTreeSet<String>) -> Result<Kept> {
+    let mut kept = Kept::new();
+    let mut makers = known.clone();
+    let mut keep = |resource: &Value, id: &str| {
+        kept.insert(text(&resource[id]).to_owned(), text(&resource["recycleBinExitTime"]).to_owned());
+    };
     for image in all(aws, "ListImagesInRecycleBin", "imageSet").await? {
-        if text(&image["name"]).starts_with(prefix) {
-            kept.push(format!("{} until {}", text(&image["imageId"]), text(&image["recycleBinExitTime"])));
-            images.push(text(&image["imageId"]).to_owned());
+        if text(&image["name"]).starts_with(prefix) || known.contains(text(&image["imageId"])) {
+            keep(&image, "imageId");
+            makers.insert(text(&image["imageId"]).to_owned());
         }
     }
     for snapshot in all(aws, "ListSnapshotsInRecycleBin", "snapshotSet").await? {
-        // CreateImage writes down whose snapshot it is.
-        if images.iter().any(|image| text(&snapshot["description"]).ends_with(&format!(" for {image}"))) {
-            kept.push(format!("{} until {}", text(&snapshot["snapshotId"]), text(&snapshot["recycleBinExitTime"])));
+        // CreateImage writes down of which instance and for which image it was: "Created by CreateImage(i-1) for ami-1".
+        let mut words = text(&snapshot["description"]).split(['(', ')', ' ']);
+        if known.contains(text(&snapshot["snapshotId"])) || words.any(|word| makers.contains(word)) {
+            keep(&snapshot, "snapshotId");
         }
     }
     Ok(kept)
+}
+
+/// Waits until the bin shows all of some ids, and gives those that it shows.
+pub async fn shows(aws: &Aws, ids: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let shown: BTreeSet<_> = kept(aws, "nothing begins so:", ids).await?.into_keys().collect();
+        let shown: BTreeSet<_> = shown.intersection(ids).cloned().collect();
+        if shown == *ids || waited > LISTS_WITHIN {
+            return Ok(shown);
+        }
+        aws.sleep(LOOK_EVERY).await;
+        waited += LOOK_EVERY;
+    }
+}
+
+/// Takes things out of the bin, snapshots before images, so that they can be removed for good.
+pub async fn take_back(aws: &Aws, ids: &BTreeSet<String>) -> Result<()> {
+    let (images, snapshots): (Vec<_>, Vec<_>) = ids.iter().partition(|id| id.starts_with("ami-"));
+    for (action, named, ids) in
+        [("RestoreSnapshotFromRecycleBin", "SnapshotId", snapshots), ("RestoreImageFromRecycleBin", "ImageId", images)]
+    {
+        for id in ids {
+            aws.call(EC2, action, json!({named: id})).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn all(aws: &Aws, action: &str, set: &str) -> Result<Vec<Value>> {

@@ -162,11 +162,10 @@ impl Finished {
         let [passed, failed, unknown] =
             [Verdict::Passed, Verdict::Failed, Verdict::Unknown].map(|verdict| self.count(verdict));
         let transitions = self.transitions();
-        #[expect(clippy::cast_precision_loss, reason = "there are some thousand")]
-        let cost = transitions as f64 * PER_TRANSITION;
         format!(
-            "{passed} passed, {failed} failed, {unknown} unknown in {}; the executions entered {transitions} states (${cost:.3})",
-            duration(Duration::from_secs_f64(self.about.seconds))
+            "{passed} passed, {failed} failed, {unknown} unknown in {}; the executions entered {transitions} states (${:.3})",
+            duration(Duration::from_secs_f64(self.about.seconds)),
+            cost(transitions)
         )
     }
 
@@ -182,7 +181,7 @@ impl Finished {
             "# {stack} in {account}, {region}\n\nDepth {depth}, begun {began}, tag {run}.\n\n{}.\n",
             self.totals()
         );
-        text += "\n| check | verdict | expected | saw | seconds | states | waits ended by an event, by their time |\n|---|---|---|---|---|---|---|\n";
+        text += "\n| check | verdict | expected | saw | seconds | states | $ | waits ended by an event, by their time |\n|---|---|---|---|---|---|---|---|\n";
         for check in &self.checks {
             let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
             let verdict = json!(check.verdict);
@@ -191,16 +190,23 @@ impl Finished {
             let (expected, saw) = (cell(&check.expected), cell(&check.saw));
             let _ = writeln!(
                 text,
-                "| {} | {verdict} | {expected} | {saw} | {:.0} | {} | {}, {} |",
+                "| {} | {verdict} | {expected} | {saw} | {:.0} | {} | {:.4} | {}, {} |",
                 cell(&check.id),
                 check.seconds,
                 check.transitions,
+                cost(check.transitions),
                 check.waits.ended_by_event.len(),
                 check.waits.ended_by_time.len()
             );
         }
         text
     }
+}
+
+/// What entering so many states costs, in US dollars.
+#[expect(clippy::cast_precision_loss, reason = "there are some thousand")]
+fn cost(transitions: u64) -> f64 {
+    transitions as f64 * PER_TRANSITION
 }
 
 /// `83 s`, or `12 min`.
@@ -236,7 +242,7 @@ mod tests {
     #[test]
     fn a_table_has_a_line_for_each_check() {
         let text = finished(&[Verdict::Passed, Verdict::Failed]).markdown();
-        assert!(text.contains("| look/1 | **failed** | a\\|b | c d | 0 | 10 | 0, 0 |"), "{text}");
+        assert!(text.contains("| look/1 | **failed** | a\\|b | c d | 0 | 10 | 0.0003 | 0, 0 |"), "{text}");
         let checks = &finished(&[Verdict::Unknown]).json()["checks"];
         assert_eq!(checks[0]["verdict"], "unknown");
     }

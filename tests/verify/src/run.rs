@@ -1,8 +1,11 @@
 //! A run of the stack: it is started, waited for, and counted.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -13,6 +16,8 @@ use crate::{
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SHOWS_WITHIN: Duration = Duration::from_secs(60);
+/// EventBridge delivers within seconds, and the function starts the rollback at once.
+const ROLLED_BACK_WITHIN: Duration = Duration::from_secs(180);
 /// How the resource of a task ends that waits for a token.
 const WAITS_FOR_TOKEN: &str = ".waitForTaskToken";
 
@@ -41,11 +46,23 @@ pub struct Ended {
     pub took: Duration,
 }
 
+/// How a run has ended that must succeed.
+#[derive(Debug)]
+pub struct NotSucceeded(String);
+
+impl fmt::Display for NotSucceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotSucceeded {}
+
 impl Ended {
     /// The result of a run that must succeed.
     pub fn succeeded(self) -> Result<Value> {
         if self.status != "SUCCEEDED" {
-            bail!("{}", self.told());
+            bail!(NotSucceeded(self.told()));
         }
         Ok(self.output)
     }
@@ -127,7 +144,7 @@ impl<'a> Run<'a> {
     pub async fn course(&self) -> Result<Course> {
         let name = self.arn.rsplit(':').next().unwrap_or_default();
         let children = self.operations().await?;
-        let is_ours = |one: &&Value| text(&one["name"]).starts_with(&format!("{name}-"));
+        let is_ours = |one: &&Value| is_operation_of(name, text(&one["name"]));
         let children = children.iter().filter(is_ours).map(|one| text(&one["executionArn"]));
         let mut course = Course::default();
         for arn in children.chain([self.arn.as_str()]) {
@@ -166,11 +183,25 @@ impl<'a> Run<'a> {
         self.aws.elapsed(Duration::try_from_secs_f64(seconds).unwrap_or_default()).as_secs_f64()
     }
 
-    /// How many seconds after the end of the run a rollback of it began that it has not started itself: the rule for
-    /// ended runs has, or the sweep.
-    pub async fn rolled_back_after(&self) -> Result<f64> {
+    /// The rollback that the rule for ended runs has started, or the sweep, and how many seconds after the end of this
+    /// run it began. It is waited for.
+    pub async fn rollback(&self) -> Result<(Self, f64)> {
+        let start = Instant::now();
+        loop {
+            if let Some(found) = self.find_rollback().await? {
+                return Ok(found);
+            }
+            if self.aws.elapsed(start.elapsed()) > ROLLED_BACK_WITHIN {
+                bail!("no rollback of {} was started within {} s", self.arn, ROLLED_BACK_WITHIN.as_secs());
+            }
+            self.aws.sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn find_rollback(&self) -> Result<Option<(Self, f64)>> {
         let described = self.aws.call(STEP_FUNCTIONS, "DescribeExecution", json!({"executionArn": self.arn})).await?;
-        let stopped = described["stopDate"].as_f64().context("it has not ended")?;
+        // It may not be shown yet.
+        let Some(stopped) = described["stopDate"].as_f64() else { return Ok(None) };
         let began = |one: &Value| one["startDate"].as_f64().unwrap_or_default();
         let mut later = self.operations().await?;
         later.retain(|one| began(one) >= stopped);
@@ -180,11 +211,18 @@ impl<'a> Run<'a> {
             let rollback = self.aws.call(STEP_FUNCTIONS, "DescribeExecution", about).await?;
             let input: Value = serde_json::from_str(text(&rollback["input"])).unwrap_or_default();
             if text(&input["operation"]) == "rollback" && text(&input["run"]) == self.arn {
-                return Ok(self.elapsed(began(one) - stopped));
+                let found = Self::of(self.aws, self.stack, text(&one["executionArn"]));
+                return Ok(Some((found, self.elapsed(began(one) - stopped))));
             }
         }
-        bail!("no rollback of {} was started after its end", self.arn)
+        Ok(None)
     }
+}
+
+/// Whether an execution is an operation of a run: its name ends in a position in the plan, or says that it undoes.
+fn is_operation_of(run: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(run).and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|rest| rest == "undo" || !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// What the histories of a run and its operations tell.
@@ -235,6 +273,16 @@ impl Course {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_are_known_by_the_names_of_their_runs() {
+        for name in ["a-restore-1", "a-restore-12", "a-restore-undo"] {
+            assert!(is_operation_of("a-restore", name), "{name}");
+        }
+        for name in ["a-restore", "a-restore-", "a-restore-delete-1", "a-restore-delete-undo", "a-restored-1"] {
+            assert!(!is_operation_of("a-restore", name), "{name}");
+        }
+    }
 
     #[test]
     fn a_history_tells_how_each_wait_has_ended() {

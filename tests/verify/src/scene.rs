@@ -1,6 +1,7 @@
 //! A scenario while it goes on: what it starts, and what becomes of it.
 
 use std::{
+    fmt,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use crate::{
-    aws::Aws,
+    aws::{Aws, text},
     ec2,
     report::{Check, Report, Verdict},
     run::{Ended, Run, Waits},
@@ -40,9 +41,24 @@ pub struct Scene<'a> {
     runs: Mutex<Vec<Run<'a>>>,
 }
 
+/// What happened did not show whether something holds.
+#[derive(Debug)]
+pub struct Untold(pub String);
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Untold {}
+
+/// How many looks in a row must show nothing: EC2 may show something new or its tags late.
+const EMPTY_LOOKS: u32 = 3;
 /// How long what was removed may still show.
 const SHOWS: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_secs(3);
+const SHOWS_WITHIN: Duration = Duration::from_secs(60);
 
 impl<'a> Stage<'a> {
     /// Plays a scenario, and tells how it went. What it gives is of use to later ones.
@@ -59,12 +75,17 @@ impl<'a> Stage<'a> {
         let runs = scene.runs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (mut transitions, mut waits) = (0, Waits::default());
         for run in &runs {
-            let course = run.course().await.unwrap_or_default();
-            transitions += course.transitions;
-            waits.extend(&course.waits);
+            match run.course().await {
+                Ok(course) => {
+                    transitions += course.transitions;
+                    waits.extend(&course.waits);
+                }
+                Err(error) => self.report.say(&format!("the history of {} is not known: {error:#}", run.arn)),
+            }
         }
         let (given, verdict, saw) = match played {
             Ok((given, saw)) => (Some(given), Verdict::Passed, saw),
+            Err(error) if error.is::<Untold>() => (None, Verdict::Unknown, error.to_string()),
             Err(error) => (None, Verdict::Failed, format!("{error:#}")),
         };
         let check = Check::new(format!("{}/{id}", self.depth), verdict, expected, saw);
@@ -88,6 +109,9 @@ impl<'a> Scene<'a> {
 
     /// Starts a run.
     pub async fn start(&self, what: &str, request: Value) -> Result<Run<'a>> {
+        if !request["sourceInstanceId"].is_null() && request["dryRun"] != json!(true) {
+            self.stage.world.turn(self.stage.aws).await;
+        }
         let run = Run::start(self.stage.aws, self.stage.stack, &self.name(what), request).await?;
         self.counts(&run);
         Ok(run)
@@ -112,22 +136,39 @@ impl<'a> Scene<'a> {
 
     /// Waits until nothing of a run is left, and gives the seconds.
     pub async fn nothing_is_left_of(&self, run: &str, name: &str) -> Result<u64> {
-        let start = Instant::now();
+        let aws = self.stage.aws;
+        let (start, mut empty_since, mut empty_looks) = (Instant::now(), None, 0);
         loop {
-            let images = ec2::images_named(self.stage.aws, name).await?;
+            let images = ec2::images_named(aws, name).await?;
             let images = images.iter().filter(|image| ec2::tags(image).get("ami-from-instance:run") == Some(&run));
-            let images: Vec<_> = images.map(|image| crate::aws::text(&image["imageId"]).to_owned()).collect();
-            let snapshots = ec2::snapshots_tagged(self.stage.aws, "ami-from-instance:run", run).await?;
-            let snapshots = snapshots.iter().map(|one| crate::aws::text(&one["snapshotId"]).to_owned());
+            let images: Vec<_> = images.map(|image| text(&image["imageId"]).to_owned()).collect();
+            let snapshots = ec2::snapshots_tagged(aws, "ami-from-instance:run", run).await?;
+            let snapshots = snapshots.iter().map(|one| text(&one["snapshotId"]).to_owned());
             let left: Vec<_> = images.into_iter().chain(snapshots).collect();
-            let elapsed = self.stage.aws.elapsed(start.elapsed());
-            if left.is_empty() {
-                return Ok(elapsed.as_secs());
+            let elapsed = aws.elapsed(start.elapsed());
+            (empty_since, empty_looks) = match empty_since {
+                _ if !left.is_empty() => (None, 0),
+                None => (Some(elapsed), 1),
+                since => (since, empty_looks + 1),
+            };
+            if let Some(since) = empty_since.filter(|_| empty_looks >= EMPTY_LOOKS) {
+                return Ok(since.as_secs());
             }
             if elapsed > SHOWS {
                 bail!("{} are left of {run} after {} s", left.join(", "), elapsed.as_secs());
             }
-            self.stage.aws.sleep(LOOK_EVERY).await;
+            aws.sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Tries again for a minute what EC2 may show late.
+pub async fn shows<T>(aws: &Aws, mut look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        match look().await {
+            Err(_) if aws.elapsed(start.elapsed()) < SHOWS_WITHIN => aws.sleep(LOOK_EVERY).await,
+            told => return told,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{sync::OnceLock, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::{
     aws::{Aws, EC2, Refusal, SSM, items, text},
@@ -19,6 +20,10 @@ pub const PREFIX: &str = "cargo-verify-";
 /// How long what it makes may live.
 const EXPIRES_AFTER: Duration = Duration::from_secs(2 * 3600);
 
+/// EC2 begins a snapshot of a volume only some 15 seconds after the one before (error code
+/// SnapshotCreationPerVolumeRateExceeded, Amazon EC2 API Reference).
+const BETWEEN_IMAGES: Duration = Duration::from_secs(20);
+
 /// The images that AWS publishes, and the types that boot them: the first that the Region has is taken.
 const MACHINES: [(&str, &str); 3] = [
     ("t4g.nano", "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-arm64"),
@@ -27,12 +32,14 @@ const MACHINES: [(&str, &str); 3] = [
 ];
 
 /// What is made in one proof.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct World {
     stack: String,
     id: String,
     subnet: Option<String>,
     net: OnceLock<String>,
+    /// Held by who is about to have an image made of the instance.
+    turn: Mutex<()>,
 }
 
 impl World {
@@ -44,7 +51,14 @@ impl World {
             id: std::iter::repeat_with(digit).take(8).collect(),
             subnet,
             net: OnceLock::new(),
+            turn: Mutex::default(),
         }
+    }
+
+    /// Waits until the next image of the instance may be made.
+    pub async fn turn(&self, aws: &Aws) {
+        let _turn = self.turn.lock().await;
+        aws.sleep(BETWEEN_IMAGES).await;
     }
 
     /// The tag's value.
@@ -122,7 +136,7 @@ impl World {
             // The same call again, should its answer be lost, runs no second one.
             "ClientToken": format!("{}-{instance_type}", self.name("source")),
             "InstanceInitiatedShutdownBehavior": "terminate",
-            "UserData": base64(format!("#cloud-boothook\n#!/bin/sh\nshutdown -h +{minutes}\n").as_bytes()),
+            "UserData": base64(ends_itself(minutes).as_bytes()),
             "MetadataOptions": {"HttpTokens": "required"},
             "NetworkInterface": [{"DeviceIndex": 0, "AssociatePublicIpAddress": false, "SubnetId": subnet}],
             "BlockDeviceMapping": [{
@@ -152,6 +166,12 @@ async fn default_subnet(aws: &Aws) -> Result<String> {
         Some(subnet) => Ok(text(&subnet["subnetId"]).to_owned()),
         None => bail!("the Region has no default subnet: give one with --subnet"),
     }
+}
+
+/// At each boot, a timer of systemd; or a shutdown, where there is none.
+fn ends_itself(minutes: u64) -> String {
+    let timer = format!("systemd-run --on-active={minutes}m systemctl poweroff");
+    format!("#cloud-boothook\n#!/bin/sh\n{timer} || shutdown -h +{minutes}\n")
 }
 
 /// Bytes as base64 has them.

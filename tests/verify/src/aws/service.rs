@@ -75,3 +75,25 @@ pub const SCHEDULER: Service = rest("scheduler", "SCHEDULER");
 pub const EBS: Service = rest("ebs", "EBS");
 /// Recycle Bin.
 pub const RECYCLE_BIN: Service = rest("rbin", "RBIN");
+
+/// All of them.
+pub(super) const ALL: [Service; 18] = [
+    EC2,
+    STS,
+    IAM,
+    CLOUDFORMATION,
+    CLOUDWATCH,
+    SNS,
+    SQS,
+    STEP_FUNCTIONS,
+    STEP_FUNCTIONS_SYNC,
+    EVENTBRIDGE,
+    SSM,
+    KMS,
+    LOGS,
+    QUOTAS,
+    LAMBDA,
+    SCHEDULER,
+    EBS,
+    RECYCLE_BIN,
+];

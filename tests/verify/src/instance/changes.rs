@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 
 use super::creates::as_ec2_shows;
 use crate::{
-    aws::{EC2, items, text},
+    aws::{items, text},
     ec2, recycle_bin,
-    run::Ended,
-    scene::{Scene, Stage, ensure},
+    scene::{Scene, Stage, ensure, shows},
     world::TAG,
 };
 
@@ -91,9 +90,12 @@ pub(super) async fn replace_by_same_name(stage: &Stage<'_>, instance: &str, imag
 
 pub(crate) async fn is_gone(scene: &Scene<'_>, image: &str, snapshots: &[String]) -> anyhow::Result<()> {
     let aws = scene.stage.aws;
-    let is_there = ec2::image(aws, image).await?.is_some();
-    let snapshots = ec2::snapshots(aws, snapshots).await?.len();
-    ensure(!is_there && snapshots == 0, || format!("{image} is there: {is_there}; {snapshots} of its snapshots are"))
+    shows(aws, async || {
+        let is_there = ec2::image(aws, image).await?.is_some();
+        let count = ec2::snapshots(aws, snapshots).await?.len();
+        ensure(!is_there && count == 0, || format!("{image} is there: {is_there}; {count} of its snapshots are"))
+    })
+    .await
 }
 
 /// An image that no run made is left alone, unless the stack may change such images.
@@ -103,14 +105,10 @@ pub(super) async fn foreign(stage: &Stage<'_>, instance: &str) {
         let aws = scene.stage.aws;
         let tags = json!([{"Key": TAG, "Value": scene.stage.world.value()}]);
         let specification = json!([{"ResourceType": "image", "Tag": tags}, {"ResourceType": "snapshot", "Tag": tags}]);
-        let made = aws.call(
-            EC2,
-            "CreateImage",
-            json!({
-                "InstanceId": instance, "Name": scene.name(""), "NoReboot": true, "TagSpecification": specification,
-            }),
-        );
-        let image = text(&made.await?["imageId"]).to_owned();
+        let made = json!({
+            "InstanceId": instance, "Name": scene.name(""), "NoReboot": true, "TagSpecification": specification,
+        });
+        let image = ec2::create_image(aws, scene.stage.world, made).await?;
         for action in ["delete", "update", "disable"] {
             let mut request = json!({"action": action, "imageId": image});
             if action == "update" {
@@ -148,31 +146,36 @@ pub(super) async fn prune(stage: &Stage<'_>, instance: &str) {
     stage.play("prune", expected, play).await;
 }
 
-/// An image that was deleted comes back from the Recycle Bin. The proof's own rules keep it there for the moment.
-pub(super) async fn restore(stage: &Stage<'_>, instance: &str) {
+/// An image that was deleted comes back from the Recycle Bin, where rules of the proof's own keep it for the moment.
+pub(super) async fn restore(stage: &Stage<'_>, instance: &str, rules: &[String]) {
     let expected = "a delete says what the Recycle Bin keeps, and a restore brings image and snapshots back";
     let play = async |scene: &Scene<'_>| {
         let aws = scene.stage.aws;
-        let result = scene.run("", scene.create(instance, "")).await?.succeeded()?;
+        let mut create = scene.create(instance, "");
+        create["tags"][recycle_bin::KEPT] = json!(scene.stage.world.value());
+        let result = scene.run("", create).await?.succeeded()?;
         let image = text(&result["id"]).to_owned();
         let snapshots = ec2::snapshot_ids(&ec2::image(aws, &image).await?.context("EC2 shows no image")?);
-        let rules = recycle_bin::keep(aws, scene.stage.world).await?;
+        recycle_bin::hold(aws, rules).await?;
         let delete = json!({"action": "delete", "imageId": image});
-        let deleted = scene.run("delete", delete.clone()).await;
-        let deleted = deleted.and_then(Ended::succeeded);
-        let restored = scene.run("restore", json!({"action": "restore", "imageId": image})).await;
+        let deleted = scene.run("delete", delete.clone()).await?.succeeded()?;
+        let all: BTreeSet<_> = snapshots.iter().chain([&image]).cloned().collect();
+        let shown = recycle_bin::shows(aws, &all).await?;
+        ensure(shown == all, || format!("of {all:?} the Recycle Bin shows {shown:?}"))?;
+        let told = items(&deleted["recycleBin"]).iter().map(|one| text(&one["id"]).to_owned());
+        let told: BTreeSet<_> = told.collect();
+        ensure(told == all, || format!("the bin shows {all:?}, but the delete said {}", deleted["recycleBin"]))?;
+        let restored = scene.run("restore", json!({"action": "restore", "imageId": image})).await?.succeeded()?;
         // The last delete is for good.
-        recycle_bin::keep_no_more(aws, &rules).await?;
-        let (deleted, restored) = (deleted?, restored?.succeeded()?);
-        let kept = items(&deleted["recycleBin"]).iter();
-        let kept: BTreeSet<_> = kept.map(|one| text(&one["id"])).collect();
-        let all: BTreeSet<_> = snapshots.iter().chain([&image]).map(String::as_str).collect();
-        ensure(kept == all, || format!("the delete says that the bin keeps {}", deleted["recycleBin"]))?;
+        recycle_bin::delete_rules(aws, rules).await?;
         ensure(text(&restored["state"]) == "available", || format!("the restore says {restored}"))?;
         let there = ec2::snapshots(aws, &snapshots).await?.len();
         ensure(there == snapshots.len(), || format!("{there} of {} snapshots are back", snapshots.len()))?;
-        scene.run("delete-again", delete).await?.succeeded()?;
+        let again = scene.run("delete-again", delete).await?.succeeded()?;
         is_gone(scene, &image, &snapshots).await?;
+        ensure(items(&again["recycleBin"]).is_empty(), || {
+            format!("the rules are gone, and the bin keeps {}", again["recycleBin"])
+        })?;
         Ok(((), format!("{image} was in the bin, came back, and was deleted for good")))
     };
     stage.play("restore", expected, play).await;

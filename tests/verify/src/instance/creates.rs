@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     aws::{Aws, items, text},
     ec2,
-    scene::{Scene, Stage, ensure},
+    scene::{Scene, Stage, ensure, shows},
     world::TAG,
 };
 
@@ -109,6 +109,10 @@ pub(super) async fn dry_run(stage: &Stage<'_>, instance: &str) {
 
 /// Whether a result says what EC2 shows, and EC2 shows what was asked for. Gives the image's id.
 pub(super) async fn as_ec2_shows(scene: &Scene<'_>, result: &Value, name: &str) -> Result<String> {
+    shows(scene.stage.aws, async || as_ec2_shows_now(scene, result, name).await).await
+}
+
+async fn as_ec2_shows_now(scene: &Scene<'_>, result: &Value, name: &str) -> Result<String> {
     let aws = scene.stage.aws;
     let id = text(&result["id"]).to_owned();
     let images = ec2::images_named(aws, name).await?;

@@ -1,15 +1,15 @@
 //! Runs that must not make an image.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::{
     aws::{EC2, LAMBDA, text},
     ec2,
     run::Run,
-    scene::{Scene, Stage, ensure},
+    scene::{Scene, Stage, Untold, ensure, shows},
     world::TAG,
 };
 
@@ -21,9 +21,16 @@ pub(super) async fn aborted(stage: &Stage<'_>, instance: &str) {
     let expected = "nothing is left of a run that is aborted while EC2 makes its image";
     let play = async |scene: &Scene<'_>| {
         let (run, image) = abort_amid(scene, instance).await?;
-        let seconds = scene.nothing_is_left_of(&run.arn, &scene.name("")).await?;
-        let began = run.rolled_back_after().await?;
-        Ok(((), format!("{image} was gone {seconds} s after the abort; its rollback began after {began:.0} s")))
+        let stopped = Instant::now();
+        let (_, began) = run.rollback().await?;
+        scene.nothing_is_left_of(&run.arn, &scene.name("")).await?;
+        let seconds = scene.stage.aws.elapsed(stopped.elapsed()).as_secs();
+        shows(scene.stage.aws, async || {
+            let is_there = ec2::image(scene.stage.aws, &image).await?.is_some();
+            ensure(!is_there, || format!("{image} is there"))
+        })
+        .await?;
+        Ok(((), format!("its rollback began {began:.0} s after the abort; {image} was gone within {seconds} s")))
     };
     stage.play("abort", expected, play).await;
 }
@@ -38,7 +45,7 @@ async fn abort_amid<'a>(scene: &Scene<'a>, instance: &str) -> Result<(Run<'a>, S
         }
         scene.stage.aws.sleep(LOOK_EVERY).await;
     }
-    anyhow::bail!("there was no image after {BEGINS_WITHIN} s")
+    bail!("there was no image after {BEGINS_WITHIN} s")
 }
 
 /// A run has a limit that cannot hold.
@@ -50,7 +57,7 @@ pub(super) async fn too_late(stage: &Stage<'_>, instance: &str) {
         let run = scene.start("", request).await?;
         let ended = run.end().await?;
         if ended.status == "SUCCEEDED" {
-            return Ok(((), "EC2 made the image within the minute: the limit was not reached".to_owned()));
+            bail!(Untold("EC2 made the image within the minute: the limit was not reached".to_owned()));
         }
         let took = ended.took.as_secs();
         ended.failed_with("TimedOut")?;
@@ -98,16 +105,19 @@ pub(super) async fn sweep(stage: &Stage<'_>, instance: &str) {
     let play = async |scene: &Scene<'_>| {
         let aws = scene.stage.aws;
         let (run, _) = abort_amid(scene, instance).await?;
+        // Its own rollback must not take what is planted.
+        let (rollback, _) = run.rollback().await?;
+        rollback.end().await?;
         scene.nothing_is_left_of(&run.arn, &scene.name("")).await?;
         let tags = json!([
             {"Key": TAG, "Value": scene.stage.world.value()},
             {"Key": "ami-from-instance:run", "Value": run.arn},
         ]);
         let specification = json!([{"ResourceType": "image", "Tag": tags}, {"ResourceType": "snapshot", "Tag": tags}]);
-        let planted = aws.call(EC2, "CreateImage", json!({
+        let planted = json!({
             "InstanceId": instance, "Name": scene.name("planted"), "NoReboot": true, "TagSpecification": specification,
-        }));
-        let planted = text(&planted.await?["imageId"]).to_owned();
+        });
+        let planted = ec2::create_image(aws, scene.stage.world, planted).await?;
         ec2::image_that(aws, &planted, |_| true).await?;
         let function = scene.stage.stack.id("StartRollbackFunction")?;
         let event = json!({"source": "ami-from-instance", "detail-type": "Sweep", "detail": {}});
@@ -133,6 +143,14 @@ pub(super) async fn refused(stage: &Stage<'_>, instance: &str) {
         let snapshot = ec2::snapshot_ids(&shown).into_iter().next().context("it has no snapshot")?;
         let tags = json!({"ResourceId": [snapshot], "Tag": [{"Key": "ami-from-instance:run"}]});
         aws.call(EC2, "DeleteTags", tags).await?;
+        shows(aws, async || {
+            let shown = ec2::snapshots(aws, std::slice::from_ref(&snapshot)).await?;
+            let is_tagged = shown.iter().any(|one| ec2::tags(one).contains_key("ami-from-instance:run"));
+            ensure(!is_tagged, || format!("{snapshot} still has the tag"))
+        })
+        .await?;
+        // IAM may see the tag for longer than EC2 shows it.
+        aws.sleep(Duration::from_secs(15)).await;
         let ended = scene.run("delete", json!({"action": "delete", "imageId": image})).await?;
         let said = ended.told();
         ensure(ended.status == "FAILED", || said.clone())?;

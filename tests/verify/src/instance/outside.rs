@@ -84,8 +84,9 @@ pub(super) async fn notifications(stage: &Stage<'_>, topic: &str) {
             aws.call(CLOUDWATCH, "SetAlarmState", arguments)
         };
         set("ALARM").await?;
-        let alarm_after = heard(aws, &queue, alarm).await.context("of the alarm")?;
+        let alarm_after = heard(aws, &queue, alarm).await.context("of the alarm");
         set("OK").await?;
+        let alarm_after = alarm_after?;
         let ended = scene.run("", json!({"name": "of nothing"})).await?;
         ensure(ended.status == "FAILED", || ended.told())?;
         let run_after = heard(aws, &queue, &scene.name("")).await.context("of the failed run")?;
@@ -109,6 +110,8 @@ async fn listen(scene: &Scene<'_>, topic: &str) -> Result<String> {
     let made = aws.call(SQS, "CreateQueue", arguments).await?;
     let subscribe = json!({"TopicArn": topic, "Protocol": "sqs", "Endpoint": arn});
     aws.call(SNS, "Subscribe", subscribe).await?;
+    // A new subscription and a new queue get messages only after a while.
+    aws.sleep(Duration::from_secs(30)).await;
     Ok(text(&made["QueueUrl"]).to_owned())
 }
 

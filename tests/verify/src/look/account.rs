@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::check;
 use crate::{
     aws::{Aws, EC2, KMS, QUOTAS, RECYCLE_BIN, Refusal, items, text},
+    recycle_bin,
     report::Report,
     stack::Stack,
 };
@@ -17,18 +18,17 @@ const ROLLED_BACK: &str = "ami-from-instance:rolled-back";
 
 pub(super) async fn look(aws: &Aws, _: &Stack, report: &Report<'_>) {
     let expected = format!("no rule for the whole Region keeps what has the tag {ROLLED_BACK}");
-    report.add(check("look/account/recycle-bin".to_owned(), &expected, recycle_bin(aws)).await);
+    report.add(check("look/account/recycle-bin".to_owned(), &expected, bin_rules(aws)).await);
     let expected = "off, or with a key that is enabled";
     report.add(check("look/account/encryption".to_owned(), expected, encryption(aws)).await);
     let expected = "at least ten more images than there are";
     report.add(check("look/account/quota".to_owned(), expected, quota(aws)).await);
 }
 
-async fn recycle_bin(aws: &Aws) -> Result<(bool, String)> {
+async fn bin_rules(aws: &Aws) -> Result<(bool, String)> {
     let mut keeping = vec![];
     for kind in ["EC2_IMAGE", "EBS_SNAPSHOT"] {
-        let rules = aws.rest(RECYCLE_BIN, "POST", "/list-rules", json!({"ResourceType": kind})).await?;
-        for rule in items(&rules["Rules"]) {
+        for rule in recycle_bin::rules_of(aws, kind).await? {
             let id = text(&rule["Identifier"]);
             let rule = aws.rest(RECYCLE_BIN, "GET", &format!("/rules/{id}"), Value::Null).await?;
             let is_regional = items(&rule["ResourceTags"]).is_empty();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     aws::{Aws, EC2, items, text},
     report::{Check, Report, Verdict},
-    run::Run,
+    run::{NotSucceeded, Run},
     stack::Stack,
     world::PREFIX,
 };
@@ -69,12 +69,15 @@ async fn ask(aws: &Aws, stack: &Stack, name: &str, mut request: Value) -> Check 
     .await;
     match played {
         Ok((holds, saw, transitions)) => Check { transitions, ..Check::holds(id, holds, expected, saw) },
-        Err(error) => Check::holds(id, false, expected, format!("{error:#}")),
+        // A run that fails says so; what could not be asked is unknown.
+        Err(error) if error.is::<NotSucceeded>() => Check::holds(id, false, expected, error.to_string()),
+        Err(error) => Check::unknown(id, expected, &error),
     }
 }
 
-/// Errors that say that the image, as it is, is not for such a run.
-const NOT_FOR_A_RUN: [&str; 4] = ["ImageInUse", "ImageProtected", "ImageChangedMeanwhile", "InvalidRequest"];
+/// Errors that say that the image or the instance, as it is, is not for such a run.
+const NOT_FOR_A_RUN: [&str; 5] =
+    ["ImageInUse", "ImageProtected", "ImageChangedMeanwhile", "InvalidRequest", "SourceInstanceNotImageable"];
 
 /// An instance that can be imaged, if the account has one.
 async fn instance(aws: &Aws, stack: &Stack) -> Result<Option<String>> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{add_all, check};
+use super::{add_all, check, rights::one_or_many};
 use crate::{
     aws::{Aws, CLOUDWATCH, KMS, LOGS, SNS, SQS, items, text},
     report::{Check, Report},
@@ -111,15 +111,15 @@ async fn key_policy(aws: &Aws, stack: &Stack, key: &str) -> Check {
     .await
 }
 
-/// Whether a key's policy lets a service make data keys and decrypt them, and denies it nothing.
+/// Whether a key's policy lets a service make data keys and decrypt them, and denies it nothing outright. Under which
+/// conditions is not looked at.
 fn may_use_key(policy: &Value, service: &str) -> bool {
-    let of = |value: &Value| match value {
-        Value::String(one) => vec![one.clone()],
-        list => items(list).iter().map(|one| text(one).to_owned()).collect(),
-    };
+    let of = |value: &Value| -> Vec<String> { one_or_many(value).iter().map(|one| text(one).to_owned()).collect() };
+    let is_it = |name: &String| name == "*" || name.strip_suffix(".cn").unwrap_or(name) == service;
     let named =
-        items(&policy["Statement"]).iter().filter(|one| of(&one["Principal"]["Service"]).contains(&service.to_owned()));
-    let statements = |effect: &'static str| named.clone().filter(move |one| one["Effect"] == effect);
+        |one: &Value| of(&one["Principal"]).iter().any(is_it) || of(&one["Principal"]["Service"]).iter().any(is_it);
+    let statements = one_or_many(&policy["Statement"]);
+    let statements = |effect: &'static str| statements.iter().filter(move |one| one["Effect"] == effect && named(one));
     let allows = |action: &str| {
         let matches = |pattern: &String| match pattern.strip_suffix('*') {
             Some(start) => action.starts_with(start),
@@ -127,7 +127,7 @@ fn may_use_key(policy: &Value, service: &str) -> bool {
         };
         statements("Allow").any(|one| of(&one["Action"]).iter().any(matches))
     };
-    allows("kms:GenerateDataKey") && allows("kms:Decrypt") && statements("Deny").next().is_none()
+    allows("kms:GenerateDataKey") && allows("kms:Decrypt") && statements("Deny").all(|one| one["Condition"].is_object())
 }
 
 async fn queue(aws: &Aws, stack: &Stack) -> Check {

@@ -87,7 +87,7 @@ async fn trust(aws: &Aws, name: &str, id: &str) -> Check {
     .await
 }
 
-fn one_or_many(value: &Value) -> Vec<Value> {
+pub(super) fn one_or_many(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])
 }
 
@@ -212,7 +212,10 @@ async fn ask(aws: &Aws, role: &str, question: &Question) -> Result<Vec<String>> 
     };
     for action in actions {
         if !decisions.contains_key(action) {
-            decisions.extend(simulate(aws, role, question, &[action]).await.with_context(|| action.to_owned())?);
+            match simulate(aws, role, question, &[action]).await {
+                Err(error) if Refusal::of(&error).is_some_and(|refusal| refusal.code == "InvalidInput") => {}
+                answer => decisions.extend(answer.with_context(|| action.to_owned())?),
+            }
         }
     }
     let is_wrong = |(action, (allowed, what)): (&String, &(bool, String))| {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::check;
 use crate::{
-    aws::{Aws, EVENTBRIDGE, LAMBDA, SCHEDULER, items, text},
+    aws::{Aws, EVENTBRIDGE, LAMBDA, Refusal, SCHEDULER, items, text},
     report::{Check, Report},
     stack::Stack,
 };
@@ -81,7 +81,10 @@ async fn rule(
 /// Whether a function's own policy lets a rule invoke it.
 async fn may_invoke(aws: &Aws, function: &str, rule: &str) -> Result<bool> {
     let path = format!("/2015-03-31/functions/{function}/policy");
-    let Ok(answer) = aws.rest(LAMBDA, "GET", &path, Value::Null).await else { return Ok(false) };
+    let answer = match aws.rest(LAMBDA, "GET", &path, Value::Null).await {
+        Err(error) if Refusal::of(&error).is_some_and(Refusal::is_not_there) => return Ok(false),
+        answer => answer?,
+    };
     let policy: Value = serde_json::from_str(text(&answer["Policy"]))?;
     Ok(items(&policy["Statement"]).iter().any(|statement| {
         let conditions = statement["Condition"].to_string();

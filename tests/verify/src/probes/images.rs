@@ -30,11 +30,14 @@ fn request(stage: &Stage<'_>, instance: &str, what: &str) -> Value {
 pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin: &str) {
     let probe = Probe { stage: *stage, folder, origin };
     let aws = stage.aws;
+    // Before any question: what an instance shows is nobody's.
+    let Ok(root) = ec2::root_device(aws, instance).await else {
+        return stage.report.say("no question is asked about images: the instance does not show");
+    };
     let mut made = None;
     probe
         .ask("create/what-shows-first", async || {
-            let answer = aws.call(EC2, "CreateImage", request(stage, instance, "probe")).await?;
-            let id = text(&answer["imageId"]).to_owned();
+            let id = ec2::create_image(aws, stage.world, request(stage, instance, "probe")).await?;
             made = Some(id.clone());
             shows_first(aws, &id).await
         })
@@ -50,17 +53,22 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
         .ask("create/unknown-device", async || {
             let mut request = request(stage, instance, "probe-device");
             request["BlockDeviceMapping"] = json!([{"DeviceName": "/dev/sdz", "NoDevice": ""}]);
-            let answer = call("CreateImage", request).await?;
-            Ok((!text(&answer["imageId"]).is_empty(), answer.to_string()))
+            let image = ec2::create_image(aws, stage.world, request).await?;
+            Ok((!image.is_empty(), format!("EC2 makes {image}")))
         })
         .await;
     probe
         .ask("create/root-left-out", async || {
-            let root = root_device(aws, instance).await?;
             let mut request = request(stage, instance, "probe-root");
             request["BlockDeviceMapping"] = json!([{"DeviceName": root, "NoDevice": ""}]);
-            let answer = call("CreateImage", request).await;
-            Ok((answer.is_err(), answer.map_or_else(|error| error.to_string(), |answer| answer.to_string())))
+            match ec2::create_image(aws, stage.world, request).await {
+                Ok(image) => Ok((false, format!("EC2 makes {image}"))),
+                Err(error) => match Refusal::of(&error) {
+                    // Such as InvalidBlockDeviceMapping or InvalidParameterValue.
+                    Some(refusal) if refusal.code.starts_with("Invalid") => Ok((true, refusal.to_string())),
+                    _ => Err(error),
+                },
+            }
         })
         .await;
     probe
@@ -76,7 +84,8 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
         .ask("update/empty-description", async || {
             let arguments = json!({"ImageId": image, "Description": {"Value": ""}});
             call("ModifyImageAttribute", arguments).await?;
-            Ok((true, "it is taken".to_owned()))
+            let shown = ec2::image_that(aws, &image, |shown| text(&shown["description"]).is_empty()).await?;
+            Ok((text(&shown["description"]).is_empty(), format!("EC2 shows {}", shown["description"])))
         })
         .await;
     probe
@@ -168,11 +177,4 @@ async fn shows_after(aws: &Aws, id: &str) -> Result<(bool, String)> {
     let last = seen.last().map(String::as_str).unwrap_or_default();
     let gone = ["an empty list", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "deregistered"];
     Ok((gone.contains(&last), seen.join(", then ")))
-}
-
-async fn root_device(aws: &Aws, instance: &str) -> Result<String> {
-    let answer = aws.call(EC2, "DescribeInstances", json!({"InstanceId": [instance]})).await?;
-    let instances = items(&answer["reservationSet"]).iter().flat_map(|one| items(&one["instancesSet"]));
-    let root = instances.map(|one| text(&one["rootDeviceName"]).to_owned()).next();
-    root.context("the instance does not show")
 }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-use serde_json::json;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
 use super::{Probe, looks::refused};
 use crate::{
-    aws::{STEP_FUNCTIONS, items, text},
+    aws::{Aws, STEP_FUNCTIONS, items, text},
     run::Run,
     scene::Stage,
 };
@@ -37,25 +37,14 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
             refused(answer, &["ExecutionAlreadyExists"])
         })
         .await;
+    // Others' executions are nobody's: before the question, one of the proof's own is looked for that has waited.
+    let waited = an_own_wait(stage).await;
     probe
         .ask("runs/token", async || {
-            let machine = stack.id("OperationMachine")?;
-            let listed = aws.call(STEP_FUNCTIONS, "ListExecutions", json!({"stateMachineArn": machine})).await?;
-            let mut waited = None;
-            for one in items(&listed["executions"]) {
-                let arguments = json!({"executionArn": one["executionArn"], "maxResults": 1000});
-                let history = aws.call(STEP_FUNCTIONS, "GetExecutionHistory", arguments).await?;
-                let mut events = items(&history["events"]).iter();
-                let waits = |one: &&serde_json::Value| {
-                    text(&one["type"]) == "TaskScheduled"
-                        && text(&one["taskScheduledEventDetails"]["resource"]).ends_with("waitForTaskToken")
-                };
-                waited = events.find(waits).map(|one| text(&one["taskScheduledEventDetails"]["parameters"]).to_owned());
-                if waited.is_some() {
-                    break;
-                }
-            }
-            let parameters = waited.context("no execution has waited yet")?;
+            let history = history(aws, &waited?.context("no execution has waited yet")?).await?;
+            let waited = items(&history["events"]).iter().find(|event| waits(event));
+            let waited = waited.map(|one| text(&one["taskScheduledEventDetails"]["parameters"]).to_owned());
+            let parameters = waited.context("its history has no wait")?;
             let parameters: serde_json::Value = serde_json::from_str(&parameters)?;
             let detail = &parameters["Entries"][0]["Detail"];
             // EventBridge itself takes the detail as a text.
@@ -64,4 +53,28 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
             Ok((!text(&token).is_empty(), format!("a token of {} characters", text(&token).len())))
         })
         .await;
+}
+
+async fn history(aws: &Aws, execution: &str) -> Result<Value> {
+    aws.call(STEP_FUNCTIONS, "GetExecutionHistory", json!({"executionArn": execution, "maxResults": 1000})).await
+}
+
+fn waits(event: &Value) -> bool {
+    text(&event["type"]) == "TaskScheduled"
+        && text(&event["taskScheduledEventDetails"]["resource"]).ends_with("waitForTaskToken")
+}
+
+/// An operation of one of the proof's runs that has waited with a token.
+async fn an_own_wait(stage: &Stage<'_>) -> Result<Option<String>> {
+    let machine = stage.stack.id("OperationMachine")?;
+    let arguments = json!({"stateMachineArn": machine, "maxResults": 1000});
+    let listed = stage.aws.call(STEP_FUNCTIONS, "ListExecutions", arguments).await?;
+    let is_own = |one: &&Value| text(&one["name"]).starts_with(&stage.world.prefix());
+    for one in items(&listed["executions"]).iter().filter(is_own) {
+        let arn = text(&one["executionArn"]);
+        if items(&history(stage.aws, arn).await?["events"]).iter().any(waits) {
+            return Ok(Some(arn.to_owned()));
+        }
+    }
+    Ok(None)
 }
