@@ -94,8 +94,8 @@ async fn a_proof_that_is_killed_leaves_nothing_that_clean_does_not_find() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_net_removes_what_a_killed_proof_has_left() {
     let aws = deploy().await;
-    // The two hours until the schedule pass in half a minute.
-    let mut killed = verify_at(240.0, &aws, "net", &["--depth", "instance"]).stderr(Stdio::null()).spawn().unwrap();
+    // The three hours until the schedule pass in half a minute.
+    let mut killed = verify_at(360.0, &aws, "net", &["--depth", "instance"]).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
     while left(&aws).len() < 3 {
         assert!(start.elapsed() < Duration::from_secs(120));

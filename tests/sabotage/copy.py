@@ -54,13 +54,13 @@ def tests():
     return {one["target"]["name"]: of(one) for one in programs} if is_built else None
 
 
-def first_failure(program, test, mutation=0):
-    """The first test of a program that fails, or what else shows that something is wrong; None if all pass."""
+def first_failure(program, test, mutation=0, only=None):
+    """The first test of a program, or of one test, that fails, or what else shows that something is wrong; None if all pass."""
     path, folder = program
     environment = {**os.environ, "SABOTAGE": str(mutation), "RUST_TEST_THREADS": "12", "CARGO_INCREMENTAL": "0"}
     SWITCH.write_text(str(mutation)) if test in WITH_PROCESSES else None
     with tempfile.TemporaryFile("w+") as log:
-        command = ["bash", "-c", f'ulimit -t {LONGEST_CPU_SECONDS}; exec "$@"', "bash", path, *SKIPPED.get(test, [])]
+        command = ["bash", "-c", f'ulimit -t {LONGEST_CPU_SECONDS}; exec "$@"', "bash", path, *(["--exact", only] if only else SKIPPED.get(test, []))]
         running = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         timer = threading.Timer(LONGEST_SECONDS, running.kill)
         began = time.monotonic()

@@ -24,7 +24,7 @@ use crate::{
 const NET: &str = "a schedule removes everything, should this computer be gone; no other proof goes on";
 
 /// After this, what was made is removed, before the net does it.
-const LONGEST: Duration = Duration::from_secs(115 * 60);
+const LONGEST: Duration = Duration::from_secs(170 * 60);
 
 /// What is to be proved.
 pub struct Proof<'a> {

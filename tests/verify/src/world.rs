@@ -18,7 +18,7 @@ pub const TAG: &str = "verify-ami-from-instance";
 pub const PREFIX: &str = "cargo-verify-";
 
 /// How long what it makes may live.
-const EXPIRES_AFTER: Duration = Duration::from_secs(2 * 3600);
+const EXPIRES_AFTER: Duration = Duration::from_secs(3 * 3600);
 
 /// EC2 begins a snapshot of a volume only some 15 seconds after the one before (error code
 /// SnapshotCreationPerVolumeRateExceeded, Amazon EC2 API Reference).
