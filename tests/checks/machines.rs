@@ -24,11 +24,30 @@ const LAMBDA_ERRORS: [&str; 5] = [
     "Lambda.TooManyRequestsException",
 ];
 
+/// Errors that the Step Functions service reports and that go away by themselves.
+const SERVICE_ERRORS: [&str; 4] = [
+    "StepFunctions.ExecutionLimitExceededException",
+    "StepFunctions.ThrottlingException",
+    "StepFunctions.SdkClientException",
+    "StepFunctions.AWSStepFunctionsException",
+];
+
 /// Names that only the machines give, for what no function can say.
 const MACHINE_ERRORS: [&str; 3] = ["FunctionFailed", "RunEnded", "RunNotStarted"];
 
 fn text(machine: &str) -> String {
     fs::read_to_string(root().join(format!("state-machine/{machine}.asl.json"))).expect(machine)
+}
+
+fn template() -> String {
+    fs::read_to_string(root().join("template.yaml")).expect("template.yaml")
+}
+
+/// The number that follows a key, after a heading.
+fn after(text: &str, heading: &str, key: &str) -> u64 {
+    let found = text.split_once(heading).and_then(|(_, rest)| rest.split_once(key));
+    let digits = found.map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("there is no {key}after {heading}"))
 }
 
 fn machine(name: &str) -> Value {
@@ -94,10 +113,18 @@ fn every_task_has_a_timeout_and_retries_what_goes_away_by_itself() {
         assert!(!list(&state, "Catch").is_empty(), "{name}");
         for rule in list(&state, "Retry") {
             assert_eq!((&rule["BackoffRate"], &rule["JitterStrategy"]), (&2.0.into(), &"FULL".into()), "{name}");
-            assert!(rule["MaxDelaySeconds"].is_u64() && rule["MaxAttempts"].is_u64(), "{name}");
+            // Long enough for what lasts a minute, and not for ever.
+            let attempts = rule["MaxAttempts"].as_u64().unwrap_or_default();
+            assert!(rule["MaxDelaySeconds"].is_u64() && (7..=8).contains(&attempts), "{name}: {attempts} attempts");
         }
         let retried = names(list(&state, "Retry"));
-        if state["Resource"] == "arn:${Partition}:states:::lambda:invoke" {
+        let resource = state["Resource"].as_str().expect(&name);
+        if resource.ends_with(":states:startExecution.sync:2") {
+            assert!(retried.is_superset(&SERVICE_ERRORS.into()), "{name} retries {retried:?} only");
+        }
+        if resource.ends_with(":lambda:invoke") {
+            let function = after(&template(), "Globals:", "Timeout: ");
+            assert!(state["TimeoutSeconds"].as_u64() > Some(function), "{name} ends before its function does");
             for error in LAMBDA_ERRORS.into_iter().chain(["Throttled", "ServiceUnavailable"]) {
                 assert!(retried.contains(error), "{name} does not retry {error}");
             }
@@ -218,7 +245,7 @@ fn the_operation_machine_outlives_every_timeout_a_user_may_set() {
 
 #[test]
 fn only_arns_their_partition_and_one_parameter_are_substituted_and_the_template_gives_them_all() {
-    let template = fs::read_to_string(root().join("template.yaml")).unwrap();
+    let template = template();
     for name in MACHINES {
         for rest in text(name).split("${").skip(1) {
             let variable = rest.split('}').next().unwrap();
@@ -231,6 +258,6 @@ fn only_arns_their_partition_and_one_parameter_are_substituted_and_the_template_
 #[test]
 fn the_run_tag_is_spelled_the_same_everywhere() {
     assert!(text("lifecycle").contains(RUN_TAG));
-    let template = fs::read_to_string(root().join("template.yaml")).unwrap();
+    let template = template();
     assert!(template.contains(&format!("aws:ResourceTag/{RUN_TAG}")));
 }
