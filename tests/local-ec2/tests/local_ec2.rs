@@ -1172,8 +1172,8 @@ async fn the_recycle_bin_and_the_quotas_tell_of_the_account() {
     ec2.add_bin_rule(BinRule::new(BinResource::Image, Duration::from_secs(86_400)).without_tag("Keep", "no"));
     let listed = |kind: &str| sent(&ec2, "POST /list-rules", &format!(r#"{{"ResourceType": "{kind}"}}"#)).1;
     assert_eq!(listed("EBS_SNAPSHOT"), r#"{"Rules":[]}"#);
-    assert_eq!(listed("EC2_IMAGE"), r#"{"Rules":[{"Identifier":"0"}]}"#);
-    let (status, rule) = sent(&ec2, "GET /rules/0", "");
+    assert_eq!(listed("EC2_IMAGE"), r#"{"Rules":[{"Description":"","Identifier":"rule0000001"}]}"#);
+    let (status, rule) = sent(&ec2, "GET /rules/rule0000001", "");
     assert!(status == 200 && rule.contains(r#""ResourceTagKey":"Keep""#), "{rule}");
-    assert_eq!(sent(&ec2, "GET /rules/1", "").0, 404);
+    assert_eq!(sent(&ec2, "GET /rules/rule0000002", "").0, 404);
 }
