@@ -124,12 +124,27 @@ fn every_task_has_a_timeout_and_retries_what_goes_away_by_itself() {
         }
         if resource.ends_with(":lambda:invoke") {
             let function = after(&template(), "Globals:", "Timeout: ");
-            assert!(state["TimeoutSeconds"].as_u64() > Some(function), "{name} ends before its function does");
+            let longer = state["TimeoutSeconds"].as_u64().and_then(|seconds| seconds.checked_sub(function));
+            assert!((5..=15).contains(&longer.unwrap_or_default()), "{name} ends {longer:?} s after its function");
             for error in LAMBDA_ERRORS.into_iter().chain(["Throttled", "ServiceUnavailable"]) {
                 assert!(retried.contains(error), "{name} does not retry {error}");
             }
         }
     }
+}
+
+/// The words of a list in the template, after a heading.
+fn listed(heading: &str, key: &str) -> BTreeSet<String> {
+    let template = template();
+    let found = template.split_once(heading).and_then(|(_, rest)| rest.split_once(key)?.1.split_once(']'));
+    let (words, _) = found.unwrap_or_else(|| panic!("there is no {key} after {heading}"));
+    words.split(',').map(|word| word.trim().to_owned()).collect()
+}
+
+#[test]
+fn the_rules_take_every_end_of_a_run_but_success_and_every_end_of_an_image() {
+    assert_eq!(listed("RunEndedBadly:", "status: ["), ["ABORTED", "FAILED", "TIMED_OUT"].map(str::to_owned).into());
+    assert_eq!(listed("ImageEnded:", "State: ["), ["available", "failed"].map(str::to_owned).into());
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! The project's own machines: they are loaded as they stand, and a run of theirs is driven to each of its ends.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use local_step_functions::{Call, Definition, Engine, Fault, TaskError, substitute};
 use serde_json::{Value, json};
@@ -111,6 +116,34 @@ async fn a_look_whose_function_fails_is_told_by_its_error_too() {
         assert_eq!(failure(&ended).0, told);
         assert!(failure(&ended).1.contains(cause), "{ended:?}");
     }
+}
+
+/// Whether the look after a wait is told that an event came.
+async fn is_told(event_comes: bool) -> Value {
+    let own: Arc<OnceLock<Engine>> = Arc::default();
+    let engine = Arc::clone(&own);
+    let outside = Outside::answering(move |call| match call.state.as_str() {
+        "Begin" => Ok(json!({"status": "Pending", "reason": "it goes on", "wake": true, "waitSeconds": 5})),
+        "Look" => Ok(json!({"status": "Succeeded", "result": {"woken": call.arguments["Payload"]["woken"]}})),
+        _ => {
+            if event_comes {
+                let detail = &call.arguments["Entries"][0]["Detail"];
+                let token = detail["token"].as_str().unwrap();
+                engine.get().unwrap().send_task_success(token, "{}").unwrap();
+            }
+            echo(call)
+        }
+    });
+    let engine = Engine::new(settings(1), Arc::new(outside));
+    own.set(engine.clone()).unwrap_or_else(|_| panic!("it is set once"));
+    engine.create_state_machine(OPERATION, load("operation.asl.json")).unwrap();
+    let run = engine.start_execution(OPERATION, Some("run"), r#"{"operation": "create", "run": "the-run"}"#).unwrap();
+    output(&engine.wait_for_end(&run.arn).await.unwrap())["result"]["woken"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_is_told_whether_an_event_came() {
+    assert_eq!((is_told(true).await, is_told(false).await), (json!(true), json!(false)));
 }
 
 #[tokio::test(start_paused = true)]
