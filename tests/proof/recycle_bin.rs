@@ -41,11 +41,11 @@ async fn rules_of_a_proof_keep_only_what_has_its_tag_and_are_known_by_their_desc
     }
     let ids = |ids: &[&String]| ids.iter().map(|id| (*id).clone()).collect::<BTreeSet<_>>();
     let none = BTreeSet::new();
-    let kept = recycle_bin::kept(&aws, &world.prefix(), &none).await.unwrap();
+    let kept = recycle_bin::kept(&aws, Some(&world.prefix()), &none).await.unwrap();
     assert_eq!(kept.keys().collect::<Vec<_>>(), [&ours]);
     assert!(kept[&ours].starts_with("20"), "{kept:?}");
-    assert!(recycle_bin::kept(&aws, "another", &none).await.unwrap().is_empty());
-    assert_eq!(recycle_bin::kept(&aws, "another", &ids(&[&ours])).await.unwrap(), kept);
+    assert!(recycle_bin::kept(&aws, Some("another"), &none).await.unwrap().is_empty());
+    assert_eq!(recycle_bin::kept(&aws, None, &ids(&[&ours])).await.unwrap(), kept);
     assert_eq!(recycle_bin::shows(&aws, &ids(&[&ours, &others])).await.unwrap(), ids(&[&ours]));
     recycle_bin::delete_rules(&aws, &rules).await.unwrap();
     assert!(known(world.value()).await.is_empty());
@@ -56,7 +56,7 @@ async fn rules_of_a_proof_keep_only_what_has_its_tag_and_are_known_by_their_desc
     recycle_bin::take_back(&aws, &ids(&[&ours])).await.unwrap();
     assert!(ec2.image(&ours).is_some());
     aws.call(EC2, "DeregisterImage", json!({"ImageId": ours})).await.unwrap();
-    assert!(recycle_bin::kept(&aws, &world.prefix(), &none).await.unwrap().is_empty());
+    assert!(recycle_bin::kept(&aws, Some(&world.prefix()), &none).await.unwrap().is_empty());
 }
 
 #[tokio::test]

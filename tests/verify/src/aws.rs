@@ -10,7 +10,7 @@ mod xml;
 
 use std::{
     collections::BTreeMap,
-    env, fmt,
+    env,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -38,6 +38,7 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::byte_stream::ByteStream;
 use serde_json::{Value, json};
+use thiserror::Error;
 
 pub(crate) use self::form::escaped;
 use self::service::Protocol;
@@ -133,7 +134,8 @@ pub struct Exchange {
 }
 
 /// An answer that says no.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{action}: {code}: {message}")]
 pub struct Refusal {
     /// The action.
     pub action: String,
@@ -144,14 +146,6 @@ pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
 }
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.action, self.code, self.message)
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 impl Refusal {
     /// That of an error of this module, if AWS has answered at all.

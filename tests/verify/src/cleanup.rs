@@ -37,7 +37,7 @@ pub async fn remove(world: &World, aws: &Aws, stack: &Stack, whose: Whose, say: 
         let mut left = remove_once(&own, stack).await;
         seen.extend(left.iter().cloned());
         if left.is_empty() {
-            left = take_back(aws, &prefix, &seen, &mut taken_back).await;
+            left = take_back(aws, whose.taken_back(&prefix), &seen, &mut taken_back).await;
         }
         // What was begun a moment ago may show only in a while.
         empty_looks = if left.is_empty() { empty_looks + 1 } else { 0 };
@@ -66,7 +66,12 @@ pub async fn remove(world: &World, aws: &Aws, stack: &Stack, whose: Whose, say: 
 
 /// Nobody can remove anything from the Recycle Bin: it is taken out, once, and removed again. What is in the bin after
 /// that the account's own rules keep.
-async fn take_back(aws: &Aws, prefix: &str, seen: &BTreeSet<String>, taken_back: &mut BTreeSet<String>) -> Vec<String> {
+async fn take_back(
+    aws: &Aws,
+    prefix: Option<&str>,
+    seen: &BTreeSet<String>,
+    taken_back: &mut BTreeSet<String>,
+) -> Vec<String> {
     // Without its name, what cannot be asked now is asked at the end.
     let Ok(kept) = recycle_bin::kept(aws, prefix, seen).await else { return vec![] };
     let new: BTreeSet<_> = kept.into_keys().filter(|id| !taken_back.contains(id)).collect();
@@ -81,7 +86,7 @@ async fn take_back(aws: &Aws, prefix: &str, seen: &BTreeSet<String>, taken_back:
 }
 
 async fn nothing_is_left(aws: &Aws, prefix: &str, seen: &BTreeSet<String>) -> (Verdict, String) {
-    match recycle_bin::kept(aws, prefix, seen).await {
+    match recycle_bin::kept(aws, Some(prefix), seen).await {
         Ok(kept) if kept.is_empty() => (Verdict::Passed, "nothing is left".to_owned()),
         Ok(kept) => {
             let kept: Vec<_> = kept.iter().map(|(id, exit)| format!("{id} until {exit}")).collect();
@@ -122,6 +127,14 @@ pub enum Whose {
     Own,
     /// Every proof's of the stack.
     Anyones,
+}
+
+impl Whose {
+    /// How the names begin of images that are taken out of the Recycle Bin, besides those that were removed just now. The
+    /// bin shows no tags: another proof's name does not say of which stack it is.
+    fn taken_back(self, prefix: &str) -> Option<&str> {
+        Some(prefix).filter(|_| self == Self::Own)
+    }
 }
 
 /// What has a tag of proofs, or a name that begins so and says which stack's it is.
@@ -297,6 +310,12 @@ mod tests {
     use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 
     use super::*;
+
+    #[test]
+    fn what_another_stack_s_proof_has_in_the_recycle_bin_stays_there() {
+        assert_eq!(Whose::Own.taken_back("cargo-verify-abc-"), Some("cargo-verify-abc-"));
+        assert_eq!(Whose::Anyones.taken_back(PREFIX), None);
+    }
 
     #[test]
     fn a_proof_takes_only_what_is_its_own_and_a_clean_up_what_is_any_ones_of_the_stack() {

@@ -113,15 +113,16 @@ pub async fn rules_of(aws: &Aws, kind: &str) -> Result<Vec<Value>> {
 /// What the bin keeps, by its id, with the time at which it is gone for good.
 pub type Kept = BTreeMap<String, String>;
 
-/// What the bin keeps of images whose names begin so, of instances, and under some ids.
-pub async fn kept(aws: &Aws, prefix: &str, known: &BTreeSet<String>) -> Result<Kept> {
+/// What the bin keeps under some ids, of instances among them, and of images whose names begin so, if that is given.
+pub async fn kept(aws: &Aws, prefix: Option<&str>, known: &BTreeSet<String>) -> Result<Kept> {
     let mut kept = Kept::new();
     let mut makers = known.clone();
     let mut keep = |resource: &Value, id: &str| {
         kept.insert(text(&resource[id]).to_owned(), text(&resource["recycleBinExitTime"]).to_owned());
     };
     for image in all(aws, "ListImagesInRecycleBin", "imageSet").await? {
-        if text(&image["name"]).starts_with(prefix) || known.contains(text(&image["imageId"])) {
+        let is_named = prefix.is_some_and(|prefix| text(&image["name"]).starts_with(prefix));
+        if is_named || known.contains(text(&image["imageId"])) {
             keep(&image, "imageId");
             makers.insert(text(&image["imageId"]).to_owned());
         }
@@ -140,7 +141,7 @@ pub async fn kept(aws: &Aws, prefix: &str, known: &BTreeSet<String>) -> Result<K
 pub async fn shows(aws: &Aws, ids: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     let mut waited = Duration::ZERO;
     loop {
-        let shown: BTreeSet<_> = kept(aws, "nothing begins so:", ids).await?.into_keys().collect();
+        let shown: BTreeSet<_> = kept(aws, None, ids).await?.into_keys().collect();
         let shown: BTreeSet<_> = shown.intersection(ids).cloned().collect();
         if shown == *ids || waited > LISTS_WITHIN {
             return Ok(shown);

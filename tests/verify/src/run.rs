@@ -1,13 +1,11 @@
 //! A run of the stack: it is started, waited for, and counted.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
+use thiserror::Error;
 
 use crate::{
     aws::{Aws, Refusal, STEP_FUNCTIONS, items, text},
@@ -47,16 +45,9 @@ pub struct Ended {
 }
 
 /// How a run has ended that must succeed.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("{0}")]
 pub struct NotSucceeded(String);
-
-impl fmt::Display for NotSucceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NotSucceeded {}
 
 impl Ended {
     /// The result of a run that must succeed.

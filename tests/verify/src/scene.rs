@@ -1,13 +1,13 @@
 //! A scenario while it goes on: what it starts, and what becomes of it.
 
 use std::{
-    fmt,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
+use thiserror::Error;
 
 use crate::{
     aws::{Aws, text},
@@ -42,19 +42,12 @@ pub struct Scene<'a> {
 }
 
 /// What happened did not show whether something holds.
-#[derive(Debug)]
+#[derive(Debug, Error)]
+#[error("{0}")]
 pub struct Untold(pub String);
 
-impl fmt::Display for Untold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Untold {}
-
 /// How many looks in a row must show nothing: EC2 may show something new or its tags late.
-const EMPTY_LOOKS: u32 = 3;
+const EMPTY_LOOKS: usize = 3;
 /// How long what was removed may still show.
 const SHOWS: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_secs(3);
@@ -137,7 +130,7 @@ impl<'a> Scene<'a> {
     /// Waits until nothing of a run is left, and gives the seconds.
     pub async fn nothing_is_left_of(&self, run: &str, name: &str) -> Result<u64> {
         let aws = self.stage.aws;
-        let (start, mut empty_since, mut empty_looks) = (Instant::now(), None, 0);
+        let (start, mut empty_at) = (Instant::now(), vec![]);
         loop {
             let images = ec2::images_named(aws, name).await?;
             let images = images.iter().filter(|image| ec2::tags(image).get("ami-from-instance:run") == Some(&run));
@@ -146,13 +139,13 @@ impl<'a> Scene<'a> {
             let snapshots = snapshots.iter().map(|one| text(&one["snapshotId"]).to_owned());
             let left: Vec<_> = images.into_iter().chain(snapshots).collect();
             let elapsed = aws.elapsed(start.elapsed());
-            (empty_since, empty_looks) = match empty_since {
-                _ if !left.is_empty() => (None, 0),
-                None => (Some(elapsed), 1),
-                since => (since, empty_looks + 1),
-            };
-            if let Some(since) = empty_since.filter(|_| empty_looks >= EMPTY_LOOKS) {
-                return Ok(since.as_secs());
+            if left.is_empty() {
+                empty_at.push(elapsed);
+            } else {
+                empty_at.clear();
+            }
+            if empty_at.len() == EMPTY_LOOKS {
+                return Ok(empty_at[0].as_secs());
             }
             if elapsed > SHOWS {
                 bail!("{} are left of {run} after {} s", left.join(", "), elapsed.as_secs());
