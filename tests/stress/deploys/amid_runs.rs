@@ -16,13 +16,15 @@ use serde_json::{Value, json};
 
 use super::{beside, create, held::Held, on_aws, start, stop, until};
 
+/// What an image takes that is being made when the deploy comes: two minutes of the wall's.
+const LONG: Duration = Duration::from_secs(2 * 3600);
+
 /// Starts runs, each of which stays in another state for a while.
 struct Starter<'a> {
     aws: &'a Deployment,
     held: Vec<Held>,
-    /// Whether the deploy is still to come: until then, some calls of EC2 take longer than the client waits, so that
-    /// their states go on.
-    is_slow: Arc<AtomicBool>,
+    /// Whether the deploy is still to come: until then calls of EC2 go wrong, so that their states go on.
+    is_held: Arc<AtomicBool>,
     /// Whether the runs that wait are started, which go on by themselves; those before do not until the deploy.
     waits: bool,
 }
@@ -32,22 +34,26 @@ impl Starter<'_> {
         (state.starts_with("Wait") || state == "Roll back") != self.waits
     }
 
-    /// The calls after so many are answered too late, until the deploy has come.
-    fn slow(&self, action: &str, mentioning: &str, after: usize) {
-        let (is_slow, mentioning) = (Arc::clone(&self.is_slow), mentioning.to_owned());
+    /// Until the deploy has come, the calls after so many go wrong, however long that takes.
+    fn goes_wrong(&self, action: &str, mentioning: &str, kind: FaultKind, after: usize) {
+        let (is_held, mentioning) = (Arc::clone(&self.is_held), mentioning.to_owned());
         // Not what is only told of the resources that a call names.
         let is_sent = move |(name, value): (&String, &String)| !name.starts_with('(') && value.contains(&mentioning);
-        let is_held = move |parameters: &Parameters| is_slow.load(Ordering::SeqCst) && parameters.iter().any(&is_sent);
-        self.aws.ec2.inject(Fault::on(action, FaultKind::Slow(SLOW)).when(is_held).after(after).for_ever());
+        let is_meant = move |parameters: &Parameters| is_held.load(Ordering::SeqCst) && parameters.iter().any(&is_sent);
+        self.aws.ec2.inject(Fault::on(action, kind).when(is_meant).after(after).for_ever());
     }
 
-    fn refused(&self, action: &str, mentioning: &str, code: &str, times: usize) {
-        let refused = FaultKind::Refused { code: code.to_owned(), message: "busy".to_owned() };
-        self.aws.ec2.inject(Fault::on(action, refused).mentioning(mentioning).times(times));
+    /// They are answered later than the client waits. The machine's retries last for two minutes and more, but what a
+    /// call has done it does only once: then a later one is to be slow as well.
+    fn slow(&self, action: &str, mentioning: &str, after: usize) {
+        self.goes_wrong(action, mentioning, FaultKind::Slow(SLOW), after);
     }
 
-    fn in_use(&self, snapshot: &str) {
-        self.refused("DeleteSnapshot", snapshot, "InvalidSnapshot.InUse", 12);
+    /// A removal begins to wait for a snapshot in use, which it would not do for long, and then for EC2's limits.
+    fn stays(&self, snapshot: &str) {
+        let in_use = Fault::on("DeleteSnapshot", refused("InvalidSnapshot.InUse"));
+        self.aws.ec2.inject(in_use.mentioning(snapshot).times(2));
+        self.goes_wrong("DeleteSnapshot", snapshot, FaultKind::Throttle, 0);
     }
 
     fn old_image(&self, name: &str) -> String {
@@ -76,9 +82,11 @@ impl Starter<'_> {
             let (instance, request) = create(&self.aws.ec2, name);
             match state {
                 "Begin" => self.slow("CreateImage", name, 0),
-                "Wait to begin again" => self.refused("CreateImage", name, "PendingSnapshotLimitExceeded", 16),
+                "Wait to begin again" => {
+                    self.goes_wrong("CreateImage", name, refused("PendingSnapshotLimitExceeded"), 0);
+                }
                 "Look" => self.slow("DescribeSnapshots", &format!(":{name}"), 0),
-                _ => self.aws.ec2.next_image(instance, Fate::Takes(Duration::from_secs(900))),
+                _ => self.aws.ec2.next_image(instance, Fate::Takes(LONG)),
             }
             self.add(&request, name, "create", state).await.images = 1;
         }
@@ -91,11 +99,11 @@ impl Starter<'_> {
             }
             let image = self.old_image(name);
             match state {
-                "Begin" => self.slow("ModifyImageAttribute", &image, 0),
-                "Wait" => {
-                    let throttled = Fault::on("DescribeImages", FaultKind::Throttle);
-                    self.aws.ec2.inject(throttled.mentioning(&image).after(1).times(21));
+                "Begin" => {
+                    self.slow("ModifyImageAttribute", &image, 0);
+                    self.slow("DescribeImages", &image, 1);
                 }
+                "Wait" => self.goes_wrong("DescribeImages", &image, FaultKind::Throttle, 1),
                 _ => self.slow("DescribeImages", &image, 1),
             }
             let request = json!({"action": "update", "imageId": image, "description": "new", "tags": {"Team": "audit"},
@@ -112,8 +120,11 @@ impl Starter<'_> {
             let image = self.old_image(name);
             match state {
                 "Begin" => self.slow("DescribeImages", &image, 0),
-                "Wait" => self.in_use(&self.aws.ec2.image(&image).unwrap().snapshot_ids[0]),
-                _ => self.slow("DeregisterImage", &image, 0),
+                "Wait" => self.stays(&self.aws.ec2.image(&image).unwrap().snapshot_ids[0]),
+                _ => {
+                    self.slow("DeregisterImage", &image, 0);
+                    self.slow("DescribeImages", &image, 2);
+                }
             }
             let request = json!({"action": "delete", "imageId": image});
             self.add(&request, name, "delete", state).await.gone = Some(image);
@@ -132,7 +143,7 @@ impl Starter<'_> {
             if name == "read" {
                 self.slow("DescribeImages", &old, 0);
             } else {
-                self.aws.ec2.next_image(instance, Fate::Takes(Duration::from_secs(900)));
+                self.aws.ec2.next_image(instance, Fate::Takes(LONG));
             }
             request["action"] = json!("replace");
             request["imageId"] = json!(old);
@@ -163,7 +174,7 @@ impl Starter<'_> {
             }
             self.add(&request, name, operation, state).await.error = Some("ImageFailed");
             if state != "Begin" {
-                self.keep_in_use().await;
+                self.keep().await;
             }
             if state == "Look" {
                 assert!(self.held.last().unwrap().comes_to(self.aws, operation, "Wait").await);
@@ -176,18 +187,22 @@ impl Starter<'_> {
         let (instance, request) = create(&self.aws.ec2, "aborted");
         self.aws.ec2.next_image(instance, Fate::Never);
         self.add(&request, "aborted", "run", "").await.error = Some("");
-        self.keep_in_use().await;
+        self.keep().await;
         stop(self.aws, &self.held.last().unwrap().run).await;
     }
 
-    /// The snapshots of the last run cannot be deleted for a while.
-    async fn keep_in_use(&self) {
+    /// The snapshots of the last run stay until the deploy has come.
+    async fn keep(&self) {
         let run = &self.held.last().unwrap().run.arn;
         until(async || !self.aws.ec2.snapshots_tagged(RUN_TAG, run).is_empty()).await;
         for snapshot in self.aws.ec2.snapshots_tagged(RUN_TAG, run) {
-            self.in_use(&snapshot.id);
+            self.stays(&snapshot.id);
         }
     }
+}
+
+fn refused(code: &str) -> FaultKind {
+    FaultKind::Refused { code: code.to_owned(), message: "busy".to_owned() }
 }
 
 /// What the CLI prints as text.
@@ -203,7 +218,7 @@ fn text(aws: &Deployment, arguments: &[&str]) -> String {
 fn a_deploy_amid_runs_in_every_state_of_every_operation_changes_how_none_of_them_ends() {
     on_aws(async |first| {
         let aws = &beside(first, "redeployed", &[]);
-        let mut starter = Starter { aws, held: vec![], is_slow: Arc::new(AtomicBool::new(true)), waits: false };
+        let mut starter = Starter { aws, held: vec![], is_held: Arc::new(AtomicBool::new(true)), waits: false };
         for waits in [false, true] {
             starter.waits = waits;
             starter.replaces().await;
@@ -218,7 +233,10 @@ fn a_deploy_amid_runs_in_every_state_of_every_operation_changes_how_none_of_them
         let from = SystemTime::now();
         aws.deploy_again("two", &[]).unwrap();
         let to = SystemTime::now();
-        starter.is_slow.store(false, Ordering::SeqCst);
+        starter.is_held.store(false, Ordering::SeqCst);
+        let long = starter.held.iter().filter(|held| held.state == "Wait for the event");
+        let made = long.flat_map(|held| aws.ec2.images_tagged(RUN_TAG, &held.run.arn));
+        made.for_each(|image| aws.ec2.age_image(&image.id, LONG));
         eprintln!("the deploy took {:?}", to.duration_since(from).unwrap());
         let function = aws.function("CheckStatusFunction").unwrap();
         let query = "Environment.Variables.RELEASE";

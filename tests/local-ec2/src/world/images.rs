@@ -45,6 +45,7 @@ impl World {
     pub(crate) fn age_image(&mut self, id: &str, by: Duration) {
         let Some(image) = self.images.get_mut(id) else { return };
         image.created -= by;
+        image.making = image.making.earlier(by);
         for device in &image.devices {
             if let Some(snapshot) = self.snapshots.get_mut(&device.snapshot_id) {
                 snapshot.begun -= by;
