@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_sdk_ec2::types::InstanceStateName;
+use aws_sdk_ec2::types::{Filter, InstanceStateName};
 use local_aws::{deployment::Deployment, ministack::ACCOUNT};
 use verify::{
     probes::{ASSUMPTIONS, recordings},
@@ -22,13 +22,17 @@ fn output(mut command: Command) -> (bool, String) {
 }
 
 /// The ids of what has the tag of a proof.
-fn left(aws: &Deployment) -> Vec<String> {
+async fn left(aws: &Deployment) -> Vec<String> {
     let is_tagged = |tags: &local_ec2::Tags| tags.contains_key(TAG);
     let images = aws.ec2.images().into_iter().filter(|image| is_tagged(&image.tags)).map(|image| image.id);
     let snapshots = aws.ec2.snapshots().into_iter().filter(|one| is_tagged(&one.tags)).map(|one| one.id);
     let instances = aws.ec2.instances().into_iter().filter(|one| is_tagged(&one.tags));
     let instances = instances.filter(|one| one.state != InstanceStateName::Terminated).map(|one| one.id);
-    images.chain(snapshots).chain(instances).collect()
+    let of_templates = Filter::builder().name("resource-type").values("launch-template").build();
+    let tags = aws.ec2.client().describe_tags().filters(of_templates).send().await.unwrap();
+    let templates = tags.tags().iter().filter(|tag| tag.key() == Some(TAG));
+    let templates = templates.map(|tag| tag.resource_id().unwrap().to_owned());
+    images.chain(snapshots).chain(instances).chain(templates).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +45,7 @@ async fn every_depth_passes_on_a_healthy_deployment_and_leaves_nothing() {
     let checks = checks("healthy");
     assert!(checks.len() > 110, "{checks:#?}");
     assert!(checks.values().all(|(verdict, _)| verdict == "passed"), "{checks:#?}");
-    assert!(left(&aws).is_empty(), "{:?}", left(&aws));
+    assert!(left(&aws).await.is_empty(), "{:?}", left(&aws).await);
     // The models are held to what AWS itself has answered.
     let ours = Recording::read_all(&folder("healthy").join("recordings")).unwrap();
     assert_eq!(ours.len(), ASSUMPTIONS.len());
@@ -80,10 +84,10 @@ async fn a_proof_that_is_killed_leaves_nothing_that_clean_does_not_find() {
         amid += u64::from(killed.try_wait().unwrap().is_none());
         killed.kill().unwrap();
         killed.wait().unwrap();
-        left_most = left_most.max(left(&aws).len());
+        left_most = left_most.max(left(&aws).await.len());
         let (succeeded, said) = output(verify(&aws, "killed", &["--clean"]));
         assert!(succeeded && said.ends_with("nothing is left\n"), "{kill}, after {changes} calls: {said}");
-        assert!(left(&aws).is_empty(), "{kill}, after {changes} calls: {:?}", left(&aws));
+        assert!(left(&aws).await.is_empty(), "{kill}, after {changes} calls: {:?}", left(&aws).await);
     }
     println!(
         "{amid} of {kills} killed before their end; one left {left_most} images, snapshots and instances; --clean left none"
@@ -97,7 +101,7 @@ async fn the_net_removes_what_a_killed_proof_has_left() {
     // The three hours until the schedule pass in half a minute.
     let mut killed = verify_at(360.0, &aws, "net", &["--depth", "instance"]).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
-    while left(&aws).len() < 3 {
+    while left(&aws).await.len() < 3 {
         assert!(start.elapsed() < Duration::from_secs(120));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -106,8 +110,8 @@ async fn the_net_removes_what_a_killed_proof_has_left() {
     // A second proof does not begin.
     let (succeeded, said) = output(verify(&aws, "second", &["--depth", "instance"]));
     assert!(!succeeded && said.contains("another proof goes on, or was killed"), "{said}");
-    while !left(&aws).is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(300), "{:?}", left(&aws));
+    while !left(&aws).await.is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(300), "{:?}", left(&aws).await);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -132,7 +136,7 @@ async fn another_account_and_no_yes_are_refused_and_an_interrupted_proof_cleans_
     assert!(aws.ec2.calls().iter().all(|call| !call.mutating));
     let proof = verify(&aws, "interrupted", &["--depth", "instance"]).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
-    while left(&aws).is_empty() {
+    while left(&aws).await.is_empty() {
         assert!(start.elapsed() < Duration::from_secs(120));
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -142,5 +146,5 @@ async fn another_account_and_no_yes_are_refused_and_an_interrupted_proof_cleans_
     let checks = checks("interrupted");
     assert_eq!(checks["proof"].0, "unknown");
     assert_eq!(checks["nothing-left"].0, "passed", "{checks:#?}");
-    assert!(left(&aws).is_empty(), "{:?}", left(&aws));
+    assert!(left(&aws).await.is_empty(), "{:?}", left(&aws).await);
 }

@@ -281,7 +281,7 @@ impl Ec2 {
     pub fn add_launch_template(&self, name: impl Into<String>, image_ids: &[&str]) -> String {
         let world = &mut self.service.lock().world;
         let images = image_ids.iter().map(|id| Some((*id).to_owned())).collect();
-        let template = LaunchTemplate { id: world.ids.resource("lt"), name: name.into(), images };
+        let template = LaunchTemplate { id: world.ids.resource("lt"), name: name.into(), images, tags: Tags::new() };
         let arn = template.arn();
         world.referrers.templates.insert(template.id.clone(), template);
         arn

@@ -23,6 +23,9 @@ pub struct Lags {
     pub change_shows: Duration,
     /// From an image's end until EventBridge is told of it.
     pub image_told: Duration,
+    /// From CreateRule until a rule of the Recycle Bin keeps anything. An account's first rule may take half an hour (EBS
+    /// User Guide, Recycle Bin considerations).
+    pub bin_rule_begins: Duration,
     /// From DeregisterImage or DeleteSnapshot until the Recycle Bin lists what it keeps.
     pub bin_lists: Duration,
     /// From RestoreImageFromRecycleBin until the image is found.
@@ -50,6 +53,7 @@ impl Default for Lags {
             tag_access: Duration::ZERO,
             change_shows: Duration::from_secs(2),
             image_told: Duration::from_secs(1),
+            bin_rule_begins: Duration::from_secs(60),
             bin_lists: Duration::ZERO,
             restored_shows: Duration::ZERO,
             image_lingers: Duration::from_secs(3),

@@ -21,8 +21,8 @@ use aws_sdk_ec2::{
     types::{
         BlockDeviceMapping, EbsBlockDevice, Filter, Image, ImageAttributeName, ImageState, InstanceStateName,
         InstanceType, LaunchPermission, LaunchPermissionModifications, LockMode, PermissionGroup,
-        ResetImageAttributeName, ResourceType, ResourceTypeOption, ResourceTypeRequest, Snapshot, SnapshotState,
-        SummaryStatus, Tag, TagSpecification,
+        RequestLaunchTemplateData, ResetImageAttributeName, ResourceType, ResourceTypeOption, ResourceTypeRequest,
+        Snapshot, SnapshotState, SummaryStatus, Tag, TagSpecification,
     },
 };
 use local_ec2::{
@@ -910,6 +910,33 @@ async fn references_have_a_depth_pages_and_at_most_ten_images() {
 }
 
 #[tokio::test]
+async fn a_launch_template_has_the_tags_that_it_was_made_with() {
+    let (ec2, client) = still().await;
+    let image = ec2.add_foreign_image("golden", &[]);
+    let create = |kind| {
+        let data = RequestLaunchTemplateData::builder().image_id(&image).build();
+        let named = client.create_launch_template().launch_template_name("web").launch_template_data(data);
+        named.tag_specifications(tagged(kind, [tag("Team", "web")])).send()
+    };
+    let refused = create(ResourceType::Instance).await.unwrap_err();
+    assert_eq!(refused.code(), Some("InvalidParameterValue"));
+    let made = create(ResourceType::LaunchTemplate).await.unwrap().launch_template.unwrap();
+    assert_eq!(made.tags(), [tag("Team", "web")]);
+    let id = made.launch_template_id().unwrap();
+    client.create_tags().resources(id).tags(tag("Stage", "new")).send().await.unwrap();
+    let shown = async || {
+        let of_templates = filter("resource-type", "launch-template");
+        let tags = client.describe_tags().filters(of_templates).send().await.unwrap().tags.unwrap();
+        tags.iter().map(|tag| format!("{}={}", tag.key().unwrap(), tag.value().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(shown().await, ["Stage=new", "Team=web"]);
+    client.delete_launch_template().launch_template_id(id).send().await.unwrap();
+    assert!(shown().await.is_empty());
+    let gone = client.create_tags().resources(id).tags(tag("Stage", "new")).send().await.unwrap_err();
+    assert_eq!(gone.code(), Some("InvalidLaunchTemplateId.NotFound"));
+}
+
+#[tokio::test]
 async fn requests_beyond_the_bucket_are_refused_until_it_refills() {
     let (ec2, client) = still().await;
     let look = || client.describe_instances().send();
@@ -1176,4 +1203,25 @@ async fn the_recycle_bin_and_the_quotas_tell_of_the_account() {
     let (status, rule) = sent(&ec2, "GET /rules/rule0000001", "");
     assert!(status == 200 && rule.contains(r#""ResourceTagKey":"Keep""#), "{rule}");
     assert_eq!(sent(&ec2, "GET /rules/rule0000002", "").0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_rule_of_the_recycle_bin_keeps_nothing_before_it_is_available() {
+    let (ec2, client) = still().await;
+    let period = r#"{"RetentionPeriodValue": 1, "RetentionPeriodUnit": "DAYS"}"#;
+    let rule = format!(r#"{{"ResourceType": "EC2_IMAGE", "RetentionPeriod": {period}}}"#);
+    let (status, made) = sent(&ec2, "POST /rules", &rule);
+    assert!(status == 201 && made.contains(r#""Status":"pending""#), "{made}");
+    let kept = async |name: &str| {
+        let image = ec2.add_foreign_image(name, &[]);
+        client.deregister_image().image_id(&image).send().await.unwrap();
+        let kept = client.list_images_in_recycle_bin().image_ids(&image).send().await.unwrap();
+        kept.images().len()
+    };
+    assert_eq!(kept("early").await, 0);
+    pass(&ec2, 59);
+    assert!(sent(&ec2, "GET /rules/rule0000001", "").1.contains("pending"));
+    pass(&ec2, 1);
+    assert!(sent(&ec2, "GET /rules/rule0000001", "").1.contains(r#""Status":"available""#));
+    assert_eq!(kept("late").await, 1);
 }

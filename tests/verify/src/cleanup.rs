@@ -114,6 +114,7 @@ async fn remove_once(own: &Tagged<'_>, stack: &Stack) -> Vec<String> {
     add(own.of_ec2("DescribeImages", "imagesSet", "imageId", "DeregisterImage", "ImageId").await);
     add(own.of_ec2("DescribeSnapshots", "snapshotSet", "snapshotId", "DeleteSnapshot", "SnapshotId").await);
     add(own.of_ec2("DescribeVolumes", "volumeSet", "volumeId", "DeleteVolume", "VolumeId").await);
+    add(own.launch_templates().await);
     add(own.schedules().await);
     add(own.rules().await);
     add(own.queues(stack.topic().as_deref()).await);
@@ -232,6 +233,20 @@ impl Tagged<'_> {
                 later(self.aws.call(EC2, "DisableImageDeregistrationProtection", json!({named: one})).await)?;
             }
             later(done(self.aws.call(EC2, removes, json!({named: one})).await))?;
+        }
+        Ok(there)
+    }
+
+    async fn launch_templates(&self) -> Result<Vec<String>> {
+        let filter = json!([
+            {"Name": "resource-type", "Value": ["launch-template"]},
+            {"Name": "key", "Value": [TAG]},
+            {"Name": "value", "Value": [self.value]},
+        ]);
+        let answer = self.aws.call(EC2, "DescribeTags", json!({"Filter": filter})).await?;
+        let there: Vec<_> = items(&answer["tagSet"]).iter().map(|one| text(&one["resourceId"]).to_owned()).collect();
+        for template in &there {
+            done(self.aws.call(EC2, "DeleteLaunchTemplate", json!({"LaunchTemplateId": template})).await)?;
         }
         Ok(there)
     }

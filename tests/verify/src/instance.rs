@@ -54,6 +54,7 @@ pub async fn prove(aws: &Aws, stack: &Stack, world: &World, report: &Report<'_>,
             tokio::join!(ends::name_taken(&stage, instance, image), async {
                 changes::update(&stage, image).await;
                 changes::disable_and_enable(&stage, image).await;
+                changes::protect(&stage, image).await;
             });
         }),
         with(topic.as_deref(), async |topic| outside::notifications(&stage, topic).await),
@@ -70,8 +71,11 @@ pub async fn prove(aws: &Aws, stack: &Stack, world: &World, report: &Report<'_>,
         ends::refused(&stage, instance),
     );
     probes::ask_all(&stage, instance, recordings, origin).await;
-    changes::prune(&stage, instance).await;
-    with(rules.as_deref(), async |rules| changes::restore(&stage, instance, rules).await).await;
+    tokio::join!(
+        changes::prune(&stage, instance),
+        changes::in_use(&stage, instance),
+        with(rules.as_deref(), async |rules| changes::restore(&stage, instance, rules).await),
+    );
     power::reboot(&stage, instance).await;
     power::stop_and_start(&stage, instance).await;
     power::stopped(&stage, instance).await;

@@ -96,36 +96,71 @@ impl Recording {
         files.iter().map(|file| Ok(serde_json::from_str(&fs::read_to_string(file)?)?)).collect()
     }
 
-    /// In what this differs from a recording of the real thing: for each action in turn the status, the error's code, and
-    /// the fields that are there. How often somebody looked does not matter.
+    /// In what this differs from a recording of the real thing. For each action, and for each resource that it asks for,
+    /// these must be the same: status, code and fields of the answers, and the order of the states that they show. How
+    /// often somebody looked does not matter, nor that one has missed a state that the other has seen pass.
     pub fn differences(&self, real: &Self) -> Vec<String> {
-        let [ours, theirs] = [self, real].map(|recording| {
-            let mut shapes: Vec<_> = recording.exchanges.iter().map(Recorded::shape).collect();
-            shapes.dedup();
-            shapes
-        });
+        let (ours, theirs) = (self.courses(), real.courses());
         let mut differences = vec![];
-        for at in 0..ours.len().max(theirs.len()) {
-            let none = Shape::default();
-            let (ours, theirs) = (ours.get(at).unwrap_or(&none), theirs.get(at).unwrap_or(&none));
-            if ours != theirs {
-                differences.push(format!("{}: call {}: {ours:?} is not {theirs:?}", self.probe, at + 1));
+        for question in ours.keys().chain(theirs.keys().filter(|question| !ours.contains_key(*question))) {
+            let none = vec![];
+            let (ours, theirs) = (ours.get(question).unwrap_or(&none), theirs.get(question).unwrap_or(&none));
+            let [seen, real] = [(ours, theirs), (theirs, ours)].map(|(one, other)| seen_by_both(one, other));
+            if seen != real {
+                differences.push(format!("{}: {question}: {seen:?} is not {real:?}", self.probe));
             }
         }
         differences
     }
+
+    /// What each question was answered, one after the other.
+    fn courses(&self) -> BTreeMap<String, Vec<Shape>> {
+        let mut courses: BTreeMap<String, Vec<Shape>> = BTreeMap::new();
+        for exchange in &self.exchanges {
+            courses.entry(exchange.question()).or_default().push(exchange.shape());
+        }
+        courses.values_mut().for_each(Vec::dedup);
+        courses
+    }
+}
+
+/// One's answers but those with a state that passes and that the other has not seen.
+fn seen_by_both<'a>(one: &'a [Shape], other: &[Shape]) -> Vec<&'a Shape> {
+    let is_seen = |(at, shape): &(usize, &Shape)| {
+        let passes = !shape.states.is_empty() && at + 1 < one.len();
+        !passes || other.iter().any(|seen| seen.states == shape.states)
+    };
+    let mut seen: Vec<_> = one.iter().enumerate().filter(is_seen).map(|(_, shape)| shape).collect();
+    seen.dedup();
+    seen
 }
 
 /// What two answers must have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Shape {
-    action: String,
     status: u16,
     code: String,
+    /// Of what it shows, such as `pending`.
+    states: Vec<String>,
     fields: Vec<String>,
 }
 
+/// What has a state in it: an image, a snapshot, an execution.
+const STATES: [(&str, &str); 3] =
+    [("<imageState>", "</imageState>"), ("<status>", "</status>"), ("\"status\":\"", "\"")];
+
 impl Recorded {
+    /// The action, and the resources that it names.
+    fn question(&self) -> String {
+        let words = self.request.split(|character: char| !character.is_ascii_alphanumeric() && character != '-');
+        let is_resource = |word: &&str| {
+            let number = word.rsplit_once('-').filter(|(kind, _)| KINDS.contains(kind)).map(|(_, number)| number);
+            number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let named = words.filter(is_resource).map(|word| format!(" {word}"));
+        format!("{}{}", self.action, named.collect::<String>())
+    }
+
     fn shape(&self) -> Shape {
         // An element of XML or a field of JSON.
         let mut fields: Vec<_> =
@@ -139,7 +174,18 @@ impl Recorded {
         fields.sort();
         fields.dedup();
         let code = between(&self.answer, "<Code>", "</Code>").or_else(|| between(&self.answer, "\"__type\":\"", "\""));
-        Shape { action: self.action.clone(), status: self.status, code: code.unwrap_or_default().to_owned(), fields }
+        let code = code.unwrap_or_default().to_owned();
+        let shown = STATES.iter().flat_map(|(start, end)| {
+            self.answer
+                .split(start)
+                .skip(1)
+                .filter_map(move |rest| rest.split_once(end))
+                .map(|(state, _)| state.to_owned())
+        });
+        let mut states: Vec<_> = shown.collect();
+        states.sort();
+        states.dedup();
+        Shape { status: self.status, code, states, fields }
     }
 }
 
@@ -272,5 +318,27 @@ mod tests {
         let json = |text: &str| record(text, 400);
         assert!(json(r#"{"a":"b","n":1}"#).differences(&json(r#"{"a":"c","n":2}"#)).is_empty());
         assert_eq!(json(r#"{"a":"b"}"#).differences(&json(r#"{"b":"a"}"#)).len(), 1);
+    }
+
+    #[test]
+    fn states_in_another_order_or_with_another_end_are_a_difference() {
+        let record = |courses: &[&[&str]]| {
+            let answer = |state: &str| format!("<R><status>{state}</status></R>");
+            let of_one = |(number, course): (usize, &&[&str])| {
+                let request = format!("SnapshotId.1=snap-{}", number + 1);
+                course.iter().map(|state| exchange(&request, &answer(state))).collect::<Vec<_>>()
+            };
+            let exchanges: Vec<_> = courses.iter().enumerate().flat_map(of_one).collect();
+            Recording::new("p", ("AWS", "us-east-1", "2026-11-28"), Some(true), &exchanges, &[])
+        };
+        let whole = ["pending", "recovering", "completed"];
+        let real = record(&[&whole, &whole]);
+        for same in [&whole[..], &["pending", "pending", "completed"], &["completed"], &["recovering", "completed"]] {
+            assert!(record(&[same, &whole]).differences(&real).is_empty(), "{same:?}");
+            assert!(real.differences(&record(&[same, &whole])).is_empty(), "{same:?}");
+        }
+        for other in [&["pending", "error"][..], &["recovering", "pending", "completed"], &["pending"], &[]] {
+            assert_eq!(record(&[other, &whole]).differences(&real).len(), 1, "{other:?}");
+        }
     }
 }

@@ -1,21 +1,30 @@
-//! CreateLaunchTemplate, CreateLaunchTemplateVersion and DeleteLaunchTemplate: of a template's data, only the image.
+//! CreateLaunchTemplate, CreateLaunchTemplateVersion and DeleteLaunchTemplate: of a template's data, only the image, and
+//! its tags.
 
-use crate::{api_error::ApiError, query::Query, resources::referrer::LaunchTemplate, world::World, xml::Xml};
+use crate::{
+    api_error::ApiError,
+    query::Query,
+    resources::referrer::LaunchTemplate,
+    tags::{self, take_specifications},
+    world::World,
+    xml::Xml,
+};
 
 /// What a request may say and nothing here depends on.
-const IGNORED: &[&str] =
-    &["ClientToken", "VersionDescription", "SourceVersion", "TagSpecification", "LaunchTemplateData"];
+const IGNORED: &[&str] = &["ClientToken", "VersionDescription", "SourceVersion", "LaunchTemplateData"];
+const TYPE: &str = "launch-template";
 
 pub(crate) fn create_launch_template(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
     let name = query.required("LaunchTemplateName")?;
     let image = query.text("LaunchTemplateData.ImageId");
+    let tags = take_specifications(query, &[TYPE])?.remove(TYPE).unwrap_or_default();
     query.ignore(IGNORED);
     query.finish()?;
     if world.referrers.templates.values().any(|template| template.name == name) {
         let problem = "Launch template name already in use.";
         return Err(ApiError::new("InvalidLaunchTemplateName.AlreadyExistsException", problem));
     }
-    let template = LaunchTemplate { id: world.ids.resource("lt"), name, images: vec![image] };
+    let template = LaunchTemplate { id: world.ids.resource("lt"), name, images: vec![image], tags };
     let mut xml = Xml::default();
     xml.element("launchTemplate", |xml| describe(xml, &template));
     world.referrers.templates.insert(template.id.clone(), template);
@@ -66,4 +75,5 @@ fn describe(xml: &mut Xml, template: &LaunchTemplate) {
     xml.text("launchTemplateName", &template.name);
     xml.text("defaultVersionNumber", 1);
     xml.text("latestVersionNumber", template.images.len());
+    tags::write(xml, &template.tags);
 }

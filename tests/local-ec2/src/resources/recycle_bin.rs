@@ -24,12 +24,14 @@ pub struct BinRule {
     tags: Vec<(String, String)>,
     excluded: Vec<(String, String)>,
     description: String,
+    /// When it begins to keep; none if it always has.
+    begins: Option<SystemTime>,
 }
 
 impl BinRule {
     /// Keeps everything of a kind for so long.
     pub fn new(resource: BinResource, retention: Duration) -> Self {
-        Self { resource, retention, tags: Vec::new(), excluded: Vec::new(), description: String::new() }
+        Self { resource, retention, tags: Vec::new(), excluded: Vec::new(), description: String::new(), begins: None }
     }
 
     /// Keeps only what has the tag, or another one of the rule.
@@ -53,6 +55,18 @@ impl BinRule {
         self
     }
 
+    /// Keeps nothing before that.
+    #[must_use]
+    pub(crate) fn beginning(mut self, at: SystemTime) -> Self {
+        self.begins = Some(at);
+        self
+    }
+
+    /// Whether it keeps anything yet.
+    pub(crate) fn is_available(&self, now: SystemTime) -> bool {
+        self.begins.is_none_or(|begins| begins <= now)
+    }
+
     pub(crate) fn description(&self) -> &str {
         &self.description
     }
@@ -69,9 +83,10 @@ impl BinRule {
         &self.excluded
     }
 
-    fn keeps(&self, resource: BinResource, tags: &Tags) -> bool {
+    fn keeps(&self, resource: BinResource, tags: &Tags, now: SystemTime) -> bool {
         let has = |(key, value): &(String, String)| tags.get(key) == Some(value);
         self.resource == resource
+            && self.is_available(now)
             && (self.tags.is_empty() || self.tags.iter().any(has))
             && !self.excluded.iter().any(has)
     }
@@ -122,7 +137,7 @@ impl RecycleBin {
 
     /// For how long it keeps something with these tags: by the longest of its rules.
     fn stay(&self, resource: BinResource, tags: &Tags, now: SystemTime) -> Option<Stay> {
-        let rules = self.rules.values().filter(|rule| rule.keeps(resource, tags));
+        let rules = self.rules.values().filter(|rule| rule.keeps(resource, tags, now));
         rules.map(|rule| rule.retention).max().map(|retention| Stay { entered: now, exits: now + retention })
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::account::{ACCOUNT, REGION};
+use crate::{
+    account::{ACCOUNT, REGION},
+    tags::Tags,
+};
 
 /// A launch template; its versions have numbers from 1 on.
 #[derive(Clone, Debug)]
@@ -11,6 +14,7 @@ pub(crate) struct LaunchTemplate {
     pub(crate) name: String,
     /// The image of each version, if it names one.
     pub(crate) images: Vec<Option<String>>,
+    pub(crate) tags: Tags,
 }
 
 impl LaunchTemplate {

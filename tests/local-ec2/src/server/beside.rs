@@ -57,8 +57,10 @@ pub(super) async fn create_rule(
             rule = add(rule, of("ResourceTagKey"), of("ResourceTagValue"));
         }
     }
-    let id = service.lock().world.recycle_bin.add_rule(rule);
-    (StatusCode::CREATED, Json(json!({"Identifier": id, "Status": "available"})))
+    let world = &mut service.lock().world;
+    let begins = world.now() + world.lags.bin_rule_begins;
+    let id = world.recycle_bin.add_rule(rule.beginning(begins));
+    (StatusCode::CREATED, Json(json!({"Identifier": id, "Status": "pending"})))
 }
 
 /// GetRule.
@@ -73,8 +75,9 @@ pub(super) async fn get_rule(
         tags.iter().map(tag).collect::<Vec<_>>()
     };
     let (tagged, excluded) = (tags(rule.tags()), tags(rule.excluded()));
+    let status = if rule.is_available(service.world.now()) { "available" } else { "pending" };
     let rule = json!({
-        "Identifier": id, "Description": rule.description(), "Status": "available",
+        "Identifier": id, "Description": rule.description(), "Status": status,
         "ResourceTags": tagged, "ExcludeResourceTags": excluded,
     });
     (StatusCode::OK, Json(rule))

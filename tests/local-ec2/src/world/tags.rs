@@ -15,6 +15,10 @@ impl World {
                 let mut volumes = self.instances.values_mut().flat_map(|instance| &mut instance.volumes);
                 volumes.find(|volume| volume.id == id).map(|volume| &mut volume.tags).ok_or_else(|| unknown(id))
             }
+            Some("lt") => self.referrers.templates.get_mut(id).map(|template| &mut template.tags).ok_or_else(|| {
+                let problem = format!("The specified launch template, with template ID {id}, does not exist.");
+                ApiError::new("InvalidLaunchTemplateId.NotFound", problem)
+            }),
             _ => Err(ApiError::new("InvalidID", format!("The ID '{id}' is not valid"))),
         }
     }
@@ -44,7 +48,9 @@ impl World {
             snapshots.map(|snapshot| ("snapshot", snapshot.id.as_str(), snapshot.shown_tags(now, &self.lags)));
         let volumes = self.instances.values().flat_map(|instance| &instance.volumes);
         let volumes = volumes.map(|volume| ("volume", volume.id.as_str(), &volume.tags));
-        let mut all: Vec<_> = images.chain(instances).chain(snapshots).chain(volumes).collect();
+        let templates = self.referrers.templates.values();
+        let templates = templates.map(|template| ("launch-template", template.id.as_str(), &template.tags));
+        let mut all: Vec<_> = images.chain(instances).chain(snapshots).chain(volumes).chain(templates).collect();
         all.sort_by_key(|(_, id, _)| *id);
         all
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::creates::as_ec2_shows;
 use crate::{
-    aws::{items, text},
+    aws::{Aws, EC2, items, text},
     ec2, recycle_bin,
     scene::{Scene, Stage, ensure, shows},
     world::TAG,
@@ -44,6 +44,39 @@ pub(crate) async fn disable_and_enable(stage: &Stage<'_>, image: &str) {
         Ok(((), "both".to_owned()))
     };
     stage.play("disable-and-enable", expected, play).await;
+}
+
+/// The protection and the watermarks of an image change, and change back.
+pub(super) async fn protect(stage: &Stage<'_>, image: &str) {
+    let expected = "the image is protected and has a watermark, no delete takes it, and then it has neither";
+    let play = async |scene: &Scene<'_>| {
+        let aws = scene.stage.aws;
+        let own = format!("{}:updated", scene.stage.stack.caller.account);
+        let attach = json!({"attach": ["updated"]});
+        for (what, protection, watermarks, marks) in
+            [("on", "enabled-without-cooldown", attach, vec![own.as_str()]), ("off", "disabled", json!({}), vec![])]
+        {
+            let request = json!({
+                "action": "update", "imageId": image, "deregistrationProtection": protection, "watermarks": watermarks,
+            });
+            scene.run(what, request).await?.succeeded()?;
+            let is_right = |shown: &Value| {
+                let shown_marks = items(&shown["imageWatermarkSet"]).iter().map(|one| text(&one["watermarkKey"]));
+                text(&shown["deregistrationProtection"]) == protection && shown_marks.eq(marks.iter().copied())
+            };
+            let shown = ec2::image_that(aws, image, is_right).await?;
+            ensure(is_right(&shown), || {
+                let protection = text(&shown["deregistrationProtection"]);
+                format!("{what}: its protection is {protection:?}, its watermarks {}", shown["imageWatermarkSet"])
+            })?;
+            if what == "on" {
+                let delete = json!({"action": "delete", "imageId": image});
+                scene.run("delete", delete).await?.failed_with("ImageProtected")?;
+            }
+        }
+        Ok(((), "both changed, and changed back".to_owned()))
+    };
+    stage.play("update/protection-and-watermarks", expected, play).await;
 }
 
 /// An image is replaced by another one.
@@ -125,21 +158,75 @@ pub(super) async fn foreign(stage: &Stage<'_>, instance: &str) {
     }
 }
 
-/// A prune right after a create: what is less than a day old stays.
-pub(super) async fn prune(stage: &Stage<'_>, instance: &str) {
-    let expected = "two new images of a series stay, and the result says why";
+/// An image that a launch template names.
+pub(super) async fn in_use(stage: &Stage<'_>, instance: &str) {
+    let expected = "an image that a launch template names is not deleted, a replace keeps it, and later it is deleted";
     let play = async |scene: &Scene<'_>| {
-        let create = async |number: &str| {
-            let mut request = scene.create(instance, number);
+        let aws = scene.stage.aws;
+        let result = scene.run("", scene.create(instance, "")).await?.succeeded()?;
+        let image = text(&result["id"]).to_owned();
+        let tags = json!([{"Key": TAG, "Value": scene.stage.world.value()}]);
+        let template = json!({
+            "LaunchTemplateName": scene.name(""), "LaunchTemplateData": {"ImageId": image},
+            "TagSpecification": [{"ResourceType": "launch-template", "Tag": tags}],
+        });
+        let made = aws.call(EC2, "CreateLaunchTemplate", template).await?;
+        let template = text(&made["launchTemplate"]["launchTemplateId"]).to_owned();
+        is_named(aws, &image, true).await?;
+        let delete = json!({"action": "delete", "imageId": image});
+        let cause = scene.run("delete", delete.clone()).await?.failed_with("ImageInUse")?;
+        ensure(cause.contains(&template), || format!("it does not name {template}: {cause}"))?;
+        let mut replace = scene.create(instance, "new");
+        replace["action"] = json!("replace");
+        replace["imageId"] = json!(image);
+        replace["keepPrevious"] = json!(true);
+        let result = scene.run("replace", replace).await?.succeeded()?;
+        as_ec2_shows(scene, &result, &scene.name("new")).await?;
+        ensure(text(&result["keptImageId"]) == image, || format!("the result says {result}"))?;
+        let shown = ec2::image(aws, &image).await?.context("the image that is in use is gone")?;
+        aws.call(EC2, "DeleteLaunchTemplate", json!({"LaunchTemplateId": template})).await?;
+        is_named(aws, &image, false).await?;
+        scene.run("delete-again", delete).await?.succeeded()?;
+        is_gone(scene, &image, &ec2::snapshot_ids(&shown)).await?;
+        Ok(((), format!("{image} stayed as long as {template} was there")))
+    };
+    stage.play("in-use", expected, play).await;
+}
+
+/// Waits until EC2 tells that something names an image, or that nothing does.
+async fn is_named(aws: &Aws, image: &str, named: bool) -> anyhow::Result<()> {
+    shows(aws, async || {
+        let arguments = json!({"ImageId": [image], "IncludeAllResourceTypes": true});
+        let answer = aws.call(EC2, "DescribeImageReferences", arguments).await?;
+        ensure(items(&answer["imageReferenceSet"]).is_empty() != named, || format!("EC2 says that it names {answer}"))
+    })
+    .await
+}
+
+/// Prunes right after creates, one of them in a create: what is less than a day old stays.
+pub(super) async fn prune(stage: &Stage<'_>, instance: &str) {
+    let expected = "two new images of a series, named after their runs, stay, and the results say why";
+    let play = async |scene: &Scene<'_>| {
+        let aws = scene.stage.aws;
+        let retain = json!({"count": 1});
+        let create = async |number: &str, retain: Value| {
+            let mut request = scene.create(instance, "");
+            request["name"] = json!("{{runId}} {{date}}");
             request["series"] = json!(scene.name("series"));
+            request["retain"] = retain;
             scene.run(number, request).await?.succeeded()
         };
-        let (one, other) = tokio::try_join!(create("1"), create("2"))?;
-        let request = json!({"action": "prune", "series": scene.name("series"), "retain": {"count": 1}});
+        let one = create("1", Value::Null).await?;
+        let other = create("2", retain.clone()).await?;
+        let request = json!({"action": "prune", "series": scene.name("series"), "retain": retain});
         let result = scene.run("prune", request).await?.succeeded()?;
-        for image in [text(&one["id"]), text(&other["id"])] {
-            let is_kept = items(&result["kept"]).iter().any(|kept| text(&kept["id"]) == image);
-            ensure(is_kept && ec2::image(scene.stage.aws, image).await?.is_some(), || format!("{image}: {result}"))?;
+        for (kept, number, made) in [(&other, "1", &one), (&result, "1", &one), (&result, "2", &other)] {
+            let image = text(&made["id"]);
+            let is_kept = items(&kept["kept"]).iter().any(|kept| text(&kept["id"]) == image);
+            ensure(is_kept, || format!("{image} is not among those that are kept: {kept}"))?;
+            let shown = ec2::image(aws, image).await?.with_context(|| format!("{image} is gone"))?;
+            let begins = format!("{} 2", scene.name(number));
+            ensure(text(&shown["name"]).starts_with(&begins), || format!("{image} is named {}", shown["name"]))?;
         }
         Ok(((), result["kept"].to_string()))
     };

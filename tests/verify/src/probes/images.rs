@@ -34,6 +34,7 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
     let Ok(root) = ec2::root_device(aws, instance).await else {
         return stage.report.say("no question is asked about images: the instance does not show");
     };
+    probe.ask("lists/pages", async || pages(stage).await).await;
     let mut made = None;
     probe
         .ask("create/what-shows-first", async || {
@@ -43,6 +44,7 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
         })
         .await;
     let Some(image) = made else { return };
+    probe.ask("create/snapshots-show", async || snapshots_show(stage, &image).await).await;
     let call = async |action: &str, arguments: Value| aws.call(EC2, action, arguments).await;
     probe
         .ask("create/duplicate-name", async || {
@@ -134,6 +136,54 @@ async fn shows_first(aws: &Aws, id: &str) -> Result<(bool, String)> {
         aws.sleep(LOOK_EVERY).await;
     }
     Ok((false, seen.join(", then ")))
+}
+
+/// The fewest that a page may have.
+const PAGE: u32 = 5;
+
+/// Lists the proof's own snapshots at once and in pages.
+async fn pages(stage: &Stage<'_>) -> Result<(bool, String)> {
+    let tag = json!([{"Name": format!("tag:{TAG}"), "Value": [stage.world.value()]}]);
+    let list = async |token: Option<&str>| {
+        let mut arguments = json!({"Owner": ["self"], "Filter": tag});
+        if let Some(token) = token {
+            arguments["MaxResults"] = json!(PAGE);
+            if !token.is_empty() {
+                arguments["NextToken"] = json!(token);
+            }
+        }
+        let answer = stage.aws.call(EC2, "DescribeSnapshots", arguments).await?;
+        let ids: Vec<_> = items(&answer["snapshotSet"]).iter().map(|one| text(&one["snapshotId"]).to_owned()).collect();
+        anyhow::Ok((ids, text(&answer["nextToken"]).to_owned()))
+    };
+    let (mut all, _) = list(None).await?;
+    let (mut paged, mut lengths, mut token) = (vec![], vec![], String::new());
+    while lengths.is_empty() || !token.is_empty() {
+        let (ids, next) = list(Some(&token)).await?;
+        lengths.push(ids.len());
+        paged.extend(ids);
+        token = next;
+    }
+    all.sort_unstable();
+    paged.sort_unstable();
+    Ok((all == paged && lengths.len() > 1, format!("{} at once, and in pages {lengths:?}", all.len())))
+}
+
+async fn snapshots_show(stage: &Stage<'_>, image: &str) -> Result<(bool, String)> {
+    let filter = json!([
+        {"Name": "description", "Value": [format!("Created by CreateImage(*) for {image}*")]},
+        {"Name": format!("tag:{TAG}"), "Value": [stage.world.value()]},
+    ]);
+    for look in 0..FEW_LOOKS {
+        let arguments = json!({"Owner": ["self"], "Filter": filter});
+        let answer = stage.aws.call(EC2, "DescribeSnapshots", arguments).await?;
+        if let Some(snapshot) = items(&answer["snapshotSet"]).first() {
+            let (seconds, state) = (u64::from(look) * LOOK_EVERY.as_secs(), text(&snapshot["status"]));
+            return Ok((true, format!("{state} in the look after {seconds} s")));
+        }
+        stage.aws.sleep(LOOK_EVERY).await;
+    }
+    Ok((false, "none shows".to_owned()))
 }
 
 async fn progress(aws: &Aws, id: &str) -> Result<(bool, String)> {
