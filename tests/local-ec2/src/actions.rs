@@ -46,7 +46,7 @@ use self::{
     snapshots::{
         delete::delete_snapshot,
         describe::describe_snapshots,
-        lock::lock_snapshot,
+        lock::{lock_snapshot, unlock_snapshot},
         sharing::{describe_snapshot_attribute, modify_snapshot_attribute, reset_snapshot_attribute},
     },
     tags::{create_tags, delete_tags, describe_tags},
@@ -149,6 +149,7 @@ static ACTIONS: &[Action] = &[
     change("StartInstances", CHANGES, start_instances),
     change("StopInstances", CHANGES, stop_instances),
     change("TerminateInstances", CHANGES, terminate_instances),
+    change("UnlockSnapshot", CHANGES, unlock_snapshot),
 ];
 
 impl Action {

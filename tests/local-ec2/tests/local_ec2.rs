@@ -599,6 +599,23 @@ async fn a_locked_snapshot_cannot_be_deleted() {
 }
 
 #[tokio::test]
+async fn a_lock_can_be_taken_off_unless_it_is_of_compliance_mode_and_has_cooled_off() {
+    let (ec2, client) = still().await;
+    let id = made(&ec2, &client, "web-1").await;
+    let ids = snapshot_ids(&image(&client, &id).await);
+    let lock = |mode| client.lock_snapshot().snapshot_id(&ids[0]).lock_mode(mode).lock_duration(1);
+    let unlock = async || client.unlock_snapshot().snapshot_id(&ids[0]).send().await;
+    assert_eq!(refusal(unlock().await), "IncorrectState");
+    lock(LockMode::Governance).send().await.unwrap();
+    unlock().await.unwrap();
+    lock(LockMode::Compliance).cool_off_period(1).send().await.unwrap();
+    unlock().await.unwrap();
+    lock(LockMode::Compliance).cool_off_period(1).send().await.unwrap();
+    pass(&ec2, 3600);
+    assert_eq!(refusal(unlock().await), "IncorrectState");
+}
+
+#[tokio::test]
 async fn a_protected_image_cannot_be_deregistered_nor_for_a_day_after_if_it_has_a_cooldown() {
     let (ec2, client) = still().await;
     let id = made(&ec2, &client, "web-1").await;

@@ -232,7 +232,12 @@ impl Tagged<'_> {
                 // Of an image that has none, EC2 says so.
                 later(self.aws.call(EC2, "DisableImageDeregistrationProtection", json!({named: one})).await)?;
             }
-            later(done(self.aws.call(EC2, removes, json!({named: one})).await))?;
+            let removed = done(self.aws.call(EC2, removes, json!({named: one})).await);
+            if removes == "DeleteSnapshot" && removed.is_err() {
+                // A proof may have locked it.
+                later(self.aws.call(EC2, "UnlockSnapshot", json!({named: one})).await)?;
+            }
+            later(removed)?;
         }
         Ok(there)
     }

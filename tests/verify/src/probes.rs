@@ -60,6 +60,7 @@ pub const ASSUMPTIONS: &[Assumption] = &[
         id: "delete/snapshot-in-use",
         text: "DeleteSnapshot of an image's snapshot answers InvalidSnapshot.InUse",
     },
+    Assumption { id: "delete/locked-snapshot", text: "DeleteSnapshot of a locked snapshot answers SnapshotLocked" },
     Assumption { id: "delete/protected", text: "DeregisterImage of a protected image answers OperationNotPermitted" },
     Assumption {
         id: "delete/what-shows-after",

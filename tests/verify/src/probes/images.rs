@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::{Probe, looks::refused};
@@ -51,11 +51,13 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
             refused(call("CreateImage", request(stage, instance, "probe")).await, &["InvalidAMIName.Duplicate"])
         })
         .await;
+    let mut other = None;
     probe
         .ask("create/unknown-device", async || {
             let mut request = request(stage, instance, "probe-device");
             request["BlockDeviceMapping"] = json!([{"DeviceName": "/dev/sdz", "NoDevice": ""}]);
             let image = ec2::create_image(aws, stage.world, request).await?;
+            other = Some(image.clone());
             Ok((!image.is_empty(), format!("EC2 makes {image}")))
         })
         .await;
@@ -97,6 +99,24 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
             refused(call("DeleteSnapshot", json!({"SnapshotId": snapshot})).await, &["InvalidSnapshot.InUse"])
         })
         .await;
+    // Without its image, before the question.
+    let alone = match other {
+        Some(image) => a_snapshot_alone(aws, &image).await,
+        None => Err(anyhow!("no image was made for it")),
+    };
+    probe
+        .ask("delete/locked-snapshot", async || {
+            let snapshot = json!({"SnapshotId": alone?});
+            let mut lock = snapshot.clone();
+            // Who may lock it so may take the lock off.
+            lock["LockMode"] = json!("governance");
+            lock["LockDuration"] = json!(1);
+            call("LockSnapshot", lock).await?;
+            let answer = call("DeleteSnapshot", snapshot.clone()).await;
+            call("UnlockSnapshot", snapshot).await?;
+            refused(answer, &["SnapshotLocked"])
+        })
+        .await;
     probe
         .ask("delete/protected", async || {
             // With a cooldown, nobody could remove it for a day.
@@ -118,6 +138,19 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
             refused(call("DeregisterImage", json!({"ImageId": image})).await, &codes)
         })
         .await;
+}
+
+/// Deregisters an image once it is available, and gives one of its snapshots.
+async fn a_snapshot_alone(aws: &Aws, id: &str) -> Result<String> {
+    for _ in 0..LOOKS {
+        let image = ec2::image(aws, id).await?.context("the image does not show")?;
+        if text(&image["imageState"]) == "available" {
+            aws.call(EC2, "DeregisterImage", json!({"ImageId": id})).await?;
+            return ec2::snapshot_ids(&image).pop().context("it has no snapshot");
+        }
+        aws.sleep(LOOK_EVERY).await;
+    }
+    bail!("{id} is not available after {} s", LOOK_EVERY.as_secs() * u64::from(LOOKS))
 }
 
 async fn shows_first(aws: &Aws, id: &str) -> Result<(bool, String)> {

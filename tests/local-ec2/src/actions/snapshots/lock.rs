@@ -1,4 +1,4 @@
-//! LockSnapshot.
+//! LockSnapshot and UnlockSnapshot.
 
 use std::time::Duration;
 
@@ -17,9 +17,10 @@ pub(crate) fn lock_snapshot(world: &mut World, query: &mut Query) -> Result<Xml,
     let cool_off = query.number::<u32>("CoolOffPeriod")?.filter(|hours| (1..=MOST_COOL_OFF_HOURS).contains(hours));
     query.finish()?;
     let now = world.now();
+    let stays_from = (mode == "compliance").then(|| now + HOUR * cool_off.unwrap_or(0));
     let lock = match (days, expiration) {
-        (Some(days), None) => Lock::new(now, days),
-        (None, Some(expires)) if now < expires => Lock { created: now, expires },
+        (Some(days), None) => Lock { stays_from, ..Lock::new(now, days) },
+        (None, Some(expires)) if now < expires => Lock { created: now, expires, stays_from },
         _ => {
             let problem = "Either a lock duration in days or an expiration date in the future is required.";
             return Err(ApiError::new("InvalidParameterCombination", problem));
@@ -41,5 +42,21 @@ pub(crate) fn lock_snapshot(world: &mut World, query: &mut Query) -> Result<Xml,
     xml.text("lockCreatedOn", timestamp(lock.created));
     xml.text("lockDurationStartTime", timestamp(lock.created));
     xml.text("lockExpiresOn", timestamp(lock.expires));
+    Ok(xml)
+}
+
+pub(crate) fn unlock_snapshot(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
+    let id = query.required("SnapshotId")?;
+    query.finish()?;
+    let now = world.now();
+    let snapshot = world.snapshot(&id)?;
+    let lock = snapshot.lock.as_ref().filter(|lock| now < lock.expires);
+    if lock.is_none_or(|lock| lock.stays_from.is_some_and(|from| from <= now)) {
+        let problem = format!("{id} is not locked, or its lock cannot be taken off");
+        return Err(ApiError::new("IncorrectState", problem));
+    }
+    snapshot.lock = None;
+    let mut xml = Xml::default();
+    xml.text("snapshotId", id);
     Ok(xml)
 }
