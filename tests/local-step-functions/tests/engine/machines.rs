@@ -1,13 +1,14 @@
 //! The project's own machines: they are loaded as they stand, and a run of theirs is driven to each of its ends.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
-use local_step_functions::{Call, Definition, Engine, Fault, TaskError, substitute};
+use local_step_functions::{Call, Definition, Engine, Execution, Fault, Settings, Status, TaskError, substitute};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -162,6 +163,46 @@ async fn a_rollback_that_cannot_be_started_leaves_the_runs_tag_to_search_for() {
         cause.starts_with("the rollback did not start: ") && cause.ends_with("ami-from-instance:run = the-run"),
         "{cause}"
     );
+}
+
+/// Stops a run so many seconds after its start, each of whose steps takes one, and redrives it. None if it has ended.
+async fn redriven_after(seconds: u64, plan: &Value) -> Option<(String, Execution)> {
+    let plan = plan.clone();
+    let outside = Outside::answering(move |call| match call.state.as_str() {
+        "Read the request" => Ok(plan.clone()),
+        _ => Ok(json!({"status": "Succeeded", "result": {"id": "ami-1"}})),
+    });
+    let engine = Engine::new(Settings { step_millis: 1000..=1000, ..settings(1) }, Arc::new(outside));
+    engine.create_state_machine(LIFECYCLE, load("lifecycle.asl.json")).unwrap();
+    engine.create_state_machine(OPERATION, load("operation.asl.json")).unwrap();
+    let run = engine.start_execution(LIFECYCLE, Some("run"), "{}").unwrap();
+    tokio::time::sleep(Duration::from_millis(1000 * seconds + 500)).await;
+    engine.stop_execution(&run.arn, None, None).ok()?;
+    let stopped = engine.describe_execution(&run.arn).unwrap();
+    if stopped.status == Status::Succeeded {
+        return None;
+    }
+    let history = history(&engine, &run.arn);
+    let entered = history.iter().rev().find(|event| event.event_type.ends_with("StateEntered"));
+    let state = entered.map(|event| event.details["name"].as_str().unwrap().to_owned()).unwrap_or_default();
+    engine.redrive_execution(&run.arn).unwrap();
+    Some((state, engine.wait_for_end(&run.arn).await.unwrap()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_redriven_in_any_of_its_states_does_not_succeed() {
+    let create = json!({"operation": "create", "timeoutSeconds": 60});
+    for operations in [json!([create]), json!([])] {
+        let mut plan = nothing_to_do();
+        plan["operations"] = operations;
+        let mut states = BTreeSet::new();
+        for seconds in 0.. {
+            let Some((state, ended)) = redriven_after(seconds, &plan).await else { break };
+            assert_ne!(ended.status, Status::Succeeded, "{state}");
+            states.insert(state);
+        }
+        assert!(states.contains("Read the request") && states.contains("What is next?"), "{states:?}");
+    }
 }
 
 const CREATE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:ami-create";
