@@ -16,6 +16,7 @@ that wait and the rates of schedules as SFN_WAIT_SCALE scales the waits.
 
 import contextlib
 import datetime
+import functools
 import glob
 import json
 import os
@@ -533,6 +534,8 @@ def main():
     sfn._describe_state_machine = describe_with_logging
     sfn._dispatch_aws_sdk_query = call_local_ec2
     lambda_svc._execute_function_provided_warm = execute_function_in_turn
+    # It hashes the package again for each process that it starts.
+    lambda_svc._provided_runtime_code_dir = functools.cache(lambda_svc._provided_runtime_code_dir)
     lambda_svc.invalidate_worker = retire_workers
     lambda_svc.release_worker = release_and_end_retired
     sfn.handle_request = handle_request_of_function
