@@ -324,6 +324,13 @@ impl Ec2 {
         }
     }
 
+    /// Lets an instance use the key of its volumes: it starts again.
+    pub fn grant_key(&self, id: &str) {
+        if let Some(instance) = self.service.lock().world.instances.get_mut(id) {
+            instance.ungranted_key = None;
+        }
+    }
+
     /// Takes the lock off a snapshot.
     pub fn unlock_snapshot(&self, id: &str) {
         if let Some(snapshot) = self.service.lock().world.snapshots.get_mut(id) {

@@ -7,13 +7,13 @@ use std::{
 
 use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
-use local_ec2::{Ec2, ImageInfo, InstanceInfo, SnapshotInfo, Tags};
+use local_ec2::{ACCOUNT, Ec2, ImageInfo, InstanceInfo, SnapshotInfo, Tags};
 use local_step_functions::{Execution, Status};
 use serde_json::{Value, json};
 
 use crate::{
     faults::Deed,
-    plan::{Operation, PROTECTION, Retires},
+    plan::{Operation, Retires, WATERMARK},
     time,
 };
 
@@ -75,8 +75,10 @@ pub(crate) struct Ended {
     pub(crate) power: Option<InstanceStateName>,
     /// When the image is to be deprecated.
     pub(crate) deprecation: Option<SystemTime>,
-    /// Whether the image is to be protected from deregistration.
-    pub(crate) protects: bool,
+    /// The protection from deregistration that the image is to have.
+    pub(crate) protection: Option<&'static str>,
+    /// Whether the image is to have one watermark, and no other.
+    pub(crate) marks: bool,
     /// Whether the image is to have the instance's tags, and not its data volume.
     pub(crate) chooses: bool,
     /// The image it changes, deletes or replaces, as it was before.
@@ -107,7 +109,8 @@ impl Ended {
             old_snapshots: vec![],
             power: None,
             deprecation: None,
-            protects: false,
+            protection: None,
+            marks: false,
             chooses: false,
             before: None,
             dry: false,
@@ -248,7 +251,12 @@ impl Ended {
     }
 
     fn is_protected_as_asked(&self, output: &Value) -> bool {
-        !self.protects || output["deregistrationProtection"] == PROTECTION
+        self.protection.is_none_or(|protection| output["deregistrationProtection"] == protection)
+    }
+
+    fn is_marked_as_asked(&self, output: &Value) -> bool {
+        let marks = output["imageWatermarks"].as_array().into_iter().flatten().map(|mark| &mark["watermarkKey"]);
+        !self.marks || marks.eq([&json!(format!("{ACCOUNT}:{WATERMARK}"))])
     }
 
     /// What of the older images of the series is gone and should not be, or the other way round.
@@ -320,6 +328,7 @@ impl Ended {
             let right = image.description.as_deref() == Some("changed")
                 && image.deprecation == self.deprecation
                 && self.is_protected_as_asked(output)
+                && self.is_marked_as_asked(output)
                 && (others_tagged || has_tags());
             return (!right).then(|| format!("{image:?} for {output}"));
         }
@@ -380,6 +389,7 @@ impl Ended {
         let right = named.len() == 1
             && image.deprecation == self.deprecation
             && self.is_protected_as_asked(output)
+            && self.is_marked_as_asked(output)
             && (!self.chooses || shown.len() == 1 && (others_tagged || image.tags.contains_key("Name")))
             && (others_tagged || has_tags())
             && image.state == ImageState::Available

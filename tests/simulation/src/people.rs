@@ -97,6 +97,7 @@ fn deploy(world: &World) -> bool {
 pub(crate) fn give_way(world: &World) {
     let subject = lock(&world.subject).clone();
     world.ec2.remove_references();
+    world.ec2.grant_key(&subject.instance);
     lock(&world.in_use).clear();
     snapshots(world, &subject).iter().for_each(|id| world.ec2.unlock_snapshot(id));
     for image in [image(world, &subject), subject.old] {

@@ -14,7 +14,11 @@ const DEPRECATION: &str = "2027-11-23T00:00:00Z";
 /// The series of what is pruned.
 pub(crate) const SERIES: &str = "pruned";
 /// The protection from deregistration, without a day's cooldown.
-pub(crate) const PROTECTION: &str = "enabled-without-cooldown";
+const PROTECTION: &str = "enabled-without-cooldown";
+/// The watermark that its image is to have, and no other.
+pub(crate) const WATERMARK: &str = "chaos";
+/// The tag of a volume that is left out.
+pub(crate) const SKIPPED: (&str, &str) = ("Skip", "yes");
 /// The time of deprecation, in seconds since 1970.
 pub(crate) const DEPRECATION_SECONDS: u64 = 1_826_928_000;
 
@@ -45,6 +49,11 @@ impl Operation {
     /// Whether it removes an image once another one is there.
     pub fn replaces(self) -> bool {
         matches!(self, Self::Replace | Self::ReplaceSameName)
+    }
+
+    /// Whether it removes an image.
+    fn removes(self) -> bool {
+        self == Self::Delete || self.replaces()
     }
 
     /// Whether it makes an image.
@@ -108,10 +117,18 @@ pub struct Plan {
     pub(crate) without_reboot: bool,
     /// Whether it stops the instance for the image.
     pub(crate) stops: bool,
+    /// Whether the instance has volumes whose key nobody grants it, so that it does not start again.
+    pub(crate) ungranted: bool,
     /// Whether it asks for a time of deprecation, which takes an update after a create.
     pub(crate) deprecates: bool,
     /// Whether it asks for deregistration protection, which takes an update after a create too.
     pub(crate) protects: bool,
+    /// Whether it asks for a watermark in place of another one, which takes an update after a create too.
+    pub(crate) marks: bool,
+    /// Whether the old image is protected, and the request takes the protection off: an update, or what removes the image.
+    pub(crate) frees: bool,
+    /// Whether the old image has a time of deprecation that an update takes off.
+    pub(crate) undeprecates: bool,
     /// Whether it is a dry run.
     pub(crate) dry: bool,
     /// Whether it prunes the series of its image, and what becomes of the others.
@@ -120,6 +137,8 @@ pub struct Plan {
     pub(crate) bin: Option<Bin>,
     /// Whether it takes over the instance's tags, and leaves out its data volume.
     pub(crate) chooses: bool,
+    /// Whether it knows the data volume by its tag.
+    pub(crate) chooses_by_tag: bool,
     /// The size of the data volume.
     pub(crate) gigabytes: u32,
     /// The request's timeouts, if it sets any.
@@ -176,7 +195,12 @@ impl Plan {
             deprecates: rng.u8(0..4) == 0,
             protects: rng.u8(0..4) == 0,
             chooses: rng.u8(0..4) == 0,
+            chooses_by_tag: rng.bool(),
+            marks: rng.u8(0..4) == 0,
+            frees: rng.u8(0..4) == 0 && (operation.removes() || operation == Operation::Update),
+            undeprecates: rng.u8(0..4) == 0 && operation == Operation::Update,
             stops: rng.u8(0..4) == 0,
+            ungranted: rng.u8(0..8) == 0,
             dry: rng.u8(0..16) == 0,
             bin: match operation {
                 Operation::Restore => Some(Bin::All),
@@ -199,6 +223,12 @@ impl Plan {
         !matches!(self.operation, Operation::Adopt | Operation::Restore)
             && self.retains.is_none()
             && self.faults.iter().any(deploys)
+    }
+
+    /// The protection that it asks for.
+    pub(crate) fn protection(&self) -> Option<&'static str> {
+        let is_taken_off = self.frees && self.operation == Operation::Update;
+        if is_taken_off { Some("disabled") } else { self.protects.then_some(PROTECTION) }
     }
 
     /// Whether its request has a field.
@@ -230,15 +260,27 @@ impl Plan {
             request["snapshotWithoutReboot"] = Value::Null;
         }
         let changes = self.operation.creates() || self.operation == Operation::Update;
-        if self.deprecates && changes {
+        if self.undeprecates {
+            request["deprecationTime"] = "".into();
+        } else if self.deprecates && changes {
             request["deprecationTime"] = DEPRECATION.into();
         }
-        if self.protects && changes {
-            request["deregistrationProtection"] = PROTECTION.into();
+        if self.marks && changes {
+            request["watermarks"] = json!({"attach": [WATERMARK]});
+        }
+        if self.frees && self.operation.removes() {
+            request["disableProtection"] = true.into();
+        }
+        if let Some(protection) = self.protection().filter(|_| changes) {
+            request["deregistrationProtection"] = protection.into();
         }
         if self.chooses && self.operation.creates() {
             request["copyTags"] = true.into();
-            request["excludeDataVolumes"] = true.into();
+            if self.chooses_by_tag {
+                request["excludeDataVolumeTags"] = json!({SKIPPED.0: SKIPPED.1});
+            } else {
+                request["excludeDataVolumes"] = true.into();
+            }
         }
         if let Some(retires) = self.retains {
             request["series"] = SERIES.into();
@@ -288,7 +330,7 @@ impl Plan {
             // The stop, the start, and the completion.
             operations.extend([own(usual.create); 3]);
         }
-        if (self.deprecates || self.protects) && self.operation.creates() {
+        if (self.deprecates || self.protects || self.marks) && self.operation.creates() {
             operations.push(usual.update);
         }
         if self.retains.is_some() {

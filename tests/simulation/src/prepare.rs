@@ -16,7 +16,7 @@ use crate::{
     faults::Fault,
     functions::Functions,
     people,
-    plan::{Bin, DEPRECATION_SECONDS, Operation, Plan, Retires, SERIES},
+    plan::{Bin, DEPRECATION_SECONDS, Operation, Plan, Retires, SERIES, SKIPPED},
     rules,
     tasks::Outside,
     template::{DEPLOYED, execution_arn},
@@ -24,6 +24,12 @@ use crate::{
     troubles::Troubles,
     world::{Subject, World, lock},
 };
+
+/// The watermark of the image that the instance was launched from.
+const GOLDEN: &str = "000000000000:golden";
+
+/// The key of volumes that nobody may use.
+const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/0f0f0f0f-0000-0000-0000-000000000000";
 
 /// The world of a run, with everything in it that goes on by itself.
 pub(crate) fn world(plan: &Plan, with_trace: bool) -> Arc<World> {
@@ -75,7 +81,12 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     let arn = execution_arn(&plan.name());
     let power = if plan.stopped { InstanceStateName::Stopped } else { InstanceStateName::Running };
     let spec = InstanceSpec::default().volume("/dev/sdf", plan.gigabytes, "gp3").tag("Name", plan.name());
-    let instance = ec2.add_instance(spec.state(power.clone()));
+    let spec = spec.watermark(GOLDEN).state(power.clone());
+    let instance = ec2.add_instance(if plan.ungranted { spec.ungranted_key(KEY) } else { spec });
+    if let Some(data) = ec2.instance(&instance).and_then(|instance| instance.volume_ids.into_iter().nth(1)) {
+        let (key, value) = SKIPPED;
+        people::call(world, &format!("CreateTags&ResourceId.1={data}&Tag.1.Key={key}&Tag.1.Value={value}"));
+    }
     let old = (plan.operation != Operation::Create).then(|| {
         let past = arn.replacen(&plan.name(), "past", 1);
         let of_a_run: &[(&str, &str)] = &[(RUN_TAG, &past), ("Name", &plan.name())];
@@ -83,6 +94,18 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     });
     if let Some(old) = old.as_deref().filter(|_| plan.operation == Operation::Enable) {
         people::call(world, &format!("DisableImage&ImageId={old}"));
+    }
+    if let Some(old) = &old {
+        if plan.marks {
+            people::call(world, &format!("AttachImageWatermark&ImageId={old}&WatermarkName=golden"));
+        }
+        if plan.frees {
+            people::call(world, &format!("EnableImageDeregistrationProtection&ImageId={old}"));
+        }
+        if plan.undeprecates {
+            let at = "2027-01-01T00:00:00Z";
+            people::call(world, &format!("EnableImageDeprecation&ImageId={old}&DeprecateAt={at}"));
+        }
     }
     plan.bin.into_iter().flat_map(Bin::rules).for_each(|rule| ec2.add_bin_rule(rule));
     let past = if plan.retains.is_some() { past_images(ec2, &arn, &plan.name()) } else { vec![] };
@@ -127,10 +150,11 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     let started = world.engine().start_execution(&DEPLOYED.lifecycle_arn, Some(&plan.name()), &input);
     let execution: Execution = started.map_err(|error| error.to_string())?;
     let ended = Ended::new(plan.operation, execution, name, instance);
-    let protects = plan.protects;
+    let (protection, marks) = (plan.protection(), plan.marks);
     let chooses = plan.chooses;
-    let deprecation = plan.deprecates.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(DEPRECATION_SECONDS));
-    let ended = Ended { old, old_snapshots, power: Some(power), deprecation, protects, chooses, ..ended };
+    let deprecates = plan.deprecates && !plan.undeprecates;
+    let deprecation = deprecates.then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(DEPRECATION_SECONDS));
+    let ended = Ended { old, old_snapshots, power: Some(power), deprecation, protection, marks, chooses, ..ended };
     Ok(Ended { dry: plan.dry, retires: plan.retains, past, before, ..ended })
 }
 

@@ -60,7 +60,7 @@ fn statements(name: &'static str, kind: &str) -> impl Iterator<Item = &'static s
 
 fn is_a_call(statement: &str) -> bool {
     statement.contains("Effect: Allow")
-        && !["ec2:CreateAction", "aws:CalledVia"].iter().any(|key| statement.contains(key))
+        && !["ec2:CreateAction", "aws:CalledVia", "kms:GrantIsForAWSResource"].iter().any(|key| statement.contains(key))
 }
 
 /// The actions of a statement, without their service.
