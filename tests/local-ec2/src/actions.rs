@@ -34,7 +34,9 @@ use self::{
         run::run_instances,
     },
     launch_configurations::describe_launch_configurations,
-    launch_templates::{create_launch_template, create_launch_template_version, delete_launch_template},
+    launch_templates::{
+        create_launch_template, create_launch_template_version, delete_launch_template, describe_launch_templates,
+    },
     network::{
         key_pairs::{create_key_pair, delete_key_pair},
         security_groups::{
@@ -118,6 +120,7 @@ static ACTIONS: &[Action] = &[
     look("DescribeInstanceStatus", LOOKS, describe_instance_status),
     look("DescribeInstances", LOOKS_WIDE, describe_instances),
     look("DescribeLaunchConfigurations", LOOKS, describe_launch_configurations),
+    look("DescribeLaunchTemplates", LOOKS, describe_launch_templates),
     look("DescribeRegions", LOOKS, describe_regions),
     look("DescribeSecurityGroups", LOOKS, describe_security_groups),
     look("DescribeSnapshotAttribute", LOOKS, describe_snapshot_attribute),

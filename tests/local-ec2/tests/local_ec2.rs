@@ -927,6 +927,18 @@ async fn references_have_a_depth_pages_and_at_most_ten_images() {
 }
 
 #[tokio::test]
+async fn an_image_that_is_aged_is_made_so_much_earlier_with_its_snapshots() {
+    let (ec2, client) = still().await;
+    ec2.next_image(SEED_INSTANCE, Fate::Takes(Duration::from_secs(3600)));
+    let id = create(&client, "web-1").send().await.unwrap().image_id.unwrap();
+    pass(&ec2, 60);
+    assert_eq!(ec2.image(&id).unwrap().state, ImageState::Pending);
+    ec2.age_image(&id, Duration::from_secs(3600));
+    assert_eq!(ec2.image(&id).unwrap().state, ImageState::Available);
+    assert!(ec2.snapshots().iter().all(|snapshot| snapshot.state == SnapshotState::Completed));
+}
+
+#[tokio::test]
 async fn a_launch_template_has_the_tags_that_it_was_made_with() {
     let (ec2, client) = still().await;
     let image = ec2.add_foreign_image("golden", &[]);
@@ -942,9 +954,9 @@ async fn a_launch_template_has_the_tags_that_it_was_made_with() {
     let id = made.launch_template_id().unwrap();
     client.create_tags().resources(id).tags(tag("Stage", "new")).send().await.unwrap();
     let shown = async || {
-        let of_templates = filter("resource-type", "launch-template");
-        let tags = client.describe_tags().filters(of_templates).send().await.unwrap().tags.unwrap();
-        tags.iter().map(|tag| format!("{}={}", tag.key().unwrap(), tag.value().unwrap())).collect::<Vec<_>>()
+        let tagged = client.describe_launch_templates().filters(filter("tag:Team", "w*")).send().await.unwrap();
+        let tags = tagged.launch_templates().iter().flat_map(|template| template.tags());
+        tags.map(|tag| format!("{}={}", tag.key().unwrap(), tag.value().unwrap())).collect::<Vec<_>>()
     };
     assert_eq!(shown().await, ["Stage=new", "Team=web"]);
     client.delete_launch_template().launch_template_id(id).send().await.unwrap();

@@ -67,6 +67,8 @@ pub enum Fault {
     ImageFails(ImageState),
     /// The functions' clocks are wrong by so many seconds.
     Clock(i64),
+    /// Nobody may use the key of the instance's volumes: once it is stopped, it does not start.
+    KeyNotGranted,
 }
 
 /// How a call goes wrong.
@@ -238,6 +240,7 @@ impl Fault {
             Self::Person { does, .. } => format!("person: {does:?}"),
             Self::ImageFails(state) => format!("image: {state}"),
             Self::Clock(_) => "function: wrong clock".to_owned(),
+            Self::KeyNotGranted => "instance: key not granted".to_owned(),
         }
     }
 }

@@ -117,8 +117,6 @@ pub struct Plan {
     pub(crate) without_reboot: bool,
     /// Whether it stops the instance for the image.
     pub(crate) stops: bool,
-    /// Whether the instance has volumes whose key nobody grants it, so that it does not start again.
-    pub(crate) ungranted: bool,
     /// Whether it asks for a time of deprecation, which takes an update after a create.
     pub(crate) deprecates: bool,
     /// Whether it asks for deregistration protection, which takes an update after a create too.
@@ -200,7 +198,6 @@ impl Plan {
             frees: rng.u8(0..4) == 0 && (operation.removes() || operation == Operation::Update),
             undeprecates: rng.u8(0..4) == 0 && operation == Operation::Update,
             stops: rng.u8(0..4) == 0,
-            ungranted: rng.u8(0..8) == 0,
             dry: rng.u8(0..16) == 0,
             bin: match operation {
                 Operation::Restore => Some(Bin::All),

@@ -76,13 +76,14 @@ pub(crate) fn world(plan: &Plan, with_trace: bool) -> Arc<World> {
 /// # Errors
 ///
 /// What Step Functions says if it does not start.
-pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
+pub(crate) async fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
     let ec2 = &world.ec2;
     let arn = execution_arn(&plan.name());
     let power = if plan.stopped { InstanceStateName::Stopped } else { InstanceStateName::Running };
     let spec = InstanceSpec::default().volume("/dev/sdf", plan.gigabytes, "gp3").tag("Name", plan.name());
     let spec = spec.watermark(GOLDEN).state(power.clone());
-    let instance = ec2.add_instance(if plan.ungranted { spec.ungranted_key(KEY) } else { spec });
+    let instance =
+        ec2.add_instance(if plan.faults.contains(&Fault::KeyNotGranted) { spec.ungranted_key(KEY) } else { spec });
     if let Some(data) = ec2.instance(&instance).and_then(|instance| instance.volume_ids.into_iter().nth(1)) {
         let (key, value) = SKIPPED;
         people::call(world, &format!("CreateTags&ResourceId.1={data}&Tag.1.Key={key}&Tag.1.Value={value}"));
@@ -105,6 +106,8 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
         if plan.undeprecates {
             let at = "2027-01-01T00:00:00Z";
             people::call(world, &format!("EnableImageDeprecation&ImageId={old}&DeprecateAt={at}"));
+            // Until EC2 shows it.
+            tokio::time::sleep(plan.lags.change_shows).await;
         }
     }
     plan.bin.into_iter().flat_map(Bin::rules).for_each(|rule| ec2.add_bin_rule(rule));
@@ -131,7 +134,7 @@ pub(crate) fn start(plan: &Plan, world: &World) -> Result<Ended, String> {
         if let Fault::ImageFails(state) = fault {
             ec2.next_image(&instance, fails(state));
         }
-        if matches!(fault, Fault::ImageFails(_) | Fault::Clock(_)) {
+        if matches!(fault, Fault::ImageFails(_) | Fault::Clock(_) | Fault::KeyNotGranted) {
             lock(&world.troubles).has_struck(fault);
         }
     }

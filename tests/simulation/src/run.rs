@@ -54,7 +54,7 @@ pub fn run(plan: &Plan, with_trace: bool) -> Finished {
 async fn live(plan: &Plan, with_trace: bool) -> Finished {
     let world = prepare::world(plan, with_trace);
     let strangers = Strangers::add(&world.ec2, &execution_arn(&plan.name()), &plan.name());
-    let outcome = match prepare::start(plan, &world) {
+    let outcome = match prepare::start(plan, &world).await {
         Ok(started) => judge(plan, &world, started).await,
         Err(error) => {
             world.violation(LIMITS, error.clone());

@@ -21,7 +21,7 @@ const REMOVED_WITHIN: Duration = Duration::from_secs(20 * 60);
 
 /// Removes what this proof has made, or what every proof of the stack has, and looks until nothing is left.
 pub async fn remove(world: &World, aws: &Aws, stack: &Stack, whose: Whose, say: &(dyn Fn(&str) + Sync)) -> Check {
-    let expected = "no execution, image, snapshot, instance, volume or stack of a proof is left";
+    let expected = "no execution, image, snapshot, instance, volume, launch template or stack of a proof is left";
     let start = std::time::Instant::now();
     let check = |verdict, saw: String| {
         let seconds = aws.elapsed(start.elapsed()).as_secs_f64();
@@ -114,7 +114,8 @@ async fn remove_once(own: &Tagged<'_>, stack: &Stack) -> Vec<String> {
     add(own.of_ec2("DescribeImages", "imagesSet", "imageId", "DeregisterImage", "ImageId").await);
     add(own.of_ec2("DescribeSnapshots", "snapshotSet", "snapshotId", "DeleteSnapshot", "SnapshotId").await);
     add(own.of_ec2("DescribeVolumes", "volumeSet", "volumeId", "DeleteVolume", "VolumeId").await);
-    add(own.launch_templates().await);
+    let (shows, id) = ("DescribeLaunchTemplates", "launchTemplateId");
+    add(own.of_ec2(shows, "launchTemplates", id, "DeleteLaunchTemplate", "LaunchTemplateId").await);
     add(own.schedules().await);
     add(own.rules().await);
     add(own.queues(stack.topic().as_deref()).await);
@@ -219,7 +220,7 @@ impl Tagged<'_> {
     /// What an action of EC2 shows, and another one removes.
     async fn of_ec2(&self, shows: &str, set: &str, id: &str, removes: &str, named: &str) -> Result<Vec<String>> {
         let mut arguments = json!({"Filter": self.filter()});
-        if shows != "DescribeVolumes" {
+        if ["DescribeImages", "DescribeSnapshots"].contains(&shows) {
             arguments["Owner"] = json!(["self"]);
         }
         if shows == "DescribeImages" {
@@ -233,25 +234,12 @@ impl Tagged<'_> {
                 later(self.aws.call(EC2, "DisableImageDeregistrationProtection", json!({named: one})).await)?;
             }
             let removed = done(self.aws.call(EC2, removes, json!({named: one})).await);
-            if removes == "DeleteSnapshot" && removed.is_err() {
-                // A proof may have locked it.
-                later(self.aws.call(EC2, "UnlockSnapshot", json!({named: one})).await)?;
+            let is_in_use = |error| Refusal::of(error).is_some_and(|refusal| refusal.code == "InvalidSnapshot.InUse");
+            if removes == "DeleteSnapshot" && removed.as_ref().err().is_some_and(|error| !is_in_use(error)) {
+                // A proof may have locked it. If not, what refused the delete is told.
+                let _ = self.aws.call(EC2, "UnlockSnapshot", json!({named: one})).await;
             }
             later(removed)?;
-        }
-        Ok(there)
-    }
-
-    async fn launch_templates(&self) -> Result<Vec<String>> {
-        let filter = json!([
-            {"Name": "resource-type", "Value": ["launch-template"]},
-            {"Name": "key", "Value": [TAG]},
-            {"Name": "value", "Value": [self.value]},
-        ]);
-        let answer = self.aws.call(EC2, "DescribeTags", json!({"Filter": filter})).await?;
-        let there: Vec<_> = items(&answer["tagSet"]).iter().map(|one| text(&one["resourceId"]).to_owned()).collect();
-        for template in &there {
-            done(self.aws.call(EC2, "DeleteLaunchTemplate", json!({"LaunchTemplateId": template})).await)?;
         }
         Ok(there)
     }

@@ -26,7 +26,7 @@ pub async fn prove(aws: &Aws, stack: &Stack, world: &World, report: &Report<'_>)
     let stage = Stage { depth: "image", aws, stack, world, report };
     let expected = "EC2 takes an empty snapshot, and registers an image of it";
     let made = async |scene: &Scene<'_>| {
-        let snapshot = empty_snapshot(scene).await?;
+        let snapshot = empty_snapshot(&scene.stage, &scene.name("")).await?;
         let image = register(scene, &snapshot, "made", Some(&stack.run_arn(&scene.name("")))).await?;
         Ok(((snapshot, image.clone()), format!("{image} is available")))
     };
@@ -38,16 +38,16 @@ pub async fn prove(aws: &Aws, stack: &Stack, world: &World, report: &Report<'_>)
     delete(&stage, &image).await;
 }
 
-/// Makes a completed snapshot of a GiB with nothing in it.
-async fn empty_snapshot(scene: &Scene<'_>) -> Result<String> {
-    let (aws, world) = (scene.stage.aws, scene.stage.world);
-    let run = scene.stage.stack.run_arn(&scene.name(""));
+/// Makes a completed snapshot of a GiB with nothing in it, as if a run of a name had made it.
+pub(crate) async fn empty_snapshot(stage: &Stage<'_>, name: &str) -> Result<String> {
+    let (aws, world) = (stage.aws, stage.world);
+    let run = stage.stack.run_arn(name);
     let tags = json!([
         {"Key": TAG, "Value": world.value()},
         {"Key": "ami-from-instance:run", "Value": run},
     ]);
     let started = async |what: &str| {
-        let body = json!({"VolumeSize": 1, "Timeout": 10, "Tags": tags, "ClientToken": scene.name(what)});
+        let body = json!({"VolumeSize": 1, "Timeout": 10, "Tags": tags, "ClientToken": format!("{name}{what}")});
         let started = aws.rest(EBS, "POST", "/snapshots", body).await?;
         anyhow::Ok(text(&started["SnapshotId"]).to_owned())
     };
@@ -57,7 +57,7 @@ async fn empty_snapshot(scene: &Scene<'_>) -> Result<String> {
     {
         return Ok(id);
     }
-    let id = started("block").await?;
+    let id = started("-block").await?;
     let headers = [
         ("x-amz-Checksum", BLOCK_CHECKSUM.to_owned()),
         ("x-amz-Checksum-Algorithm", "SHA256".to_owned()),
@@ -187,7 +187,7 @@ async fn sweep(stage: &Stage<'_>, image: &str) {
         // Its own rollback must not take what is planted.
         let (rollback, _) = run.rollback().await?;
         rollback.end().await?;
-        let planted = empty_snapshot(scene).await?;
+        let planted = empty_snapshot(&scene.stage, &scene.name("")).await?;
         let planted = register(scene, &planted, "planted", Some(&run.arn)).await?;
         let function = stack.id("StartRollbackFunction")?;
         let sweep = json!({"source": "ami-from-instance", "detail-type": "Sweep", "detail": {}});

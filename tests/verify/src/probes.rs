@@ -42,7 +42,7 @@ pub const ASSUMPTIONS: &[Assumption] = &[
     Assumption { id: "create/what-shows-first", text: "a new image shows within seconds as pending, with its tags" },
     Assumption {
         id: "create/snapshots-show",
-        text: "the snapshots of a pending image show within a minute, by their tag and by their description",
+        text: "a snapshot of a new image shows within a minute, by its description and its tag together",
     },
     Assumption { id: "create/duplicate-name", text: "CreateImage with a taken name answers InvalidAMIName.Duplicate" },
     Assumption {

@@ -71,6 +71,11 @@ impl World {
         format!("{TAG} = {}", self.value())
     }
 
+    /// The tag, as EC2's Query API takes it.
+    pub fn tags(&self) -> Value {
+        json!([{"Key": TAG, "Value": self.value()}])
+    }
+
     /// A name that nothing else has.
     pub fn name(&self, what: &str) -> String {
         format!("{PREFIX}{}-{what}", self.id)

@@ -1,8 +1,8 @@
-//! CreateLaunchTemplate, CreateLaunchTemplateVersion and DeleteLaunchTemplate: of a template's data, only the image, and
-//! its tags.
+//! Launch templates: of a template's data, only the image, and its tags.
 
 use crate::{
     api_error::ApiError,
+    filters::Filters,
     query::Query,
     resources::referrer::LaunchTemplate,
     tags::{self, take_specifications},
@@ -45,6 +45,16 @@ pub(crate) fn create_launch_template_version(world: &mut World, query: &mut Quer
             xml.text("versionNumber", template.images.len());
         });
     }
+    Ok(xml)
+}
+
+pub(crate) fn describe_launch_templates(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
+    let filters = Filters::take(query, &["launch-template-name"])?;
+    query.finish()?;
+    let templates = world.referrers.templates.values();
+    let templates = templates.filter(|one| filters.admit(&one.tags, |_| vec![one.name.clone()]));
+    let mut xml = Xml::default();
+    xml.list("launchTemplates", templates, describe);
     Ok(xml)
 }
 

@@ -49,6 +49,7 @@ impl World {
         for device in &image.devices {
             if let Some(snapshot) = self.snapshots.get_mut(&device.snapshot_id) {
                 snapshot.begun -= by;
+                snapshot.completes = snapshot.completes.map(|at| at - by);
             }
         }
     }

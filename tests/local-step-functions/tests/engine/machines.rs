@@ -190,7 +190,7 @@ async fn redriven_after(seconds: u64, plan: &Value) -> Option<(String, Execution
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_redriven_in_any_of_its_states_does_not_succeed() {
+async fn a_run_that_is_stopped_at_any_time_and_redriven_does_not_succeed() {
     let create = json!({"operation": "create", "timeoutSeconds": 60});
     for operations in [json!([create]), json!([])] {
         let mut plan = nothing_to_do();

@@ -9,7 +9,7 @@ use crate::roles;
 impl Fault {
     /// One at random.
     pub(crate) fn draw(rng: &mut Rng) -> Self {
-        match rng.u8(0..100) {
+        match rng.u8(0..102) {
             0..40 => Self::call(rng),
             40..48 => {
                 let errors = [
@@ -41,6 +41,7 @@ impl Fault {
                 let seconds = i64::try_from(scale(rng, 600.0)).unwrap_or_default();
                 Self::Clock(if rng.bool() { seconds } else { -seconds })
             }
+            98 | 99 => Self::KeyNotGranted,
             _ => {
                 let states = [ImageState::Failed, ImageState::Error, ImageState::Invalid];
                 Self::ImageFails(rng.choice(states).unwrap_or(ImageState::Failed))

@@ -1,16 +1,15 @@
 //! What becomes of images that are there.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use super::creates::as_ec2_shows;
 use crate::{
     aws::{Aws, EC2, items, text},
     ec2, recycle_bin,
-    scene::{Scene, Stage, ensure, shows},
-    world::TAG,
+    scene::{Scene, Stage, Untold, ensure, shows},
 };
 
 /// Description and tags of an image change.
@@ -136,7 +135,7 @@ pub(super) async fn foreign(stage: &Stage<'_>, instance: &str) {
     let expected = "ImageNotManaged, and the image that no run made stays";
     let play = async |scene: &Scene<'_>| {
         let aws = scene.stage.aws;
-        let tags = json!([{"Key": TAG, "Value": scene.stage.world.value()}]);
+        let tags = scene.stage.world.tags();
         let specification = json!([{"ResourceType": "image", "Tag": tags}, {"ResourceType": "snapshot", "Tag": tags}]);
         let made = json!({
             "InstanceId": instance, "Name": scene.name(""), "NoReboot": true, "TagSpecification": specification,
@@ -165,13 +164,14 @@ pub(super) async fn in_use(stage: &Stage<'_>, instance: &str) {
         let aws = scene.stage.aws;
         let result = scene.run("", scene.create(instance, "")).await?.succeeded()?;
         let image = text(&result["id"]).to_owned();
-        let tags = json!([{"Key": TAG, "Value": scene.stage.world.value()}]);
+        let tags = scene.stage.world.tags();
         let template = json!({
             "LaunchTemplateName": scene.name(""), "LaunchTemplateData": {"ImageId": image},
             "TagSpecification": [{"ResourceType": "launch-template", "Tag": tags}],
         });
         let made = aws.call(EC2, "CreateLaunchTemplate", template).await?;
         let template = text(&made["launchTemplate"]["launchTemplateId"]).to_owned();
+        ensure(template.starts_with("lt-"), || format!("EC2 made {made}"))?;
         is_named(aws, &image, true).await?;
         let delete = json!({"action": "delete", "imageId": image});
         let cause = scene.run("delete", delete.clone()).await?.failed_with("ImageInUse")?;
@@ -193,17 +193,28 @@ pub(super) async fn in_use(stage: &Stage<'_>, instance: &str) {
     stage.play("in-use", expected, play).await;
 }
 
-/// Waits until EC2 tells that something names an image, or that nothing does.
+/// How many looks in a row must say that a template names an image, or that none does: EC2 may tell it late.
+const SAME_LOOKS: u32 = 5;
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const MOST_LOOKS: u32 = 60;
+
+/// Waits until EC2 tells that a launch template names an image, or that none does.
 async fn is_named(aws: &Aws, image: &str, named: bool) -> anyhow::Result<()> {
-    shows(aws, async || {
-        let arguments = json!({"ImageId": [image], "IncludeAllResourceTypes": true});
+    let mut same = 0;
+    for _ in 0..MOST_LOOKS {
+        let templates = json!([{"ResourceType": "ec2:LaunchTemplate"}]);
+        let arguments = json!({"ImageId": [image], "ResourceType": templates});
         let answer = aws.call(EC2, "DescribeImageReferences", arguments).await?;
-        ensure(items(&answer["imageReferenceSet"]).is_empty() != named, || format!("EC2 says that it names {answer}"))
-    })
-    .await
+        same = if items(&answer["imageReferenceSet"]).is_empty() == named { 0 } else { same + 1 };
+        if same == SAME_LOOKS {
+            return Ok(());
+        }
+        aws.sleep(LOOK_EVERY).await;
+    }
+    bail!(Untold(format!("DescribeImageReferences does not show of {image} what launch templates name it")))
 }
 
-/// Prunes right after creates, one of them in a create: what is less than a day old stays.
+/// A create that prunes, and a prune right after it: new images stay whatever the count is.
 pub(super) async fn prune(stage: &Stage<'_>, instance: &str) {
     let expected = "two new images of a series, named after their runs, stay, and the results say why";
     let play = async |scene: &Scene<'_>| {
@@ -222,8 +233,8 @@ pub(super) async fn prune(stage: &Stage<'_>, instance: &str) {
         let result = scene.run("prune", request).await?.succeeded()?;
         for (kept, number, made) in [(&other, "1", &one), (&result, "1", &one), (&result, "2", &other)] {
             let image = text(&made["id"]);
-            let is_kept = items(&kept["kept"]).iter().any(|kept| text(&kept["id"]) == image);
-            ensure(is_kept, || format!("{image} is not among those that are kept: {kept}"))?;
+            let is_told = |kept: &Value| text(&kept["id"]) == image && !text(&kept["because"]).is_empty();
+            ensure(items(&kept["kept"]).iter().any(is_told), || format!("why {image} stays is not told: {kept}"))?;
             let shown = ec2::image(aws, image).await?.with_context(|| format!("{image} is gone"))?;
             let begins = format!("{} 2", scene.name(number));
             ensure(text(&shown["name"]).starts_with(&begins), || format!("{image} is named {}", shown["name"]))?;

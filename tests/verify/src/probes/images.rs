@@ -2,13 +2,14 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{Probe, looks::refused};
 use crate::{
     aws::{Aws, EC2, Refusal, items, text},
     ec2,
+    image::empty_snapshot,
     scene::Stage,
     world::TAG,
 };
@@ -20,7 +21,7 @@ const FEW_LOOKS: u32 = 30;
 
 /// A request for an image with the proof's tag.
 fn request(stage: &Stage<'_>, instance: &str, what: &str) -> Value {
-    let tags = json!([{"Key": TAG, "Value": stage.world.value()}]);
+    let tags = stage.world.tags();
     json!({
         "InstanceId": instance, "Name": stage.world.name(what), "NoReboot": true,
         "TagSpecification": [{"ResourceType": "image", "Tag": tags}, {"ResourceType": "snapshot", "Tag": tags}],
@@ -34,7 +35,6 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
     let Ok(root) = ec2::root_device(aws, instance).await else {
         return stage.report.say("no question is asked about images: the instance does not show");
     };
-    probe.ask("lists/pages", async || pages(stage).await).await;
     let mut made = None;
     probe
         .ask("create/what-shows-first", async || {
@@ -51,13 +51,11 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
             refused(call("CreateImage", request(stage, instance, "probe")).await, &["InvalidAMIName.Duplicate"])
         })
         .await;
-    let mut other = None;
     probe
         .ask("create/unknown-device", async || {
             let mut request = request(stage, instance, "probe-device");
             request["BlockDeviceMapping"] = json!([{"DeviceName": "/dev/sdz", "NoDevice": ""}]);
             let image = ec2::create_image(aws, stage.world, request).await?;
-            other = Some(image.clone());
             Ok((!image.is_empty(), format!("EC2 makes {image}")))
         })
         .await;
@@ -99,11 +97,8 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
             refused(call("DeleteSnapshot", json!({"SnapshotId": snapshot})).await, &["InvalidSnapshot.InUse"])
         })
         .await;
-    // Without its image, before the question.
-    let alone = match other {
-        Some(image) => a_snapshot_alone(aws, &image).await,
-        None => Err(anyhow!("no image was made for it")),
-    };
+    // Before the question; no image has ever used it.
+    let alone = empty_snapshot(stage, &stage.world.name("probe-locked")).await;
     probe
         .ask("delete/locked-snapshot", async || {
             let snapshot = json!({"SnapshotId": alone?});
@@ -112,9 +107,14 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
             lock["LockMode"] = json!("governance");
             lock["LockDuration"] = json!(1);
             call("LockSnapshot", lock).await?;
-            let answer = call("DeleteSnapshot", snapshot.clone()).await;
-            call("UnlockSnapshot", snapshot).await?;
-            refused(answer, &["SnapshotLocked"])
+            let told = refused(call("DeleteSnapshot", snapshot.clone()).await, &["SnapshotLocked"]);
+            // If it is gone, there is no lock either.
+            let unlocked = call("UnlockSnapshot", snapshot).await;
+            let told = told?;
+            if told.0 {
+                unlocked?;
+            }
+            Ok(told)
         })
         .await;
     probe
@@ -140,19 +140,6 @@ pub(super) async fn ask(stage: &Stage<'_>, instance: &str, folder: &Path, origin
         .await;
 }
 
-/// Deregisters an image once it is available, and gives one of its snapshots.
-async fn a_snapshot_alone(aws: &Aws, id: &str) -> Result<String> {
-    for _ in 0..LOOKS {
-        let image = ec2::image(aws, id).await?.context("the image does not show")?;
-        if text(&image["imageState"]) == "available" {
-            aws.call(EC2, "DeregisterImage", json!({"ImageId": id})).await?;
-            return ec2::snapshot_ids(&image).pop().context("it has no snapshot");
-        }
-        aws.sleep(LOOK_EVERY).await;
-    }
-    bail!("{id} is not available after {} s", LOOK_EVERY.as_secs() * u64::from(LOOKS))
-}
-
 async fn shows_first(aws: &Aws, id: &str) -> Result<(bool, String)> {
     let mut seen: Vec<String> = vec![];
     for _ in 0..FEW_LOOKS {
@@ -169,37 +156,6 @@ async fn shows_first(aws: &Aws, id: &str) -> Result<(bool, String)> {
         aws.sleep(LOOK_EVERY).await;
     }
     Ok((false, seen.join(", then ")))
-}
-
-/// The fewest that a page may have.
-const PAGE: u32 = 5;
-
-/// Lists the proof's own snapshots at once and in pages.
-async fn pages(stage: &Stage<'_>) -> Result<(bool, String)> {
-    let tag = json!([{"Name": format!("tag:{TAG}"), "Value": [stage.world.value()]}]);
-    let list = async |token: Option<&str>| {
-        let mut arguments = json!({"Owner": ["self"], "Filter": tag});
-        if let Some(token) = token {
-            arguments["MaxResults"] = json!(PAGE);
-            if !token.is_empty() {
-                arguments["NextToken"] = json!(token);
-            }
-        }
-        let answer = stage.aws.call(EC2, "DescribeSnapshots", arguments).await?;
-        let ids: Vec<_> = items(&answer["snapshotSet"]).iter().map(|one| text(&one["snapshotId"]).to_owned()).collect();
-        anyhow::Ok((ids, text(&answer["nextToken"]).to_owned()))
-    };
-    let (mut all, _) = list(None).await?;
-    let (mut paged, mut lengths, mut token) = (vec![], vec![], String::new());
-    while lengths.is_empty() || !token.is_empty() {
-        let (ids, next) = list(Some(&token)).await?;
-        lengths.push(ids.len());
-        paged.extend(ids);
-        token = next;
-    }
-    all.sort_unstable();
-    paged.sort_unstable();
-    Ok((all == paged && lengths.len() > 1, format!("{} at once, and in pages {lengths:?}", all.len())))
 }
 
 async fn snapshots_show(stage: &Stage<'_>, image: &str) -> Result<(bool, String)> {

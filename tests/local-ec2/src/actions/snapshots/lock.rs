@@ -45,6 +45,7 @@ pub(crate) fn lock_snapshot(world: &mut World, query: &mut Query) -> Result<Xml,
     Ok(xml)
 }
 
+/// EC2 does not document the code of a refusal; this one is a guess.
 pub(crate) fn unlock_snapshot(world: &mut World, query: &mut Query) -> Result<Xml, ApiError> {
     let id = query.required("SnapshotId")?;
     query.finish()?;
