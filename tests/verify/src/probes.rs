@@ -35,10 +35,6 @@ pub const ASSUMPTIONS: &[Assumption] = &[
         id: "codes/unknown-snapshot",
         text: "DescribeSnapshots of an id that never was answers InvalidSnapshot.NotFound",
     },
-    Assumption {
-        id: "lists/pages",
-        text: "pages of DescribeSnapshots give, one after the other, what one answer gives",
-    },
     Assumption { id: "create/what-shows-first", text: "a new image shows within seconds as pending, with its tags" },
     Assumption {
         id: "create/snapshots-show",
