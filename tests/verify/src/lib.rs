@@ -4,6 +4,7 @@ pub mod aws;
 pub mod cleanup;
 pub mod command;
 pub mod ec2;
+mod empty_snapshot;
 pub mod image;
 pub mod instance;
 pub mod look;

@@ -35,6 +35,14 @@ pub const ASSUMPTIONS: &[Assumption] = &[
         id: "codes/unknown-snapshot",
         text: "DescribeSnapshots of an id that never was answers InvalidSnapshot.NotFound",
     },
+    Assumption {
+        id: "bin/unknown-image",
+        text: "ListImagesInRecycleBin of an id that is not there answers an empty list, InvalidAMIID.NotFound or InvalidAMIID.Unavailable",
+    },
+    Assumption {
+        id: "bin/unknown-snapshot",
+        text: "ListSnapshotsInRecycleBin of an id that is not there answers an empty list or InvalidSnapshot.NotFound",
+    },
     Assumption { id: "create/what-shows-first", text: "a new image shows within seconds as pending, with its tags" },
     Assumption {
         id: "create/snapshots-show",

@@ -117,8 +117,9 @@ impl Recording {
             let states = |shapes: &[Shape]| shapes.iter().map(|shape| shape.states.clone()).collect::<BTreeSet<_>>();
             let seen_states: BTreeSet<_> = seen.iter().map(|shape| shape.states.clone()).collect();
             // A state that both have seen looks at least once the same.
-            let mut alike = states(ours).intersection(&states(theirs)).cloned().collect::<Vec<_>>().into_iter();
-            if seen != real || !alike.all(|state| state.is_empty() || seen_states.contains(&state)) {
+            let (of_ours, of_theirs) = (states(ours), states(theirs));
+            let mut of_both = of_ours.intersection(&of_theirs).filter(|state| !state.is_empty());
+            if seen != real || !of_both.all(|state| seen_states.contains(state)) {
                 differences.push(format!("{}: {question}: {seen:?} is not {real:?}", self.probe));
             }
         }

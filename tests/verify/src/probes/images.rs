@@ -9,7 +9,7 @@ use super::{Probe, looks::refused};
 use crate::{
     aws::{Aws, EC2, Refusal, items, text},
     ec2,
-    image::empty_snapshot,
+    empty_snapshot::empty_snapshot,
     scene::Stage,
     world::TAG,
 };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Probe;
 use crate::{
-    aws::{EC2, Refusal},
+    aws::{EC2, Refusal, items},
     scene::Stage,
 };
 
@@ -25,6 +25,30 @@ pub(super) async fn ask(stage: &Stage<'_>, folder: &Path, origin: &str) {
         ),
     ] {
         probe.ask(id, async || refused(stage.aws.call(EC2, action, json!({field: [value]})).await, &[code])).await;
+    }
+    for (id, action, field, value, set, codes) in [
+        (
+            "bin/unknown-image",
+            "ListImagesInRecycleBin",
+            "ImageId",
+            "ami-00000000000000000",
+            "imageSet",
+            &["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"][..],
+        ),
+        (
+            "bin/unknown-snapshot",
+            "ListSnapshotsInRecycleBin",
+            "SnapshotId",
+            "snap-00000000000000000",
+            "snapshotSet",
+            &["InvalidSnapshot.NotFound"],
+        ),
+    ] {
+        let ask = async || match stage.aws.call(EC2, action, json!({field: [value]})).await {
+            Ok(answer) if items(&answer[set]).is_empty() => Ok((true, "an empty list".to_owned())),
+            answer => refused(answer, codes),
+        };
+        probe.ask(id, ask).await;
     }
 }
 
