@@ -6,8 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_sdk_ec2::types::{Filter, InstanceStateName};
-use local_aws::{deployment::Deployment, ministack::ACCOUNT};
+use aws_sdk_ec2::types::{Filter, InstanceStateName, RequestLaunchTemplateData, ResourceType, Tag, TagSpecification};
+use local_aws::{
+    deployment::{Deployment, STACK},
+    ministack::ACCOUNT,
+};
 use verify::{
     probes::{ASSUMPTIONS, recordings},
     recording::Recording,
@@ -99,6 +102,18 @@ async fn a_proof_that_is_killed_leaves_nothing_that_clean_does_not_find() {
         assert!(succeeded && said.ends_with("nothing is left\n"), "{kill}, after {changes} calls: {said}");
         assert!(left(&aws).await.is_empty(), "{kill}, after {changes} calls: {:?}", left(&aws).await);
     }
+    // What only a few moments leave: a launch template, and a snapshot that is locked.
+    let value = format!("{STACK}/planted");
+    let image = aws.ec2.add_foreign_image("cargo-verify-planted", &[(TAG, &value)]);
+    aws.ec2.lock_snapshot(&aws.ec2.image(&image).unwrap().snapshot_ids[0]);
+    let tags = TagSpecification::builder().resource_type(ResourceType::LaunchTemplate);
+    let tags = tags.tags(Tag::builder().key(TAG).value(&value).build()).build();
+    let data = RequestLaunchTemplateData::builder().image_id(&image).build();
+    let template = aws.ec2.client().create_launch_template().launch_template_name("cargo-verify-planted");
+    template.launch_template_data(data).tag_specifications(tags).send().await.unwrap();
+    assert_eq!(left(&aws).await.len(), 3);
+    let (succeeded, said) = output(verify(&aws, "killed", &["--clean"]));
+    assert!(succeeded && left(&aws).await.is_empty(), "{said}");
     println!("{amid} of {kills} killed before their end; one left {left_most} things; --clean left none");
     assert!(amid > 0 && left_most > 0);
 }
