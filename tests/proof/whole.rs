@@ -38,6 +38,14 @@ async fn left(aws: &Deployment) -> Vec<String> {
     images.chain(snapshots).chain(instances).chain(templates).collect()
 }
 
+/// Adds an image, of another proof of the stack, whose snapshot is locked; gives the tag's value and the image's id.
+fn plant_lock(aws: &Deployment) -> (String, String) {
+    let value = format!("{STACK}/planted");
+    let image = aws.ec2.add_foreign_image("cargo-verify-planted", &[(TAG, &value)]);
+    aws.ec2.lock_snapshot(&aws.ec2.image(&image).unwrap().snapshot_ids[0]);
+    (value, image)
+}
+
 /// Whether a word is an id of EC2's.
 fn is_id(word: &str) -> bool {
     let is_number = |rest: &str| rest.len() == 17 && rest.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -103,9 +111,7 @@ async fn a_proof_that_is_killed_leaves_nothing_that_clean_does_not_find() {
         assert!(left(&aws).await.is_empty(), "{kill}, after {changes} calls: {:?}", left(&aws).await);
     }
     // What only a few moments leave: a launch template, and a snapshot that is locked.
-    let value = format!("{STACK}/planted");
-    let image = aws.ec2.add_foreign_image("cargo-verify-planted", &[(TAG, &value)]);
-    aws.ec2.lock_snapshot(&aws.ec2.image(&image).unwrap().snapshot_ids[0]);
+    let (value, image) = plant_lock(&aws);
     let tags = TagSpecification::builder().resource_type(ResourceType::LaunchTemplate);
     let tags = tags.tags(Tag::builder().key(TAG).value(&value).build()).build();
     let data = RequestLaunchTemplateData::builder().image_id(&image).build();
@@ -130,6 +136,7 @@ async fn the_net_removes_what_a_killed_proof_has_left() {
     }
     killed.kill().unwrap();
     killed.wait().unwrap();
+    plant_lock(&aws);
     // A second proof does not begin.
     let (succeeded, said) = output(verify(&aws, "second", &["--depth", "instance"]));
     assert!(!succeeded && said.contains("another proof goes on, or was killed"), "{said}");

@@ -125,6 +125,7 @@ fn template(stack: &Stack, at: &str) -> Value {
             "ec2:TerminateInstances",
             "ec2:DisableImageDeregistrationProtection",
             "ec2:DeregisterImage",
+            "ec2:UnlockSnapshot",
             "ec2:DeleteSnapshot",
         ]),
         json!([stack.arn("ec2", "instance/*"), stack.ec2_arn("image/*"), stack.ec2_arn("snapshot/*"),]),
@@ -204,8 +205,9 @@ fn machine(partition: &str, value: &str) -> Value {
             ),
             "Find the snapshots": find(
                 "describeSnapshots", json!({"OwnerIds": ["self"], "Filters": filters}), "snapshots",
-                "$states.result.Snapshots.SnapshotId", "Delete them",
+                "$states.result.Snapshots.SnapshotId", "Take off locks",
             ),
+            "Take off locks": each("snapshots", "unlockSnapshot", json!({"SnapshotId": one}), "Delete them"),
             "Delete them": each("snapshots", "deleteSnapshot", json!({"SnapshotId": one}), "Is anything left?"),
             "Is anything left?": {
                 "Type": "Choice", "Default": "Nothing is left",
