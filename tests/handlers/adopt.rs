@@ -227,7 +227,12 @@ async fn a_tag_that_a_rollback_may_not_take_off_is_named_and_the_image_keeps_its
 
 /// What a sweep has rolled back where the run was aborted and its only operation took over an image.
 async fn swept(ec2: &Ec2, image: &str) -> Value {
-    let input = json!({"operation": "adopt", "arguments": {"imageId": image}}).to_string();
+    swept_after(ec2, "adopt", image).await
+}
+
+/// The same after another operation.
+async fn swept_after(ec2: &Ec2, operation: &str, image: &str) -> Value {
+    let input = json!({"operation": operation, "arguments": {"imageId": image}}).to_string();
     let client = that_answers(move |action, asked| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let arn = asked["executionArn"].as_str().unwrap_or_default();
@@ -256,6 +261,29 @@ async fn a_sweep_finds_what_an_aborted_adopt_has_tagged_whatever_its_age_and_no_
     ec2.age_image(&image, std::time::Duration::from_secs(365 * 24 * 3600));
     assert_eq!(swept(&ec2, &image).await, json!([RUN]));
     assert_eq!(swept(&ec2, "ami-0aaaaaaaaaaaaaaaa").await, json!([]), "a run of that name made it long ago");
+}
+
+/// Nothing but their tags tells of them any more.
+#[tokio::test]
+async fn a_sweep_finds_the_snapshots_of_an_adopted_image_that_somebody_has_deregistered_whatever_their_age() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("found", &[]);
+    ec2.age_image(&image, std::time::Duration::from_secs(365 * 24 * 3600));
+    let app = may(&ec2);
+    let noted = call(&app, "begin", first_operation(&app, RUN, request(&image)).await).await.unwrap();
+    let tagged = call(&app, "look", noted).await.unwrap();
+    ec2.advance(std::time::Duration::from_secs(10));
+    ec2.client().deregister_image().image_id(&image).send().await.unwrap();
+    ec2.advance(std::time::Duration::from_secs(60));
+    assert_eq!(ec2.snapshots_tagged(RUN_TAG, RUN).len(), 1);
+    for (operation, other) in [("update", image.as_str()), ("adopt", "ami-0aaaaaaaaaaaaaaaa")] {
+        let made_long_ago = "a run of that name made them long ago";
+        assert_eq!(swept_after(&ec2, operation, other).await, json!([]), "{made_long_ago}");
+    }
+    assert_eq!(swept(&ec2, &image).await, json!([RUN]));
+    assert_eq!(roll_back(&ec2, &tagged).await["status"], "Succeeded");
+    assert!(ec2.snapshots_tagged(RUN_TAG, RUN).is_empty());
+    assert_eq!(swept(&ec2, &image).await, json!([]));
 }
 
 #[tokio::test]

@@ -254,6 +254,15 @@ async fn a_rollback_that_is_denied_names_the_snapshots_that_are_back_and_what_th
     ec2.client().restore_image_from_recycle_bin().image_id(&image).send().await.unwrap();
     let message = told("restore").await;
     assert!(!message.contains(&snapshot), "it is back with its image: {message}");
+    // It may not ask EC2 either.
+    ec2.inject(Fault::on_any(refused("UnauthorizedOperation")).for_ever());
+    let message = told("restore").await;
+    assert!(
+        message.contains(&format!("does not show which snapshots of {image} are back from the Recycle Bin")),
+        "{message}"
+    );
+    let message = told("delete").await;
+    assert!(!message.contains("Recycle Bin"), "{message}");
 }
 
 /// A refusal may pass: EC2 may not know yet that the snapshots are back, or that the name is free. The bin may list the

@@ -125,6 +125,13 @@ pub(crate) async fn snapshots_made_or_copied_for(ec2: &Client, image_id: &ImageI
     own_snapshots(ec2, Filter::builder().name("description").values(made).values(copied).build(), None).await
 }
 
+/// Whether CreateImage or CopyImage made the snapshot for another image, known by the description EC2 gives it.
+pub(crate) fn is_made_for_another(snapshot: &Snapshot, image_id: &ImageId) -> bool {
+    let text = snapshot.description().unwrap_or_default();
+    let is_made = ["Created by CreateImage(", "Copied for DestinationAmi "].iter().any(|start| text.starts_with(start));
+    is_made && !text.contains(image_id.as_str())
+}
+
 /// The snapshots of these ids, as far as EC2 knows them.
 pub(crate) async fn snapshots(
     ec2: &Client,

@@ -134,7 +134,7 @@ impl Made {
 }
 
 /// What this deployment's runs of late have made, by run; Step Functions forgets the older ones. What a run was about to
-/// take over may be of any age.
+/// take over may be of any age, and somebody may have deregistered the image since then.
 async fn made_by_runs(
     app: &App,
     machines: &Machines,
@@ -146,14 +146,16 @@ async fn made_by_runs(
         if let Some(run) = run(machines, image.tags())
             && (ec2::is_since(ec2::time(image.creation_date()), Some(since))
                 || ended_badly.contains(&run)
-                    && adopt::takes_over(app, &run, image.image_id().unwrap_or_default()).await?)
+                    && adopt::image_of(app, &run).await?.is_some_and(|id| image.image_id() == Some(id.as_str())))
         {
             made.entry(run).or_default().snapshots_of_images.extend(ec2::snapshot_ids(&image).map(SnapshotId::from));
         }
     }
     for snapshot in ec2::snapshots_of_runs(&app.ec2).await? {
         if let Some(run) = run(machines, snapshot.tags())
-            && ec2::is_since(snapshot.start_time, Some(since))
+            && (ec2::is_since(snapshot.start_time, Some(since))
+                || ended_badly.contains(&run)
+                    && adopt::image_of(app, &run).await?.is_some_and(|id| !ec2::is_made_for_another(&snapshot, &id)))
         {
             let id = snapshot.snapshot_id().unwrap_or_default();
             made.entry(run).or_default().snapshots.insert(SnapshotId::from(id));

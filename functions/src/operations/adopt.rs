@@ -114,16 +114,23 @@ async fn image(app: &App, image_id: &ImageId) -> Result<Image, Error> {
     image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })
 }
 
-/// Whether the run's first operation takes over the image: it may be of any age.
+/// The image that the run's first operation takes over, if it is an adopt. That image and its snapshots may be of any
+/// age.
 ///
 /// # Errors
 ///
 /// What Step Functions refuses.
-pub(crate) async fn takes_over(app: &App, run: &Run, image_id: &str) -> Result<bool, Error> {
+pub(crate) async fn image_of(app: &App, run: &Run) -> Result<Option<ImageId>, Error> {
+    #[derive(Deserialize)]
+    struct Begun {
+        operation: String,
+        arguments: Value,
+    }
     let first = run.operation(&app.settings.machines()?.operation, 1);
     let execution = step_functions::execution(&app.step_functions, &first).await?;
-    let input: Option<Value> = execution.and_then(|execution| serde_json::from_str(execution.input()?).ok());
-    Ok(input.is_some_and(|input| input["operation"] == Adopt::NAME && input["arguments"]["imageId"] == image_id))
+    let begun: Option<Begun> = execution.and_then(|execution| serde_json::from_str(execution.input()?).ok());
+    let adopt = begun.filter(|begun| begun.operation == Adopt::NAME);
+    Ok(adopt.and_then(|adopt| serde_json::from_value(adopt.arguments["imageId"].clone()).ok()))
 }
 
 fn request(app: &App, run: &Run, adopt: &Arguments, ids: &BTreeSet<String>) -> CreateTagsFluentBuilder {

@@ -139,15 +139,19 @@ async fn is_back(app: &App, image_id: &ImageId) -> Result<bool, Error> {
     Ok(in_bin.is_none() && ec2::image(&app.ec2, image_id).await?.is_some())
 }
 
-/// The snapshots that are back without their image, where nothing is known but what the plan of a failed operation says;
-/// as far as they can be had.
+/// The snapshots that are back without their image, where nothing is known but what the plan of a failed operation says.
+/// Where EC2 does not show them, their image tells where to look: its id stands in their descriptions.
 pub(super) async fn back_without_image(app: &App, planned: &Planned) -> Vec<String> {
     let Ok(Arguments { image_id, .. }) = serde_json::from_value(planned.arguments.clone()) else { return vec![] };
     if planned.operation != Restore::NAME || matches!(is_back(app, &image_id).await, Ok(true)) {
         return vec![];
     }
-    let snapshots = ec2::snapshots_made_or_copied_for(&app.ec2, &image_id).await.unwrap_or_default();
-    snapshots.into_iter().filter_map(|snapshot| snapshot.snapshot_id).collect()
+    match ec2::snapshots_made_or_copied_for(&app.ec2, &image_id).await {
+        Ok(snapshots) => snapshots.into_iter().filter_map(|snapshot| snapshot.snapshot_id).collect(),
+        Err(_) => {
+            vec![format!("EC2 does not show which snapshots of {image_id} are back from the Recycle Bin without it")]
+        }
+    }
 }
 
 /// Asks for an image in the bin and, before that, for its snapshots.

@@ -147,7 +147,11 @@ impl Ended {
         let image_is_gone = self.old.as_deref().is_some_and(|id| ec2.image(id).is_none());
         let restored = self.old_snapshots.iter().filter(is_back);
         let restored = restored.filter(|_| self.operation == Operation::Restore && image_is_gone);
-        let mut left: Vec<_> = restored.cloned().collect();
+        // Where the rollback may not even look, the image's id tells: it stands in their descriptions.
+        let says_of_which =
+            |image: &String| self.cause().contains(&format!("does not show which snapshots of {image} are back"));
+        let is_said = self.old.as_ref().is_some_and(says_of_which);
+        let mut left: Vec<_> = restored.filter(|_| !is_said).cloned().collect();
         if self.cause().contains(&self.execution.arn) {
             return self.not_named(left);
         }
