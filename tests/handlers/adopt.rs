@@ -302,3 +302,24 @@ async fn a_sweep_has_a_run_rolled_back_once_however_much_it_has_left() {
     ec2.add_instance(local_ec2::InstanceSpec::default().tag("ami-from-instance:stopped-by", RUN));
     assert_eq!(swept(&ec2, &image).await, json!([RUN]));
 }
+
+/// The others are rolled back all the same.
+#[tokio::test]
+async fn a_sweep_that_may_not_ask_what_a_run_was_to_take_over_names_the_run_and_goes_on() {
+    let ec2 = ec2().await;
+    let image = ec2.add_foreign_image("found", &[(RUN_TAG, RUN)]);
+    ec2.age_image(&image, std::time::Duration::from_secs(365 * 24 * 3600));
+    let client = that_answers(|action, asked| match action {
+        "ListExecutions" if asked["statusFilter"] == "ABORTED" => {
+            let aborted = json!({"executionArn": RUN, "name": "nightly", "stateMachineArn": "arn", "status": "ABORTED",
+                "startDate": 4_000_000_000_u64, "stopDate": 4_000_000_000_u64});
+            (200, json!({"executions": [aborted]}))
+        }
+        "ListExecutions" => (200, json!({"executions": []})),
+        _ => (400, json!({"__type": "AccessDeniedException", "message": "no"})),
+    });
+    let app = App { step_functions: client.await, ..app(&ec2) };
+    let sweep = json!({"source": "ami-from-instance", "detail-type": "Sweep", "detail": {}});
+    let found = ami_from_instance::events::start_rollback(&app, sweep).await.unwrap();
+    assert_eq!(found["failed"][0][0], RUN, "{found}");
+}

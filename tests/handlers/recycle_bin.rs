@@ -1,6 +1,6 @@
 //! What the Recycle Bin keeps: deletes, prunes and rollbacks tell it, or keep out of it, and a restore brings it back.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ami_from_instance::{
     app::App,
@@ -263,6 +263,36 @@ async fn a_rollback_that_is_denied_names_the_snapshots_that_are_back_and_what_th
     );
     let message = told("delete").await;
     assert!(!message.contains("Recycle Bin"), "{message}");
+}
+
+/// Nobody tells it the plan; the execution of the restore has it.
+#[tokio::test]
+async fn a_rollback_of_an_aborted_restore_that_ec2_does_not_let_look_names_the_image() {
+    let ec2 = with_rules([]).await;
+    ec2.inject(Fault::on_any(refused("UnauthorizedOperation")).for_ever());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for (operation, is_named) in [("restore", true), ("update", false)] {
+        let input = json!({"operation": operation, "run": RUN,
+            "arguments": {"imageId": "ami-0aaaaaaaaaaaaaaaa", "allowUnmanagedImages": false}})
+        .to_string();
+        let aborted = json!({"executionArn": RUN, "stateMachineArn": "arn", "status": "ABORTED", "startDate": 0,
+            "stopDate": now, "input": input});
+        let step_functions = step_functions::that_answers(move |action, asked| {
+            let arn = asked["executionArn"].as_str().unwrap_or_default();
+            match action {
+                "GetExecutionHistory" => (200, json!({"events": []})),
+                _ if arn == RUN || arn.ends_with("-1") => (200, aborted.clone()),
+                _ => (400, json!({"__type": "ExecutionDoesNotExist", "message": arn})),
+            }
+        });
+        let app = App { step_functions: step_functions.await, ..app(&ec2) };
+        let document = json!({"operation": "rollback", "run": RUN, "execution": "arn", "timeoutSeconds": 5_400,
+            "arguments": {}, "waitedSeconds": 60});
+        let document = call(&app, "look", document).await.unwrap();
+        let message = document["error"]["message"].as_str().unwrap();
+        assert!(message.contains("is not allowed"), "{message}");
+        assert_eq!(message.contains("which snapshots of ami-0aaaaaaaaaaaaaaaa are back"), is_named, "{message}");
+    }
 }
 
 /// A refusal may pass: EC2 may not know yet that the snapshots are back, or that the name is free. The bin may list the

@@ -125,11 +125,11 @@ pub(crate) async fn snapshots_made_or_copied_for(ec2: &Client, image_id: &ImageI
     own_snapshots(ec2, Filter::builder().name("description").values(made).values(copied).build(), None).await
 }
 
-/// Whether CreateImage or CopyImage made the snapshot for another image, known by the description EC2 gives it.
-pub(crate) fn is_made_for_another(snapshot: &Snapshot, image_id: &ImageId) -> bool {
-    let text = snapshot.description().unwrap_or_default();
-    let is_made = ["Created by CreateImage(", "Copied for DestinationAmi "].iter().any(|start| text.starts_with(start));
-    is_made && !text.contains(image_id.as_str())
+/// The id of the image that CreateImage or CopyImage made a snapshot for, by the description EC2 gives it.
+pub(crate) fn image_described(description: &str) -> Option<&str> {
+    let made = description.strip_prefix("Created by CreateImage(").and_then(|rest| rest.split_once(") for "));
+    let of_image = made.map(|(_, rest)| rest).or_else(|| description.strip_prefix("Copied for DestinationAmi "));
+    of_image?.split(' ').next()
 }
 
 /// The snapshots of these ids, as far as EC2 knows them.
@@ -189,4 +189,23 @@ pub(crate) fn tag(key: &str, value: &str) -> Tag {
 /// The ids of the snapshots an image refers to.
 pub(crate) fn snapshot_ids(image: &Image) -> impl Iterator<Item = &str> {
     image.block_device_mappings().iter().filter_map(|mapping| mapping.ebs().and_then(|ebs| ebs.snapshot_id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_names_the_image_that_a_snapshot_was_made_for() {
+        for (description, image) in [
+            ("Created by CreateImage(i-1) for ami-1", Some("ami-1")),
+            ("Created by CreateImage(i-1) for ami-1 from vol-1", Some("ami-1")),
+            ("Copied for DestinationAmi ami-1 from SourceAmi ami-2 for SourceSnapshot snap-2.", Some("ami-1")),
+            ("[Copied snap-2 from us-east-1]", None),
+            ("made by hand, for ami-1", None),
+            ("", None),
+        ] {
+            assert_eq!(image_described(description), image, "{description}");
+        }
+    }
 }

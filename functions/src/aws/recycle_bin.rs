@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::{Client, primitives::DateTime};
 
-use super::error_codes::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE, SNAPSHOT_NOT_FOUND};
+use super::{
+    ec2,
+    error_codes::{self, IMAGE_NOT_FOUND, IMAGE_UNAVAILABLE, SNAPSHOT_NOT_FOUND},
+};
 use crate::{
     error::Error,
     model::ids::{ImageId, SnapshotId},
@@ -69,10 +72,7 @@ pub(crate) async fn snapshots_described_for(ec2: &Client, image_id: &ImageId) ->
     let pages = ec2.list_snapshots_in_recycle_bin().max_results(PAGE).into_paginator();
     let snapshots: Result<Vec<_>, _> = pages.items().send().collect().await;
     let snapshots = snapshots.map_err(|error| error_codes::unexpected("ec2:ListSnapshotsInRecycleBin", &error))?;
-    let (made, copied) = (format!(") for {image_id}"), format!("Copied for DestinationAmi {image_id} "));
-    let is_made = |text: &str| text.split_once(&made).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(' '));
-    let is_of_it =
-        |text: &str| text.starts_with("Created by CreateImage(") && is_made(text) || text.starts_with(&copied);
+    let is_of_it = |text: &str| ec2::image_described(text) == Some(image_id.as_str());
     let of_it = snapshots.iter().filter(|one| one.description().is_some_and(is_of_it));
     Ok(of_it.filter_map(|one| one.snapshot_id().map(SnapshotId::from)).collect())
 }

@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     lambda::metrics,
     model::{
-        ids::{InstanceId, SnapshotId},
+        ids::{ImageId, InstanceId, SnapshotId},
         run::Run,
         tags,
     },
@@ -86,7 +86,7 @@ pub async fn handle(app: &App) -> Result<Found, Error> {
     let ended_badly = [ExecutionStatus::Aborted, ExecutionStatus::Failed, ExecutionStatus::TimedOut];
     let ended_badly = runs(app, machines, &ended_badly, since).await?;
     let mut running = runs(app, machines, &[ExecutionStatus::Running], since).await?;
-    let made_by_runs = made_by_runs(app, machines, since, &ended_badly).await?;
+    let made_by_runs = made_by_runs(app, machines, since).await?;
     let stopped_instances = stopped_instances(app, machines).await?;
     // A run may have begun or ended while EC2 was asked.
     running.extend(runs(app, machines, &[ExecutionStatus::Running], since).await?);
@@ -101,9 +101,7 @@ pub async fn handle(app: &App) -> Result<Found, Error> {
         if found.knows(&run) {
             continue;
         }
-        // A rollback would leave what the run keeps, and the next sweep would find it again.
-        let is_to_go =
-            if ended_badly.contains(&run) { rollback::is_kept(app, &run).await.map(|kept| !kept) } else { Ok(false) };
+        let is_to_go = if ended_badly.contains(&run) { made.is_to_go(app, &run).await } else { Ok(false) };
         match is_to_go {
             Ok(true) => found.left_something(app, run).await,
             Ok(false) if running.contains(&run) => {}
@@ -120,48 +118,62 @@ pub async fn handle(app: &App) -> Result<Found, Error> {
     Ok(found)
 }
 
-/// What one run has made.
+/// What has one run's tag.
 #[derive(Debug, Default)]
 struct Made {
     snapshots: BTreeSet<SnapshotId>,
     snapshots_of_images: BTreeSet<SnapshotId>,
+    /// Of each image and snapshot that is older than what Step Functions remembers: the image that it is, or that its
+    /// description names, if it names one.
+    older: Vec<Option<ImageId>>,
+    /// Whether something is not older.
+    has_recent: bool,
 }
 
 impl Made {
     fn snapshots_of_no_image(self) -> impl Iterator<Item = SnapshotId> {
         self.snapshots.into_iter().filter(move |id| !self.snapshots_of_images.contains(id))
     }
+
+    /// Whether a rollback of a run that ended badly has something to do. It would leave what the run keeps, and the next
+    /// sweep would find it again.
+    async fn is_to_go(&self, app: &App, run: &Run) -> Result<bool, Error> {
+        Ok((self.has_recent || self.is_taken_over(app, run).await?) && !rollback::is_kept(app, run).await?)
+    }
+
+    /// Whether the run was about to take over something that is older than itself. Otherwise an earlier run of the same
+    /// name has made it, and a rollback leaves it.
+    async fn is_taken_over(&self, app: &App, run: &Run) -> Result<bool, Error> {
+        let Some(image_id) = adopt::image_of(app, run).await? else { return Ok(false) };
+        // Somebody may have deregistered the image, and a snapshot may be described by anything.
+        Ok(self.older.iter().any(|of| of.as_ref().is_none_or(|of| *of == image_id)))
+    }
 }
 
-/// What this deployment's runs of late have made, by run; Step Functions forgets the older ones. What a run was about to
-/// take over may be of any age, and somebody may have deregistered the image since then.
-async fn made_by_runs(
-    app: &App,
-    machines: &Machines,
-    since: DateTime,
-    ended_badly: &BTreeSet<Run>,
-) -> Result<BTreeMap<Run, Made>, Error> {
-    let mut made: BTreeMap<Run, Made> = BTreeMap::new();
+/// What has the tag of a run of this deployment, by run.
+async fn made_by_runs(app: &App, machines: &Machines, since: DateTime) -> Result<BTreeMap<Run, Made>, Error> {
+    let mut by_run: BTreeMap<Run, Made> = BTreeMap::new();
     for image in ec2::images_of_runs(&app.ec2).await? {
-        if let Some(run) = run(machines, image.tags())
-            && (ec2::is_since(ec2::time(image.creation_date()), Some(since))
-                || ended_badly.contains(&run)
-                    && adopt::image_of(app, &run).await?.is_some_and(|id| image.image_id() == Some(id.as_str())))
-        {
-            made.entry(run).or_default().snapshots_of_images.extend(ec2::snapshot_ids(&image).map(SnapshotId::from));
+        let Some(run) = run(machines, image.tags()) else { continue };
+        let made = by_run.entry(run).or_default();
+        made.snapshots_of_images.extend(ec2::snapshot_ids(&image).map(SnapshotId::from));
+        if ec2::is_since(ec2::time(image.creation_date()), Some(since)) {
+            made.has_recent = true;
+        } else {
+            made.older.push(image.image_id().map(ImageId::from));
         }
     }
     for snapshot in ec2::snapshots_of_runs(&app.ec2).await? {
-        if let Some(run) = run(machines, snapshot.tags())
-            && (ec2::is_since(snapshot.start_time, Some(since))
-                || ended_badly.contains(&run)
-                    && adopt::image_of(app, &run).await?.is_some_and(|id| !ec2::is_made_for_another(&snapshot, &id)))
-        {
-            let id = snapshot.snapshot_id().unwrap_or_default();
-            made.entry(run).or_default().snapshots.insert(SnapshotId::from(id));
+        let Some(run) = run(machines, snapshot.tags()) else { continue };
+        let made = by_run.entry(run).or_default();
+        if ec2::is_since(snapshot.start_time, Some(since)) {
+            made.has_recent = true;
+            made.snapshots.insert(SnapshotId::from(snapshot.snapshot_id().unwrap_or_default()));
+        } else {
+            made.older.push(snapshot.description().and_then(ec2::image_described).map(ImageId::from));
         }
     }
-    Ok(made)
+    Ok(by_run)
 }
 
 /// The instances that a run of this deployment has stopped, or says so.

@@ -114,8 +114,8 @@ async fn image(app: &App, image_id: &ImageId) -> Result<Image, Error> {
     image.ok_or_else(|| Error::ImageNotFound { image_id: image_id.to_string() })
 }
 
-/// The image that the run's first operation takes over, if it is an adopt. That image and its snapshots may be of any
-/// age.
+/// The image that the run's first operation takes over, if it is an adopt: that and its snapshots may be older than the
+/// run.
 ///
 /// # Errors
 ///

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{Image, SnapshotState};
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Operation, Rehearsing, Undone,
@@ -16,7 +17,6 @@ use super::{
     ended_run::EndedRun,
     ownership,
     rehearsal::Changed,
-    rollback::Planned,
 };
 use crate::{
     app::App,
@@ -139,11 +139,10 @@ async fn is_back(app: &App, image_id: &ImageId) -> Result<bool, Error> {
     Ok(in_bin.is_none() && ec2::image(&app.ec2, image_id).await?.is_some())
 }
 
-/// The snapshots that are back without their image, where nothing is known but what the plan of a failed operation says.
-/// Where EC2 does not show them, their image tells where to look: its id stands in their descriptions.
-pub(super) async fn back_without_image(app: &App, planned: &Planned) -> Vec<String> {
-    let Ok(Arguments { image_id, .. }) = serde_json::from_value(planned.arguments.clone()) else { return vec![] };
-    if planned.operation != Restore::NAME || matches!(is_back(app, &image_id).await, Ok(true)) {
+/// The snapshots that are back without their image, where nothing is known but what the plan says of an operation. Where EC2 does not show them, their image tells where to look: its id stands in their descriptions.
+pub(super) async fn back_without_image(app: &App, operation: &str, arguments: &Value) -> Vec<String> {
+    let Ok(Arguments { image_id, .. }) = serde_json::from_value(arguments.clone()) else { return vec![] };
+    if operation != Restore::NAME || matches!(is_back(app, &image_id).await, Ok(true)) {
         return vec![];
     }
     match ec2::snapshots_made_or_copied_for(&app.ec2, &image_id).await {

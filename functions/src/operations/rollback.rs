@@ -122,10 +122,10 @@ impl Operation for Rollback {
             // Trying again does not help; the run ends with this, and must name what it leaves.
             Err(error @ (Error::NotAuthorized { .. } | Error::CallRefused { .. } | Error::InvalidSetting { .. })) => {
                 let own = tagged(app, &call.run).await;
-                let others = match &call.arguments.failed {
-                    Some(failed) => restore::back_without_image(app, &failed.planned).await,
-                    None => vec![],
-                };
+                let mut others = vec![];
+                for (operation, arguments) in planned(app, &call).await {
+                    others.extend(restore::back_without_image(app, &operation, &arguments).await);
+                }
                 let of_others = !others.is_empty();
                 let left: Vec<_> = own.into_iter().chain(others).chain([error.to_string()]).collect();
                 Ok(left_behind(call, left.join("; "), of_others))
@@ -137,6 +137,17 @@ impl Operation for Rollback {
     async fn rehearse(app: &App, _call: Call, rehearsing: Rehearsing<'_>) -> Result<(), Error> {
         rehearse(app, rehearsing).await
     }
+}
+
+/// What the plan says about the operation that failed or, where nobody has told that, about all that have begun, as far as
+/// Step Functions shows them: their names and arguments.
+async fn planned(app: &App, call: &Call) -> Vec<(String, Value)> {
+    if let Some(failed) = &call.arguments.failed {
+        return vec![(failed.planned.operation.clone(), failed.planned.arguments.clone())];
+    }
+    let Ok(machines) = app.settings.machines() else { return vec![] };
+    let executions = children::executions(&app.step_functions, &machines.operation, &call.run).await;
+    executions.unwrap_or_default().iter().filter_map(children::planned).collect()
 }
 
 /// Whether what a run makes could be removed: asked about an earlier image, as that of this run is not made.

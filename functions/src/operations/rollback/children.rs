@@ -47,6 +47,11 @@ pub(super) fn keeps_image(execution: &DescribeExecutionOutput) -> bool {
     parsed(execution.input()).is_some_and(|document| document.keeps_image())
 }
 
+/// What the plan said about it: the operation's name and arguments.
+pub(super) fn planned(execution: &DescribeExecutionOutput) -> Option<(String, Value)> {
+    parsed(execution.input()).map(|document| (document.operation, document.arguments))
+}
+
 /// The operation that failed, as the run's own rollback was told: it may have no execution.
 pub(super) async fn failed(
     client: &Client,
