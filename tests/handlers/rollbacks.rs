@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -13,8 +16,8 @@ use local_ec2::{Ec2, Fault, FaultKind, InstanceSpec, Lags};
 use serde_json::{Value, json};
 
 use crate::{
-    RUN, app, begin, call, create_request, ec2, ec2_with, image_id, is_going_on, look, merged, step_functions, wait,
-    whole,
+    RUN, app, app_that_knows, begin, call, create_request, ec2, ec2_with, image_id, is_going_on, look, merged,
+    step_functions, wait, whole,
 };
 
 /// How late they begin.
@@ -50,7 +53,7 @@ async fn roll_back_told(ec2: &Ec2, documents: &[Value], status: &str, end: &Valu
     roll_back_shown(ec2, documents, status, end, told, [json!({}), json!({})]).await
 }
 
-/// `first` is what Step Functions shows otherwise in the first three looks, of the run and of its last operation.
+/// `first` is what Step Functions shows otherwise in the first 45 seconds, of the run and of its last operation.
 async fn roll_back_shown(
     ec2: &Ec2,
     documents: &[Value],
@@ -75,13 +78,12 @@ async fn roll_back_shown(
         executions.insert(operation("undo"), aborted(&json!({"arguments": undo})));
     }
     let first = [RUN.to_owned(), operation(&documents.len().to_string())].into_iter().zip(first);
-    let (first, looks) = (BTreeMap::from_iter(first), AtomicUsize::new(0));
+    let (first, waited) = (BTreeMap::from_iter(first), Arc::new(AtomicU64::new(0)));
+    let passed = Arc::clone(&waited);
     let client = step_functions::that_answers(move |action, input| {
         let arn = input["executionArn"].as_str().unwrap();
-        // Each look asks about the run first.
-        let looks = looks.fetch_add(usize::from(arn == RUN), Relaxed) + usize::from(arn == RUN);
         let shown = executions.get(arn).map(|execution| match first.get(arn) {
-            Some(first) if looks <= 3 => merged(execution.clone(), first.clone()),
+            Some(first) if passed.load(Relaxed) < 45 => merged(execution.clone(), first.clone()),
             _ => execution.clone(),
         });
         match (action, shown.filter(|shown| shown["status"] != "NOT_SHOWN")) {
@@ -101,6 +103,7 @@ async fn roll_back_shown(
     let mut document = call(&app, "begin", merged(document, told.clone())).await.unwrap();
     while is_going_on(&document) {
         wait(ec2, &document);
+        waited.fetch_add(document["waitSeconds"].as_u64().unwrap(), Relaxed);
         document = call(&app, "look", document).await.unwrap();
     }
     document
@@ -311,6 +314,20 @@ async fn what_step_functions_does_not_show_yet_is_asked_for_again() {
     assert_eq!(document["status"], "Succeeded", "{document}");
     ec2.advance(Duration::from_secs(600));
     assert!(ec2.image(image_id(&created)).is_some(), "{document}");
+}
+
+/// All that is not known of a run which has ended is when Step Functions shows all of it: that is waited for once.
+#[tokio::test]
+async fn a_rollback_looks_again_as_soon_as_step_functions_shows_all_of_the_run() {
+    let ec2 = ec2().await;
+    // Of the last one it shows all, and nothing is found.
+    for (ended_for, expected) in [(0, 58..=60), (45, 13..=15), (600, 30..=30)] {
+        let app = app_that_knows(&ec2, [(RUN.to_owned(), "ABORTED", Some(ended_for))]).await;
+        let document = json!({"operation": "rollback", "run": RUN, "execution": "arn", "timeoutSeconds": 5_400,
+            "arguments": {}});
+        let document = call(&app, "begin", document).await.unwrap();
+        assert!(expected.contains(&document["waitSeconds"].as_u64().unwrap()), "{ended_for}: {document}");
+    }
 }
 
 /// Step Functions shows the run as it was before its redrive, long ago.

@@ -7,7 +7,7 @@ use aws_sdk_ec2::types::{InstanceStateName, Tag};
 use local_ec2::{Ec2, Fault, FaultKind, InstanceSpec};
 use serde_json::{Value, json};
 
-use super::{RUN, app, call, create_request, ec2, is_going_on, merged, plan_of, wait};
+use super::{RUN, app, call, create_request, ec2, is_going_on, merged, plan_of, step_functions, wait};
 
 const CAPACITY: &str = "InsufficientInstanceCapacity";
 const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/5e1f";
@@ -247,6 +247,45 @@ async fn a_rollback_does_not_start_what_somebody_else_has_stopped() {
     let status = crate::rollbacks::roll_back_ended(&ec2, &stopped, "SUCCEEDED").await["status"].clone();
     assert_eq!(status, "Succeeded");
     assert!(!is_tagged(&ec2, &instance) && ec2.calls_of("StartInstances").is_empty());
+}
+
+/// It may not ask Step Functions: it knows what the run itself tells.
+#[tokio::test]
+async fn a_rollback_that_is_denied_names_the_instance_that_the_run_may_have_left_stopped() {
+    let refused = |code: &str| FaultKind::Refused { code: code.to_owned(), message: "no".to_owned() };
+    let stopped = |run: &str| InstanceSpec::default().tag(STOPPED_BY_TAG, run).state(InstanceStateName::Stopped);
+    let shows = ["has the tag ami-from-instance:stopped-by of the run", "EC2 does not show whether"];
+    for (failed, is_told, run, is_hidden, said) in [
+        ("create", true, RUN, false, Some(shows[0])),
+        ("create", true, RUN, true, Some(shows[1])),
+        ("stop", false, RUN, false, Some(shows[0])),
+        ("stop", false, RUN, true, Some(shows[1])),
+        ("stop", false, "another", false, None),
+        ("create", false, RUN, false, None),
+    ] {
+        let ec2 = ec2().await;
+        let instance = ec2.add_instance(stopped(run));
+        if is_hidden {
+            ec2.inject(Fault::on("DescribeInstances", refused("UnauthorizedOperation")).for_ever());
+        }
+        let denied =
+            step_functions::that_answers(|_, _| (400, json!({"__type": "AccessDeniedException", "message": "no"})));
+        let app = App { step_functions: denied.await, ..app(&ec2) };
+        let planned = json!({"operation": failed, "arguments": {"sourceInstanceId": instance}, "timeoutSeconds": 2_400,
+            "keepsImage": false, "note": ""});
+        let failed = json!({"position": 1, "planned": planned,
+            "caught": {"name": "States.TaskFailed", "message": "it has failed"}});
+        let source = json!({"sourceInstance": {"id": instance, "stateBefore": "running", "rebooted": false,
+            "stoppedAt": "2027-01-15T08:00:00Z"}});
+        let document = json!({"operation": "rollback", "run": RUN, "execution": format!("{RUN}-undo"),
+            "timeoutSeconds": 5_400, "arguments": {"failed": failed},
+            "results": if is_told { source } else { json!({}) }});
+        let document = call(&app, "begin", document).await.unwrap();
+        assert_eq!(document["error"]["name"], "LeftoversRemain", "{document}");
+        let message = document["error"]["message"].as_str().unwrap();
+        assert_eq!(message.contains(&instance), said.is_some(), "{message}");
+        assert!(said.is_none_or(|said| message.contains(said)), "{message}");
+    }
 }
 
 #[tokio::test]

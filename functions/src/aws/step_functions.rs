@@ -9,6 +9,9 @@ use aws_sdk_sfn::{
 use super::error_codes::{self, EXECUTION_NOT_FOUND, NOT_STOPPABLE};
 use crate::error::Error;
 
+/// How many events of a history are asked for at once: as many as a state has that is retried once.
+const PAGE: i32 = 10;
+
 /// An execution; none if Step Functions does not know it.
 pub(crate) async fn execution(client: &Client, arn: &str) -> Result<Option<DescribeExecutionOutput>, Error> {
     match client.describe_execution().execution_arn(arn).send().await {
@@ -35,6 +38,21 @@ pub(crate) async fn latest_events(client: &Client, arn: &str, count: i32) -> Res
         Err(error) if error_codes::code(&error) == Some(EXECUTION_NOT_FOUND) => Ok(None),
         Err(error) => Err(error_codes::unexpected("states:GetExecutionHistory", &error)),
     }
+}
+
+/// The input of the state that an execution entered last; none if Step Functions shows none.
+pub(crate) async fn latest_input(client: &Client, arn: &str) -> Result<Option<String>, Error> {
+    let request = client.get_execution_history().execution_arn(arn).reverse_order(true).max_results(PAGE);
+    let mut events = request.into_paginator().items().send();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(HistoryEvent { state_entered_event_details: Some(entered), .. }) => return Ok(entered.input),
+            Ok(_) => {}
+            Err(error) if error_codes::code(&error) == Some(EXECUTION_NOT_FOUND) => return Ok(None),
+            Err(error) => return Err(error_codes::unexpected("states:GetExecutionHistory", &error)),
+        }
+    }
+    Ok(None)
 }
 
 /// Whether an event is the end of its execution.

@@ -11,28 +11,30 @@ use std::ops::ControlFlow;
 
 use aws_sdk_ec2::types::{Image, Snapshot};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::verdict::Verdict;
 pub(crate) use self::verdict::{REMEMBERED, is_kept};
 use super::{
     OPERATIONS, Operation, Rehearsing, Undone,
     ended_run::EndedRun,
+    instance_state::stop::Stop,
+    may_have_left,
     removal::{Progress, Standing},
-    restore,
 };
 use crate::{
     app::App,
     aws::ec2,
     error::{Error, Failure, REDRIVEN},
     machine::{answer, call},
-    model::run::{ROLLED_BACK_TAG, RUN_TAG, Run},
+    model::{
+        run::{ROLLED_BACK_TAG, RUN_TAG, Run},
+        source_instance::SourceInstance,
+    },
 };
 
 /// The longest wait between looks that find nothing, in seconds.
 const LONGEST_WAIT: u64 = 30;
-/// Seconds until Step Functions is asked again about a run that still runs.
-const ASK_AGAIN: u64 = 15;
 
 /// Undoes what a run did.
 #[derive(Debug)]
@@ -124,11 +126,10 @@ impl Operation for Rollback {
                 let own = tagged(app, &call.run).await;
                 let mut others = vec![];
                 for (operation, arguments) in planned(app, &call).await {
-                    others.extend(restore::back_without_image(app, &operation, &arguments).await);
+                    others.extend(may_have_left(app, &call.run, &operation, &arguments).await);
                 }
-                let of_others = !others.is_empty();
                 let left: Vec<_> = own.into_iter().chain(others).chain([error.to_string()]).collect();
-                Ok(left_behind(call, left.join("; "), of_others))
+                Ok(left_behind(call, left.join("; ")))
             }
             answer => answer,
         }
@@ -139,11 +140,13 @@ impl Operation for Rollback {
     }
 }
 
-/// What the plan says about the operation that failed or, where nobody has told that, about all that have begun, as far as
-/// Step Functions shows them: their names and arguments.
+/// What the plan says about the operation that failed, and the one that has stopped an instance; or, where nobody has told
+/// that, about all that have begun, as far as Step Functions shows them: their names and arguments.
 async fn planned(app: &App, call: &Call) -> Vec<(String, Value)> {
-    if let Some(failed) = &call.arguments.failed {
-        return vec![(failed.planned.operation.clone(), failed.planned.arguments.clone())];
+    if let Some(FailedOperation { planned, .. }) = &call.arguments.failed {
+        let stopped = call.results.source_instance.clone().filter(SourceInstance::is_stopped_by_run);
+        let stop = stopped.map(|stopped| (Stop::NAME.to_owned(), json!({"sourceInstanceId": stopped.id})));
+        return [(planned.operation.clone(), planned.arguments.clone())].into_iter().chain(stop).collect();
     }
     let Ok(machines) = app.settings.machines() else { return vec![] };
     let executions = children::executions(&app.step_functions, &machines.operation, &call.run).await;
@@ -176,10 +179,10 @@ async fn look(app: &App, call: &mut Call) -> Result<Answer, Error> {
     let run = match verdict::ask(app, call).await? {
         Verdict::Undo(run) => run,
         Verdict::Keep(why) => return Ok(kept(call, why)),
-        Verdict::AskAgain => {
+        Verdict::AskAgain(seconds) => {
             call.memory.asked_again = true;
             let reason = "Step Functions may not show yet how the run has ended";
-            return Ok(Answer::pending(ASK_AGAIN, reason, call.memory.clone()));
+            return Ok(Answer::pending(seconds, reason, call.memory.clone()));
         }
     };
     let settles = match undo(app, call, &run).await? {
@@ -208,7 +211,6 @@ async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<
         let undone = (room.undo)(app, run).await?;
         all.settles_seconds = all.settles_seconds.max(undone.settles_seconds);
         all.removal.extend(undone.removal);
-        all.of_others |= undone.of_others;
         if undone.keeps_the_rest {
             all.keeps_the_rest = true;
             break;
@@ -224,9 +226,9 @@ async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<
         Standing::Stuck(leftovers) if all.keeps_the_rest && !run.keeps_image => {
             let images = tagged(app, &run.run).await.into_iter().map(|id| format!("{id} stays until then"));
             let leftovers = [leftovers].into_iter().chain(images).collect::<Vec<_>>().join("; ");
-            Ok(ControlFlow::Break(left_behind(call.clone(), leftovers, false)))
+            Ok(ControlFlow::Break(left_behind(call.clone(), leftovers)))
         }
-        Standing::Stuck(leftovers) => Ok(ControlFlow::Break(left_behind(call.clone(), leftovers, all.of_others))),
+        Standing::Stuck(leftovers) => Ok(ControlFlow::Break(left_behind(call.clone(), leftovers))),
     }
 }
 
@@ -242,11 +244,9 @@ fn done(call: &Call, why: &str) -> Answer {
     Answer::succeeded(Output { error: call.memory.failure.clone() }, why, call.memory.clone())
 }
 
-/// The rollback fails: what is left, and why the run failed before. What another run made does not have this run's tag.
-fn left_behind(call: Call, mut leftovers: String, of_others: bool) -> Answer {
-    if !of_others {
-        leftovers.push_str(&format!("; all that is left has the tag {RUN_TAG} = {}", call.run.arn()));
-    }
+/// The rollback fails: what is left, and why the run failed before.
+fn left_behind(call: Call, mut leftovers: String) -> Answer {
+    leftovers.push_str(&format!("; what the run made has the tag {RUN_TAG} = {}", call.run.arn()));
     let failure = call.memory.failure.clone().or(call.arguments.failed.as_ref().map(failure::untold));
     if let Some(failure) = failure {
         leftovers = format!("{}: {}; and the rollback: {leftovers}", failure.name, failure.message);

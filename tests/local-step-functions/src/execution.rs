@@ -5,12 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::AbortHandle};
 
-use crate::{
-    clock::iso8601,
-    history::{Event, HistoryEvent},
-    limits,
-    machine::Machine,
-};
+use crate::{clock::iso8601, history::Event, limits, machine::Machine};
 
 /// How an execution stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -202,8 +197,8 @@ pub(crate) fn numbered_uuid(kind: u16, number: u64) -> String {
 #[derive(Clone)]
 pub(crate) struct Resume {
     pub(crate) state: String,
-    pub(crate) input: Value,
-    pub(crate) variables: BTreeMap<String, Value>,
+    pub(crate) input: Arc<Value>,
+    pub(crate) variables: Arc<BTreeMap<String, Value>>,
 }
 
 /// An execution and what the engine keeps with it.
@@ -211,7 +206,8 @@ pub(crate) struct Record {
     pub(crate) described: Execution,
     /// As it was when the execution started: a redrive goes on with the same definition.
     pub(crate) machine: Arc<Machine>,
-    pub(crate) history: Vec<HistoryEvent>,
+    /// Each event with its time, in milliseconds since 1970.
+    pub(crate) history: Vec<(i64, Event)>,
     /// None before its first state.
     pub(crate) resume: Option<Resume>,
     /// Counts starts and ends: what happens within one millisecond has an order too.
@@ -225,21 +221,8 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Adds an event to the history.
-    pub(crate) fn add(&mut self, event: &Event<'_>, now_millis: i64) {
-        let id = self.history.len() as u64 + 1;
-        let previous_event_id = if event.comes_from_outside() || id <= 2 { 0 } else { id - 1 };
-        self.history.push(HistoryEvent {
-            id,
-            previous_event_id,
-            timestamp_millis: now_millis,
-            event_type: event.name(),
-            details: event.details(),
-        });
-    }
-
     /// Whether an event would be one too many: the last of a full history can only be an execution's end.
-    pub(crate) fn is_full_for(&self, event: &Event<'_>) -> bool {
+    pub(crate) fn is_full_for(&self, event: &Event) -> bool {
         self.history.len() + 1 >= limits::HISTORY_EVENTS && !event.is_the_last()
     }
 

@@ -84,7 +84,7 @@ impl Shared {
                 interpreter: None,
                 end: watch::Sender::new(false),
             };
-            record.add(&Event::ExecutionStarted { input }, now);
+            record.history.push((now, Event::ExecutionStarted { input: input.to_owned() }));
             state.executions.insert(arn, record);
             (found, described)
         };
@@ -109,7 +109,7 @@ impl Shared {
             described.status = Status::Running;
             (described.stop_millis, described.error, described.cause) = (None, None, None);
             let described = described.clone();
-            record.add(&Event::ExecutionRedriven { count: described.redrive_count }, now);
+            record.history.push((now, Event::ExecutionRedriven { count: described.redrive_count }));
             (record.started, record.ended) = (order, 0);
             record.end.send_replace(false);
             (Arc::clone(&record.machine), described, resume)
@@ -144,7 +144,7 @@ impl Shared {
             let mut state = shared.state();
             let ended = state.order + 1;
             let Some(record) = state.running(arn) else { return };
-            record.add(&ending.event(), now);
+            record.history.push((now, ending.event()));
             record.ended = ended;
             record.described.status = ending.status();
             record.described.stop_millis = Some(now);

@@ -1,5 +1,7 @@
 //! The events of an execution's history.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 /// One event, as GetExecutionHistory gives it.
@@ -18,6 +20,12 @@ pub struct HistoryEvent {
 }
 
 impl HistoryEvent {
+    /// An event as it stands in a history.
+    pub(crate) fn of(id: u64, timestamp_millis: i64, event: &Event) -> Self {
+        let previous_event_id = if event.comes_from_outside() || id <= 2 { 0 } else { id - 1 };
+        Self { id, previous_event_id, timestamp_millis, event_type: event.name(), details: event.details() }
+    }
+
     /// The event as the API writes it: the time in seconds, the details under the name of their kind.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -49,32 +57,32 @@ impl HistoryEvent {
     }
 }
 
-/// What happens in an execution.
+/// What happens in an execution. Its documents are shared: an event is written as text only when somebody reads it.
 #[derive(Clone, Debug)]
-pub(crate) enum Event<'a> {
-    ExecutionStarted { input: &'a str },
-    ExecutionSucceeded { output: &'a Value },
-    ExecutionFailed { error: &'a str, cause: Option<&'a str> },
-    ExecutionAborted { error: Option<&'a str>, cause: Option<&'a str> },
+pub(crate) enum Event {
+    ExecutionStarted { input: String },
+    ExecutionSucceeded { output: Arc<Value> },
+    ExecutionFailed { error: String, cause: Option<String> },
+    ExecutionAborted { error: Option<String>, cause: Option<String> },
     ExecutionTimedOut,
     ExecutionRedriven { count: u64 },
-    StateEntered { kind: &'static str, name: &'a str, input: &'a Value },
-    StateExited { kind: &'static str, name: &'a str, output: &'a Value, assigned: &'a [(String, Value)] },
-    TaskScheduled { resource: Names, region: &'a str, parameters: &'a Value, timeout_seconds: Option<u64> },
+    StateEntered { kind: &'static str, name: String, input: Arc<Value> },
+    StateExited { kind: &'static str, name: String, output: Arc<Value>, assigned: Arc<[(String, Value)]> },
+    TaskScheduled { resource: Names, region: String, parameters: Arc<Value>, timeout_seconds: Option<u64> },
     TaskStarted { resource: Names },
-    TaskSubmitted { resource: Names, output: &'a Value },
-    TaskSucceeded { resource: Names, output: &'a Value },
-    TaskFailed { resource: Names, error: &'a str, cause: Option<&'a str> },
+    TaskSubmitted { resource: Names, output: Arc<Value> },
+    TaskSucceeded { resource: Names, output: Arc<Value> },
+    TaskFailed { resource: Names, error: String, cause: Option<String> },
     TaskTimedOut { resource: Names },
-    EvaluationFailed { state: &'a str, error: &'a str, cause: &'a str, location: &'a str },
+    EvaluationFailed { state: String, error: &'static str, cause: String, location: String },
 }
 
 /// The type of a resource and the resource, such as `lambda` and `invoke`.
 pub(crate) type Names = (&'static str, &'static str);
 
-impl Event<'_> {
+impl Event {
     /// Whether the event comes from outside of the execution's path.
-    pub(crate) fn comes_from_outside(&self) -> bool {
+    fn comes_from_outside(&self) -> bool {
         matches!(self, Self::ExecutionAborted { .. } | Self::ExecutionTimedOut | Self::ExecutionRedriven { .. })
     }
 
@@ -90,7 +98,7 @@ impl Event<'_> {
     }
 
     /// Its type's name.
-    pub(crate) fn name(&self) -> String {
+    fn name(&self) -> String {
         match self {
             Self::ExecutionStarted { .. } => "ExecutionStarted",
             Self::ExecutionSucceeded { .. } => "ExecutionSucceeded",
@@ -112,15 +120,15 @@ impl Event<'_> {
     }
 
     /// Its details. Documents stand in them as texts.
-    pub(crate) fn details(&self) -> Value {
+    fn details(&self) -> Value {
         let whole = json!({"truncated": false});
         match self {
             Self::ExecutionStarted { input } => {
                 json!({"input": input, "inputDetails": whole, "roleArn": "arn:aws:iam::123456789012:role/machine"})
             }
             Self::ExecutionSucceeded { output } => json!({"output": output.to_string(), "outputDetails": whole}),
-            Self::ExecutionFailed { error, cause } => failure(Some(error), *cause),
-            Self::ExecutionAborted { error, cause } => failure(*error, *cause),
+            Self::ExecutionFailed { error, cause } => failure(Some(error), cause.as_deref()),
+            Self::ExecutionAborted { error, cause } => failure(error.as_deref(), cause.as_deref()),
             Self::ExecutionTimedOut => failure(Some("States.Timeout"), None),
             Self::ExecutionRedriven { count } => json!({"redriveCount": count}),
             Self::StateEntered { name, input, .. } => {
@@ -137,7 +145,7 @@ impl Event<'_> {
             }
             Self::TaskScheduled { resource, region, parameters, timeout_seconds } => {
                 let mut details = of_resource(resource);
-                details["region"] = (*region).into();
+                details["region"] = region.as_str().into();
                 details["parameters"] = parameters.to_string().into();
                 if let Some(seconds) = timeout_seconds {
                     details["timeoutInSeconds"] = (*seconds).into();
@@ -153,9 +161,9 @@ impl Event<'_> {
             }
             Self::TaskFailed { resource, error, cause } => {
                 let mut details = of_resource(resource);
-                details["error"] = (*error).into();
+                details["error"] = error.as_str().into();
                 if let Some(cause) = cause {
-                    details["cause"] = (*cause).into();
+                    details["cause"] = cause.as_str().into();
                 }
                 details
             }

@@ -3,7 +3,7 @@
 mod task;
 mod visit;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ impl From<Failure> for Stop {
 
 /// With what a state is left.
 struct Exit {
-    output: Value,
+    output: Arc<Value>,
     assigned: Vec<(String, Value)>,
     next: Next,
 }
@@ -63,7 +63,7 @@ struct Run {
     shared: Arc<Shared>,
     machine: Arc<Machine>,
     execution: Execution,
-    input: Value,
+    input: Arc<Value>,
 }
 
 /// Runs an execution to its end, from its first state on or from where it goes on.
@@ -74,7 +74,7 @@ pub(crate) fn run(
     input: Value,
     resume: Option<Resume>,
 ) -> BoxFuture<()> {
-    let run = Run { shared, machine, execution, input };
+    let run = Run { shared, machine, execution, input: Arc::new(input) };
     Box::pin(run.drive(resume))
 }
 
@@ -98,18 +98,19 @@ impl Run {
     async fn states(&self, resume: Option<Resume>) -> Result<Ending, Stop> {
         let first = || Resume {
             state: self.machine.definition.start_at.clone(),
-            input: self.input.clone(),
-            variables: BTreeMap::new(),
+            input: Arc::clone(&self.input),
+            variables: Arc::default(),
         };
         let Resume { state, mut input, mut variables } = resume.unwrap_or_else(first);
         let mut name = self.state(&state)?.0;
         loop {
             let (name_of_state, state) = self.state(name)?;
-            let resume = Resume { state: name.clone(), input: input.clone(), variables: variables.clone() };
+            let resume = Resume { state: name.clone(), input: Arc::clone(&input), variables: Arc::clone(&variables) };
             self.shared.comes_to(&self.execution.arn, resume);
             self.shared.step().await;
             let kind = state.kind.name();
-            let entered = self.record(&Event::StateEntered { kind, name: name_of_state, input: &input })?;
+            let event = Event::StateEntered { kind, name: name_of_state.clone(), input: Arc::clone(&input) };
+            let entered = self.record(event)?;
             let visit = Visit {
                 run: self,
                 state,
@@ -121,8 +122,11 @@ impl Run {
             };
             let exit = visit.pass_through().await?;
             let Exit { output, assigned, next } = exit;
-            self.record(&Event::StateExited { kind, name: name_of_state, output: &output, assigned: &assigned })?;
-            variables.extend(assigned);
+            let (name_of_state, assigned) = (name_of_state.clone(), Arc::<[_]>::from(assigned));
+            if !assigned.is_empty() {
+                Arc::make_mut(&mut variables).extend(assigned.iter().cloned());
+            }
+            self.record(Event::StateExited { kind, name: name_of_state, output: Arc::clone(&output), assigned })?;
             match next {
                 Next::End => return Ok(Ending::Succeeded(output)),
                 Next::State(next) => {
@@ -138,7 +142,7 @@ impl Run {
         found.ok_or_else(|| Failure::new("States.Runtime", format!("there is no state '{name}'")).into())
     }
 
-    fn record(&self, event: &Event<'_>) -> Result<u64, Ended> {
+    fn record(&self, event: Event) -> Result<u64, Ended> {
         self.shared.record(&self.execution.arn, event)
     }
 
@@ -149,7 +153,7 @@ impl Run {
                 "Id": self.execution.arn,
                 "Name": self.execution.name,
                 "StartTime": iso8601(self.execution.start_millis),
-                "Input": self.input,
+                "Input": *self.input,
             },
             "StateMachine": {"Id": self.machine.arn, "Name": self.machine.name},
         });

@@ -152,12 +152,12 @@ impl Ended {
             |image: &String| self.cause().contains(&format!("does not show which snapshots of {image} are back"));
         let is_said = self.old.as_ref().is_some_and(says_of_which);
         let mut left: Vec<_> = restored.filter(|_| !is_said).cloned().collect();
-        if self.cause().contains(&self.execution.arn) {
-            return self.not_named(left);
+        let tag_is_said = |tag: &str| self.cause().contains(tag) && self.cause().contains(&self.execution.arn);
+        if !tag_is_said(RUN_TAG) {
+            left.extend(ec2.images_tagged(RUN_TAG, &self.execution.arn).into_iter().map(|image| image.id));
         }
-        left.extend(ec2.images_tagged(RUN_TAG, &self.execution.arn).into_iter().map(|image| image.id));
         // An image that stays stands for its snapshots. Some begin minutes after their image was begun.
-        if !self.keeps_image {
+        if !tag_is_said(RUN_TAG) && !self.keeps_image {
             let shows = |snapshot: &SnapshotInfo| snapshot.begun + SHOWS_WITHIN <= time::now();
             let snapshots = ec2.snapshots_tagged(RUN_TAG, &self.execution.arn).into_iter().filter(shows);
             left.extend(snapshots.map(|snapshot| snapshot.id));
@@ -166,11 +166,9 @@ impl Ended {
             let by_the_run = instance.tags.get(STOPPED_BY_TAG) == Some(&self.execution.arn);
             by_the_run && settled(&instance.state) == InstanceStateName::Stopped
         };
-        left.extend(ec2.instance(&self.instance).filter(is_stopped).map(|instance| instance.id));
-        self.not_named(left)
-    }
-
-    fn not_named(&self, left: Vec<String>) -> Option<Violation> {
+        if !tag_is_said(STOPPED_BY_TAG) {
+            left.extend(ec2.instance(&self.instance).filter(is_stopped).map(|instance| instance.id));
+        }
         let unnamed: Vec<_> = left.into_iter().filter(|id| !self.cause().contains(id)).collect();
         let seen = format!("{unnamed:?} not named by {:?}: {}", self.execution.error, self.cause());
         (!unnamed.is_empty()).then_some(Violation { invariant: NAMED, seen })

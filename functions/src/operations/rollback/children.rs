@@ -1,19 +1,11 @@
 //! The executions of a run's operations: how each ended, and what it last knew.
 
-use aws_sdk_sfn::{
-    Client,
-    operation::describe_execution::DescribeExecutionOutput,
-    types::{ExecutionStatus, HistoryEvent},
-};
+use aws_sdk_sfn::{Client, operation::describe_execution::DescribeExecutionOutput, types::ExecutionStatus};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Arguments, FailedOperation};
 use crate::{aws::step_functions, error::Error, model::run::Run, operations::ended_run::Child};
-
-/// How many of the latest events of an execution's history are read: more than its last state has, its
-/// retries included.
-const EVENTS: i32 = 50;
 
 /// What a rollback stops an execution with, so that a later look knows who did it.
 pub(super) const STOPPED_BY_ROLLBACK: &str = "RolledBack";
@@ -22,8 +14,8 @@ pub(super) const STOPPED_BY_ROLLBACK: &str = "RolledBack";
 pub(super) async fn of(client: &Client, operation_machine_arn: &str, run: &Run) -> Result<Vec<Child>, Error> {
     let mut children = vec![];
     for execution in executions(client, operation_machine_arn, run).await? {
-        let events = step_functions::latest_events(client, execution.execution_arn(), EVENTS).await?;
-        children.push(child(execution, &events.unwrap_or_default()));
+        let latest = step_functions::latest_input(client, execution.execution_arn()).await?;
+        children.push(child(execution, latest.as_deref()));
     }
     Ok(children)
 }
@@ -90,10 +82,10 @@ impl Document {
     }
 }
 
-fn child(execution: DescribeExecutionOutput, events: &[HistoryEvent]) -> Child {
+/// `latest` is the input of the state that the execution entered last.
+fn child(execution: DescribeExecutionOutput, latest: Option<&str>) -> Child {
     let input = parsed(execution.input()).unwrap_or_default();
-    let entered = events.iter().find_map(|event| event.state_entered_event_details());
-    let latest = entered.and_then(|entered| parsed(entered.input())).unwrap_or_default();
+    let latest = parsed(latest).unwrap_or_default();
     Child {
         arn: execution.execution_arn,
         keeps_image: input.keeps_image(),
@@ -115,20 +107,11 @@ fn parsed(json: Option<&str>) -> Option<Document> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_sfn::{
-        primitives::DateTime,
-        types::{HistoryEventType, StateEnteredEventDetails},
-    };
+    use aws_sdk_sfn::primitives::DateTime;
 
     use super::*;
 
-    fn entered(input: &str) -> HistoryEvent {
-        let details = StateEnteredEventDetails::builder().name("Wait").input(input).build().unwrap();
-        let event = HistoryEvent::builder().timestamp(DateTime::from_secs(0)).id(1);
-        event.r#type(HistoryEventType::WaitStateEntered).state_entered_event_details(details).build().unwrap()
-    }
-
-    fn child_of(events: &[HistoryEvent]) -> Child {
+    fn child_of(latest: Option<&str>) -> Child {
         let execution = DescribeExecutionOutput::builder()
             .execution_arn("arn")
             .state_machine_arn("arn")
@@ -137,24 +120,20 @@ mod tests {
             .input(r#"{"operation": "create", "keepsImage": true}"#)
             .build()
             .unwrap();
-        child(execution, events)
+        child(execution, latest)
     }
 
     #[test]
     fn what_an_operation_last_knew_is_the_input_of_the_state_it_entered_last() {
-        let events = [
-            entered(r#"{"reason": "because", "memory": {"imageId": "ami-1"}}"#),
-            entered(r#"{"reason": "before", "memory": {}}"#),
-        ];
-        let child = child_of(&events);
+        let child = child_of(Some(r#"{"reason": "because", "memory": {"imageId": "ami-1"}}"#));
         assert_eq!((child.operation.as_str(), child.keeps_image), ("create", true));
         assert_eq!((child.reason.as_deref(), &child.memory["imageId"]), (Some("because"), &"ami-1".into()));
     }
 
     #[test]
     fn a_document_that_was_cut_off_or_is_not_there_tells_nothing() {
-        for events in [vec![entered(r#"{"memory": {"ima"#)], vec![]] {
-            let child = child_of(&events);
+        for latest in [Some(r#"{"memory": {"ima"#), None] {
+            let child = child_of(latest);
             assert_eq!((child.reason, child.memory), (None, Value::Null));
         }
     }

@@ -17,6 +17,8 @@ use crate::{
 /// For how long, in seconds, Step Functions may show an execution as it was before: DescribeExecution is eventually
 /// consistent, and AWS does not say how long that takes.
 const SHOWS_WITHIN: u64 = 60;
+/// Seconds until Step Functions is asked again about what it may show at any moment.
+const SOON: u64 = 15;
 /// For how long after its end a run is rolled back, in seconds. Step Functions forgets an execution
 /// after 90 days.
 pub(crate) const REMEMBERED: i64 = 30 * 24 * 3600;
@@ -28,8 +30,8 @@ pub(super) enum Verdict {
     Undo(EndedRun),
     /// Somebody wants it, or nobody knows.
     Keep(&'static str),
-    /// The run still runs, or Step Functions may not show yet what has become of it.
-    AskAgain,
+    /// The run still runs, or Step Functions may not show yet what has become of it: to be asked again in so many seconds.
+    AskAgain(u64),
 }
 
 /// Asks Step Functions about the run and its operations, notes why it failed, and stops what still runs.
@@ -42,16 +44,23 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
     let rolls_itself_back = call.execution == run.rollback(&machines.operation);
     let shows_all = call.waited() >= SHOWS_WITHIN;
     let Some(execution) = step_functions::execution(&app.step_functions, run.arn()).await? else {
-        return Ok(if shows_all { Verdict::Keep("Step Functions does not know the run") } else { Verdict::AskAgain });
+        return Ok(if shows_all {
+            Verdict::Keep("Step Functions does not know the run")
+        } else {
+            Verdict::AskAgain(SOON)
+        });
     };
     let goes_on = matches!(execution.status, ExecutionStatus::Running | ExecutionStatus::PendingRedrive);
     match execution.status {
         ExecutionStatus::Succeeded => return Ok(Verdict::Keep("the run has succeeded")),
         // It waits for its own rollback, and runs until that has ended.
-        _ if !shows_all && goes_on != rolls_itself_back => return Ok(Verdict::AskAgain),
-        _ if !shows_all && !goes_on && has_just_ended(&execution, (app.now)()) => return Ok(Verdict::AskAgain),
+        _ if !shows_all && goes_on != rolls_itself_back => return Ok(Verdict::AskAgain(SOON)),
         _ if goes_on && !rolls_itself_back => return Err(Error::RunKept { run: run.arn().to_owned() }),
         _ => {}
+    }
+    let shows_all_in = shows_all_in(&execution, (app.now)());
+    if !shows_all && !goes_on && shows_all_in > 0 {
+        return Ok(Verdict::AskAgain(shows_all_in));
     }
     // Its operations' executions are forgotten before it is, and they tell what to keep.
     if is_over_for_long(&execution, (app.now)()) {
@@ -64,7 +73,7 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         && call.memory.failure.is_none()
     {
         if !shows_all && (is_redriven || !failure::shows(failed, &children)) {
-            return Ok(Verdict::AskAgain);
+            return Ok(Verdict::AskAgain(SOON));
         }
         let redriven = || Error::RunRedriven { run: run.arn().to_owned() };
         call.memory.failure = Some(if is_redriven { redriven().into() } else { failure::of(failed, &children) });
@@ -111,9 +120,11 @@ fn is_not_restarted(execution: &DescribeExecutionOutput) -> bool {
     execution.error() == Some(NOT_RESTARTED)
 }
 
-fn has_just_ended(execution: &DescribeExecutionOutput, now: SystemTime) -> bool {
-    let end = execution.stop_date.and_then(|end| SystemTime::try_from(end).ok());
-    end.is_none_or(|end| now < end + Duration::from_secs(SHOWS_WITHIN))
+/// Seconds until Step Functions shows all of a run that has ended.
+fn shows_all_in(execution: &DescribeExecutionOutput, now: SystemTime) -> u64 {
+    let ended = execution.stop_date.and_then(|end| SystemTime::try_from(end).ok()).unwrap_or(now);
+    let left = (ended + Duration::from_secs(SHOWS_WITHIN)).duration_since(now).unwrap_or_default();
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
 
 fn is_over_for_long(execution: &DescribeExecutionOutput, now: SystemTime) -> bool {

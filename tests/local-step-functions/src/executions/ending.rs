@@ -1,13 +1,15 @@
 //! The end of an execution.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::{execution::Status, history::Event, limits};
 
 /// How an execution ends.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Ending {
-    Succeeded(Value),
+    Succeeded(Arc<Value>),
     Failed { error: String, cause: Option<String> },
     Aborted { error: Option<String>, cause: Option<String> },
     TimedOut,
@@ -38,13 +40,11 @@ impl Ending {
         }
     }
 
-    pub(super) fn event(&self) -> Event<'_> {
-        match self {
+    pub(super) fn event(&self) -> Event {
+        match self.clone() {
             Self::Succeeded(output) => Event::ExecutionSucceeded { output },
-            Self::Failed { error, cause } => Event::ExecutionFailed { error, cause: cause.as_deref() },
-            Self::Aborted { error, cause } => {
-                Event::ExecutionAborted { error: error.as_deref(), cause: cause.as_deref() }
-            }
+            Self::Failed { error, cause } => Event::ExecutionFailed { error, cause },
+            Self::Aborted { error, cause } => Event::ExecutionAborted { error, cause },
             Self::TimedOut => Event::ExecutionTimedOut,
         }
     }

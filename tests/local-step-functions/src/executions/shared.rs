@@ -114,13 +114,13 @@ impl Shared {
 
     /// Adds an event to the history of an execution that runs, and returns its id. The execution fails where
     /// the history would become too long.
-    pub(crate) fn record(self: &Arc<Self>, arn: &str, event: &Event<'_>) -> Result<u64, Ended> {
+    pub(crate) fn record(self: &Arc<Self>, arn: &str, event: Event) -> Result<u64, Ended> {
         let now = self.now_millis();
         {
             let mut state = self.state();
             let record = state.running(arn).ok_or(Ended)?;
-            if !record.is_full_for(event) {
-                record.add(event, now);
+            if !record.is_full_for(&event) {
+                record.history.push((now, event));
                 return Ok(record.history.len() as u64);
             }
         }

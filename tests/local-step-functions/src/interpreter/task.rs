@@ -1,6 +1,6 @@
 //! A Task: its attempts, its timeout, Retry and Catch.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -53,6 +53,7 @@ impl Visit<'_> {
         if let Some(cause) = failure.cause {
             error_output["Cause"] = cause.into();
         }
+        let error_output = Arc::new(error_output);
         let scope = Scope { error_output: Some(&error_output), ..self.scope(context) };
         let leaving = Leaving {
             prefix: format!("Catch[{index}]/"),
@@ -90,15 +91,15 @@ impl Visit<'_> {
         timeout: Option<u64>,
         token: Option<Token>,
         retries: u64,
-    ) -> Result<Value, Stop> {
+    ) -> Result<Arc<Value>, Stop> {
         let (run, names) = (self.run, resource.names());
-        run.record(&Event::TaskScheduled {
+        run.record(Event::TaskScheduled {
             resource: names,
-            region: &run.machine.region,
-            parameters: &arguments,
+            region: run.machine.region.clone(),
+            parameters: Arc::new(arguments.clone()),
             timeout_seconds: timeout,
         })?;
-        run.record(&Event::TaskStarted { resource: names })?;
+        run.record(Event::TaskStarted { resource: names })?;
         let call = Call {
             execution: run.execution.arn.clone(),
             machine: run.machine.arn.clone(),
@@ -118,12 +119,13 @@ impl Visit<'_> {
         match answer {
             Ok(result) => {
                 self.check_size(&result)?;
-                run.record(&Event::TaskSucceeded { resource: names, output: &result })?;
+                let result = Arc::new(result);
+                run.record(Event::TaskSucceeded { resource: names, output: Arc::clone(&result) })?;
                 Ok(result)
             }
             Err(Stop::Failed(Failure { error, cause })) => {
                 let cause = cause.map(|cause| limits::cut(cause, limits::CAUSE_CHARACTERS));
-                run.record(&Event::TaskFailed { resource: names, error: &error, cause: cause.as_deref() })?;
+                run.record(Event::TaskFailed { resource: names, error: error.clone(), cause: cause.clone() })?;
                 Err(Failure { error, cause }.into())
             }
             Err(Stop::Ended) => Err(Stop::Ended),
@@ -131,7 +133,7 @@ impl Visit<'_> {
     }
 
     fn timed_out(&self, resource: Resource) -> Stop {
-        if let Err(ended) = self.run.record(&Event::TaskTimedOut { resource: resource.names() }) {
+        if let Err(ended) = self.run.record(Event::TaskTimedOut { resource: resource.names() }) {
             return ended.into();
         }
         if let Some(child) = self.run.shared.take_child(&self.run.execution.arn) {
@@ -150,7 +152,7 @@ impl Visit<'_> {
             Resource::PutEventsAndWait => {
                 let names = call.resource.names();
                 let response = self.put_events(call).await?;
-                self.run.record(&Event::TaskSubmitted { resource: names, output: &response })?;
+                self.run.record(Event::TaskSubmitted { resource: names, output: Arc::new(response) })?;
                 let Some(mut token) = token else { return Err(Failure::new(TASK_FAILED, "there is no token").into()) };
                 match (&mut token.answer).await {
                     Ok(answer) => Ok(answer.map_err(Failure::from)?),
@@ -197,7 +199,7 @@ impl Visit<'_> {
         }
         shared.set_child(&self.run.execution.arn, Some(&started.arn));
         let response = json!({"ExecutionArn": started.arn, "StartDate": started.start_millis});
-        self.run.record(&Event::TaskSubmitted { resource: names, output: &response })?;
+        self.run.record(Event::TaskSubmitted { resource: names, output: Arc::new(response) })?;
         let ended = shared.wait_for_end(&started.arn).await;
         shared.set_child(&self.run.execution.arn, None);
         let ended = ended.map_err(|error| refused("StepFunctions", "AWSStepFunctions", &error))?;

@@ -1,6 +1,6 @@
 //! One visit of a state, and what all types of states have in common.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ pub(super) struct Visit<'a> {
     /// The id of the event with which it began.
     pub(super) entered: u64,
     pub(super) entered_time: String,
-    pub(super) input: &'a Value,
+    pub(super) input: &'a Arc<Value>,
     pub(super) variables: &'a BTreeMap<String, Value>,
 }
 
@@ -89,7 +89,7 @@ impl Visit<'_> {
     }
 
     /// Evaluates Assign and Output. Both see the variables as they were before.
-    pub(super) fn leave(&self, leaving: Leaving<'_>, scope: &Scope<'_>, default: &Value) -> Result<Exit, Stop> {
+    pub(super) fn leave(&self, leaving: Leaving<'_>, scope: &Scope<'_>, default: &Arc<Value>) -> Result<Exit, Stop> {
         let Leaving { prefix, assign, output, next } = leaving;
         let assigned = match assign {
             None => Vec::new(),
@@ -99,11 +99,15 @@ impl Visit<'_> {
             },
         };
         let output = match output {
-            None => default.clone(),
-            Some(output) => self.evaluate(output, &format!("{prefix}Output"), scope)?,
+            None => Arc::clone(default),
+            Some(output) => {
+                let output = self.evaluate(output, &format!("{prefix}Output"), scope)?;
+                self.check_size(&output)?;
+                Arc::new(output)
+            }
         };
-        for document in assigned.iter().map(|(_, value)| value).chain([&output]) {
-            self.check_size(document)?;
+        for (_, value) in &assigned {
+            self.check_size(value)?;
         }
         Ok(Exit { output, assigned, next })
     }
@@ -137,12 +141,12 @@ impl Visit<'_> {
         let EvaluationError { location, message } = error;
         let cause = limits::cut(format!("{}{message}", self.subject()), limits::CAUSE_CHARACTERS);
         let event = Event::EvaluationFailed {
-            state: self.name,
+            state: self.name.to_owned(),
             error: QUERY_EVALUATION_ERROR,
-            cause: &cause,
-            location: &location,
+            cause: cause.clone(),
+            location,
         };
-        self.run.record(&event)?;
+        self.run.record(event)?;
         Ok(Failure::new(QUERY_EVALUATION_ERROR, cause).into())
     }
 

@@ -53,13 +53,14 @@ impl Engine {
         next_token: Option<&str>,
     ) -> Result<Page<HistoryEvent>, ServiceError> {
         self.shared.look_up(arn, |record| {
-            let events = record.history.iter().map(|event| (event.id, event));
+            let ids = record.history.iter().enumerate().map(|(before, event)| (before as u64 + 1, event));
+            let events = ids.map(|(id, (at, event))| (id, move || HistoryEvent::of(id, *at, event)));
             let page = if reverse_order {
                 Page::of(events.rev(), max_results, next_token, |mark, last| mark < last)
             } else {
                 Page::of(events, max_results, next_token, |mark, last| mark > last)
             }?;
-            Ok(Page { items: page.items.into_iter().cloned().collect(), next_token: page.next_token })
+            Ok(Page { items: page.items.into_iter().map(|shown| shown()).collect(), next_token: page.next_token })
         })?
     }
 }

@@ -148,7 +148,7 @@ async fn a_look_is_told_whether_an_event_came() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rollback_that_cannot_be_started_leaves_the_runs_tag_to_search_for() {
+async fn a_rollback_that_cannot_be_started_leaves_the_runs_tags_to_search_for() {
     let plan = json!({"run": "the-run", "done": 0, "results": {}, "rollbackTimeoutSeconds": 900,
         "operations": [{"operation": "create", "timeoutSeconds": 60}]});
     let outside = Outside::answering(move |_| Ok(plan.clone()));
@@ -159,10 +159,10 @@ async fn a_rollback_that_cannot_be_started_leaves_the_runs_tag_to_search_for() {
     let ended = engine.wait_for_end(&run.arn).await.unwrap();
     let (error, cause) = failure(&ended);
     assert_eq!(error, "LeftoversRemain");
-    assert!(
-        cause.starts_with("the rollback did not start: ") && cause.ends_with("ami-from-instance:run = the-run"),
-        "{cause}"
-    );
+    assert!(cause.starts_with("the rollback did not start: "), "{cause}");
+    let tags = "has the tag ami-from-instance:run = the-run, and an instance that it stopped has the tag \
+        ami-from-instance:stopped-by";
+    assert!(cause.ends_with(tags), "{cause}");
 }
 
 /// Stops a run so many seconds after its start, each of whose steps takes one, and redrives it. None if it has ended.
