@@ -41,7 +41,6 @@ use crate::{
         answer::{Answer, Status},
         call::{Call, Step},
     },
-    model::run::Run,
 };
 
 /// The wait, in seconds, that counts as the last one for a look that an event brought about.
@@ -96,8 +95,8 @@ pub trait Operation {
         rehearsing: Rehearsing<'_>,
     ) -> Result<(), Error>;
 
-    /// What a run fails with where the operation's timeout has ended it, while it waited for `reason`; `TimedOut` unless
-    /// it says otherwise.
+    /// What a run fails with where the operation's timeout has ended it, while it waited for `reason`; `TimedOut` unless it
+    /// says otherwise.
     fn timed_out(_arguments: &Self::Arguments, _reason: &str) -> Option<Error> {
         None
     }
@@ -110,11 +109,6 @@ pub trait Operation {
     /// As [`Operation::begin`].
     async fn undo(_app: &App, _run: &EndedRun) -> Result<Undone, Error> {
         Ok(Undone::default())
-    }
-
-    /// What of it may be left, where nothing is known but what the plan says: ids, or sentences where AWS does not show them.
-    async fn may_have_left(_app: &App, _run: &Run, _arguments: Self::Arguments) -> Vec<String> {
-        vec![]
     }
 }
 
@@ -129,8 +123,7 @@ pub struct Undone {
     pub(crate) keeps_the_rest: bool,
 }
 
-type Asking<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-type Answering<'a, T> = Asking<'a, Result<T, Error>>;
+type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;
 
 /// A room: the functions of an operation, whatever its types.
 pub(crate) struct Room {
@@ -141,7 +134,6 @@ pub(crate) struct Room {
     rehearse: for<'a> fn(&'a App, Value, Rehearsing<'a>) -> Answering<'a, ()>,
     timed_out: fn(&Value, &str) -> Option<Error>,
     pub(crate) undo: for<'a> fn(&'a App, &'a EndedRun) -> Answering<'a, Undone>,
-    may_have_left: for<'a> fn(&'a App, &'a Run, &Value) -> Asking<'a, Vec<String>>,
 }
 
 impl Room {
@@ -156,10 +148,6 @@ impl Room {
             },
             timed_out: |arguments, reason| O::timed_out(&O::Arguments::deserialize(arguments).ok()?, reason),
             undo: |app, run| Box::pin(O::undo(app, run)),
-            may_have_left: |app, run, arguments| match O::Arguments::deserialize(arguments) {
-                Ok(arguments) => Box::pin(O::may_have_left(app, run, arguments)),
-                Err(_) => Box::pin(async { vec![] }),
-            },
         }
     }
 }
@@ -195,14 +183,6 @@ pub(crate) fn timeout_of(operation: &str) -> &str {
 pub(crate) fn timed_out(operation: &str, arguments: &Value, reason: &str) -> Option<Error> {
     let room = OPERATIONS.iter().find(|room| room.name == operation)?;
     (room.timed_out)(arguments, reason)
-}
-
-/// What of an operation may be left, where nothing is known but what the plan says about it.
-pub(crate) async fn may_have_left(app: &App, run: &Run, operation: &str, arguments: &Value) -> Vec<String> {
-    match OPERATIONS.iter().find(|room| room.name == operation) {
-        Some(room) => (room.may_have_left)(app, run, arguments).await,
-        None => vec![],
-    }
 }
 
 /// Answers a call of the operation machine.

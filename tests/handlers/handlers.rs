@@ -950,6 +950,10 @@ async fn a_sweep_names_the_snapshots_of_no_image_of_a_run_that_has_made_another_
     app.ec2.deregister_image().image_id(&first).send().await.unwrap();
     ec2.advance(Duration::from_secs(600));
     assert_eq!(named().await, json!(left));
+    // A delete that was cut off leaves old ones, too.
+    let months_later = App { now: || SystemTime::now() + Duration::from_secs(200 * 24 * 3600), ..app };
+    let found = events::start_rollback(&months_later, sweep()).await.unwrap();
+    assert_eq!(found["orphanedSnapshots"], json!(left));
 }
 
 /// The sweep's event, as the template has it.

@@ -10,14 +10,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use ami_from_instance::{app::App, model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
+use ami_from_instance::{app::App, error::Error, model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
 use aws_sdk_ec2::types::{InstanceStateName, Tag};
 use local_ec2::{Ec2, Fault, FaultKind, InstanceSpec, Lags};
 use serde_json::{Value, json};
 
 use crate::{
-    RUN, app, app_that_knows, begin, call, create_request, ec2, ec2_with, image_id, is_going_on, look, merged,
-    step_functions, wait, whole,
+    RUN, app, begin, call, create_request, ec2, ec2_with, image_id, is_going_on, look, merged, step_functions, wait,
+    whole,
 };
 
 /// How late they begin.
@@ -316,17 +316,78 @@ async fn what_step_functions_does_not_show_yet_is_asked_for_again() {
     assert!(ec2.image(image_id(&created)).is_some(), "{document}");
 }
 
-/// All that is not known of a run which has ended is when Step Functions shows all of it: that is waited for once.
+/// All that is not known of a run which has ended is when Step Functions shows all of it: that is waited for once, and for
+/// no longer where the function's clock is wrong.
 #[tokio::test]
 async fn a_rollback_looks_again_as_soon_as_step_functions_shows_all_of_the_run() {
     let ec2 = ec2().await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     // Of the last one it shows all, and nothing is found.
-    for (ended_for, expected) in [(0, 58..=60), (45, 13..=15), (600, 30..=30)] {
-        let app = app_that_knows(&ec2, [(RUN.to_owned(), "ABORTED", Some(ended_for))]).await;
+    for (stopped, expected) in [(now, 50..=60), (now - 45, 5..=15), (now + 3_600, 60..=60), (now - 600, 30..=30)] {
+        let run = json!({"executionArn": "arn", "stateMachineArn": "arn", "startDate": now - 7_200,
+            "stopDate": stopped, "status": "ABORTED"});
+        let client = step_functions::that_answers(move |_, input| match input["executionArn"] == RUN {
+            true => (200, run.clone()),
+            false => (400, json!({"__type": "ExecutionDoesNotExist", "message": "none"})),
+        });
+        let app = App { step_functions: client.await, ..app(&ec2) };
         let document = json!({"operation": "rollback", "run": RUN, "execution": "arn", "timeoutSeconds": 5_400,
             "arguments": {}});
         let document = call(&app, "begin", document).await.unwrap();
-        assert!(expected.contains(&document["waitSeconds"].as_u64().unwrap()), "{ended_for}: {document}");
+        assert!(expected.contains(&document["waitSeconds"].as_u64().unwrap()), "{stopped}: {document}");
+    }
+}
+
+/// Retries fill a page of the history; what the operation was waiting for stands on the next one.
+#[tokio::test]
+async fn a_rollback_reads_a_history_until_it_finds_what_the_operation_last_knew() {
+    let ec2 = ec2().await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let [own, planned] = [
+        json!(format!("{RUN}-undo").replace(":ami-lifecycle:", ":ami-operation:")),
+        json!({"operation": "create", "timeoutSeconds": 2_400, "keepsImage": false, "note": ""}),
+    ];
+    let failed = json!({"position": 1, "planned": planned, "caught": {"name": "States.Timeout", "message": ""}});
+    for is_throttled in [false, true] {
+        let client = step_functions::that_answers(move |action, input| {
+            let arn = input["executionArn"].as_str().unwrap();
+            let status = if arn == RUN { "RUNNING" } else { "ABORTED" };
+            let event = |id: usize, kind: &str| json!({"id": id, "timestamp": now, "type": kind});
+            match (action, input["nextToken"].as_str()) {
+                ("GetExecutionHistory", None) => {
+                    assert_eq!(input["reverseOrder"], true);
+                    let events: Vec<_> = (0..10).map(|before| event(20 - before, "TaskFailed")).collect();
+                    (200, json!({"events": events, "nextToken": "more"}))
+                }
+                ("GetExecutionHistory", _) if is_throttled => {
+                    (400, json!({"__type": "ThrottlingException", "message": "Rate exceeded"}))
+                }
+                ("GetExecutionHistory", _) => {
+                    let entered = json!({"name": "Look", "input": json!({"reason": "half of it is made"}).to_string()});
+                    let entered = merged(event(10, "TaskStateEntered"), json!({"stateEnteredEventDetails": entered}));
+                    (200, json!({"events": [entered]}))
+                }
+                _ if arn == RUN || arn.ends_with("-1") => {
+                    let input = json!({"operation": "create", "arguments": {}}).to_string();
+                    (
+                        200,
+                        json!({"executionArn": arn, "stateMachineArn": "arn", "startDate": now - 600,
+                        "status": status, "input": input}),
+                    )
+                }
+                _ => (400, json!({"__type": "ExecutionDoesNotExist", "message": "none"})),
+            }
+        });
+        let app = App { step_functions: client.await, ..app(&ec2) };
+        let document = json!({"operation": "rollback", "run": RUN, "execution": own, "timeoutSeconds": 5_400,
+            "arguments": {"failed": failed}});
+        let answered = call(&app, "begin", document).await;
+        if is_throttled {
+            assert!(matches!(answered, Err(Error::Throttled { .. })), "{answered:?}");
+            continue;
+        }
+        let failure = answered.unwrap()["memory"]["failure"]["message"].to_string();
+        assert!(failure.contains("half of it is made"), "{failure}");
     }
 }
 

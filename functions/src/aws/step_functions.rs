@@ -9,7 +9,7 @@ use aws_sdk_sfn::{
 use super::error_codes::{self, EXECUTION_NOT_FOUND, NOT_STOPPABLE};
 use crate::error::Error;
 
-/// How many events of a history are asked for at once: as many as a state has that is retried once.
+/// How many events of a history are asked for at once: more than a state has that is not retried.
 const PAGE: i32 = 10;
 
 /// An execution; none if Step Functions does not know it.

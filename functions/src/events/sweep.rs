@@ -166,9 +166,9 @@ async fn made_by_runs(app: &App, machines: &Machines, since: DateTime) -> Result
     for snapshot in ec2::snapshots_of_runs(&app.ec2).await? {
         let Some(run) = run(machines, snapshot.tags()) else { continue };
         let made = by_run.entry(run).or_default();
+        made.snapshots.insert(SnapshotId::from(snapshot.snapshot_id().unwrap_or_default()));
         if ec2::is_since(snapshot.start_time, Some(since)) {
             made.has_recent = true;
-            made.snapshots.insert(SnapshotId::from(snapshot.snapshot_id().unwrap_or_default()));
         } else {
             made.older.push(snapshot.description().and_then(ec2::image_described).map(ImageId::from));
         }

@@ -50,6 +50,14 @@ pub(crate) fn stopped_by(instance: &Instance) -> Option<Run> {
     tag.and_then(|tag| tag.value()).map(Run::new)
 }
 
+/// The instances that have a run's tag, as far as EC2 shows them.
+pub(crate) async fn left_by(app: &App, run: &Run) -> Vec<String> {
+    let tagged = ec2::instances_tagged(&app.ec2, STOPPED_BY_TAG).await.unwrap_or_default();
+    let of_run = tagged.iter().filter(|instance| stopped_by(instance).as_ref() == Some(run));
+    let said = |instance: &Instance| Some(format!("{} is {}", instance.instance_id()?, shown(instance)));
+    of_run.filter_map(said).collect()
+}
+
 fn state(instance: &Instance) -> Option<&InstanceStateName> {
     instance.state().and_then(|state| state.name())
 }

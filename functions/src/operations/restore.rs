@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{Image, SnapshotState};
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Operation, Rehearsing, Undone,
@@ -26,10 +27,7 @@ use crate::{
     },
     error::Error,
     machine::{answer, call},
-    model::{
-        ids::{ImageId, SnapshotId},
-        run::Run,
-    },
+    model::ids::{ImageId, SnapshotId},
 };
 
 /// Seconds until the next look.
@@ -132,28 +130,27 @@ impl Operation for Restore {
         }
         Ok(undone)
     }
-
-    /// The snapshots that are back without their image. Where EC2 does not show them, their image tells where to look: its
-    /// id stands in their descriptions.
-    async fn may_have_left(app: &App, _run: &Run, Arguments { image_id, .. }: Arguments) -> Vec<String> {
-        if matches!(is_back(app, &image_id).await, Ok(true)) {
-            return vec![];
-        }
-        match ec2::snapshots_made_or_copied_for(&app.ec2, &image_id).await {
-            Ok(snapshots) => snapshots.into_iter().filter_map(|snapshot| snapshot.snapshot_id).collect(),
-            Err(_) => {
-                vec![format!(
-                    "EC2 does not show which snapshots of {image_id} are back from the Recycle Bin without it"
-                )]
-            }
-        }
-    }
 }
 
 /// EC2 goes on showing an image that has just gone to the bin.
 async fn is_back(app: &App, image_id: &ImageId) -> Result<bool, Error> {
     let in_bin = error_codes::if_known(recycle_bin::image(&app.ec2, image_id).await).flatten();
     Ok(in_bin.is_none() && ec2::image(&app.ec2, image_id).await?.is_some())
+}
+
+/// The snapshots that are back without their image, where nothing is known but what the plan says of an operation. Where
+/// EC2 does not show them, their image tells where to look: its id stands in their descriptions.
+pub(super) async fn back_without_image(app: &App, operation: &str, arguments: &Value) -> Vec<String> {
+    let Ok(Arguments { image_id, .. }) = serde_json::from_value(arguments.clone()) else { return vec![] };
+    if operation != Restore::NAME || matches!(is_back(app, &image_id).await, Ok(true)) {
+        return vec![];
+    }
+    match ec2::snapshots_made_or_copied_for(&app.ec2, &image_id).await {
+        Ok(snapshots) => snapshots.into_iter().filter_map(|snapshot| snapshot.snapshot_id).collect(),
+        Err(_) => {
+            vec![format!("EC2 does not show which snapshots of {image_id} are back from the Recycle Bin without it")]
+        }
+    }
 }
 
 /// Asks for an image in the bin and, before that, for its snapshots.

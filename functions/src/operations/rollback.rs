@@ -11,26 +11,23 @@ use std::ops::ControlFlow;
 
 use aws_sdk_ec2::types::{Image, Snapshot};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::verdict::Verdict;
 pub(crate) use self::verdict::{REMEMBERED, is_kept};
 use super::{
     OPERATIONS, Operation, Rehearsing, Undone,
     ended_run::EndedRun,
-    instance_state::stop::Stop,
-    may_have_left,
+    instance_state,
     removal::{Progress, Standing},
+    restore,
 };
 use crate::{
     app::App,
     aws::ec2,
     error::{Error, Failure, REDRIVEN},
     machine::{answer, call},
-    model::{
-        run::{ROLLED_BACK_TAG, RUN_TAG, Run},
-        source_instance::SourceInstance,
-    },
+    model::run::{ROLLED_BACK_TAG, RUN_TAG, Run},
 };
 
 /// The longest wait between looks that find nothing, in seconds.
@@ -123,13 +120,17 @@ impl Operation for Rollback {
         match look(app, &mut call).await {
             // Trying again does not help; the run ends with this, and must name what it leaves.
             Err(error @ (Error::NotAuthorized { .. } | Error::CallRefused { .. } | Error::InvalidSetting { .. })) => {
-                let own = tagged(app, &call.run).await;
-                let mut others = vec![];
+                let mut left = tagged(app, &call.run).await;
+                left.extend(instance_state::left_by(app, &call.run).await);
                 for (operation, arguments) in planned(app, &call).await {
-                    others.extend(may_have_left(app, &call.run, &operation, &arguments).await);
+                    left.extend(restore::back_without_image(app, &operation, &arguments).await);
                 }
-                let left: Vec<_> = own.into_iter().chain(others).chain([error.to_string()]).collect();
-                Ok(left_behind(call, left.join("; ")))
+                left.push(error.to_string());
+                let tags = format!(
+                    "{RUN_TAG}, and an instance that it may have stopped the tag {}, each",
+                    instance_state::STOPPED_BY_TAG
+                );
+                Ok(left_behind(call, left.join("; "), &tags))
             }
             answer => answer,
         }
@@ -140,13 +141,11 @@ impl Operation for Rollback {
     }
 }
 
-/// What the plan says about the operation that failed, and the one that has stopped an instance; or, where nobody has told
-/// that, about all that have begun, as far as Step Functions shows them: their names and arguments.
+/// What the plan says about the operation that failed or, where nobody has told that, about all that have begun, as far as
+/// Step Functions shows them: their names and arguments.
 async fn planned(app: &App, call: &Call) -> Vec<(String, Value)> {
-    if let Some(FailedOperation { planned, .. }) = &call.arguments.failed {
-        let stopped = call.results.source_instance.clone().filter(SourceInstance::is_stopped_by_run);
-        let stop = stopped.map(|stopped| (Stop::NAME.to_owned(), json!({"sourceInstanceId": stopped.id})));
-        return [(planned.operation.clone(), planned.arguments.clone())].into_iter().chain(stop).collect();
+    if let Some(failed) = &call.arguments.failed {
+        return vec![(failed.planned.operation.clone(), failed.planned.arguments.clone())];
     }
     let Ok(machines) = app.settings.machines() else { return vec![] };
     let executions = children::executions(&app.step_functions, &machines.operation, &call.run).await;
@@ -226,9 +225,9 @@ async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<
         Standing::Stuck(leftovers) if all.keeps_the_rest && !run.keeps_image => {
             let images = tagged(app, &run.run).await.into_iter().map(|id| format!("{id} stays until then"));
             let leftovers = [leftovers].into_iter().chain(images).collect::<Vec<_>>().join("; ");
-            Ok(ControlFlow::Break(left_behind(call.clone(), leftovers)))
+            Ok(ControlFlow::Break(left_behind(call.clone(), leftovers, RUN_TAG)))
         }
-        Standing::Stuck(leftovers) => Ok(ControlFlow::Break(left_behind(call.clone(), leftovers))),
+        Standing::Stuck(leftovers) => Ok(ControlFlow::Break(left_behind(call.clone(), leftovers, RUN_TAG))),
     }
 }
 
@@ -244,9 +243,9 @@ fn done(call: &Call, why: &str) -> Answer {
     Answer::succeeded(Output { error: call.memory.failure.clone() }, why, call.memory.clone())
 }
 
-/// The rollback fails: what is left, and why the run failed before.
-fn left_behind(call: Call, mut leftovers: String) -> Answer {
-    leftovers.push_str(&format!("; what the run made has the tag {RUN_TAG} = {}", call.run.arn()));
+/// The rollback fails: what is left, by which tags it is found, and why the run failed before.
+fn left_behind(call: Call, mut leftovers: String, tags: &str) -> Answer {
+    leftovers.push_str(&format!("; what the run made has the tag {tags} = {}", call.run.arn()));
     let failure = call.memory.failure.clone().or(call.arguments.failed.as_ref().map(failure::untold));
     if let Some(failure) = failure {
         leftovers = format!("{}: {}; and the rollback: {leftovers}", failure.name, failure.message);

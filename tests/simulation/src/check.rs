@@ -7,7 +7,7 @@ use std::{
 
 use ami_from_instance::{model::run::RUN_TAG, operations::instance_state::STOPPED_BY_TAG};
 use aws_sdk_ec2::types::{ImageState, InstanceStateName};
-use local_ec2::{ACCOUNT, Ec2, ImageInfo, InstanceInfo, SnapshotInfo, Tags};
+use local_ec2::{ACCOUNT, Ec2, ImageInfo, SnapshotInfo, Tags};
 use local_step_functions::{Execution, Status};
 use serde_json::{Value, json};
 
@@ -43,10 +43,23 @@ pub(crate) const HISTORY: usize = 5;
 pub(crate) const REST: usize = 6;
 pub(crate) const ONE_NAME: usize = 7;
 pub(crate) const NOT_ALLOWED: usize = 8;
-const NAMED: usize = 9;
+pub(crate) const NAMED: usize = 9;
 pub(crate) const NOTHING_LOST: usize = 10;
 pub(crate) const IN_USE: usize = 11;
 const RETAINED: usize = 12;
+
+/// Whether a cause says by which tags everything is found that a run may have left.
+fn says_both_tags(cause: &str, run: &str) -> bool {
+    cause.contains(&format!("{STOPPED_BY_TAG}, each = {run}"))
+}
+
+/// The instance, if the run has left it stopped, and a cause says that neither by its id nor by its tag.
+pub(crate) fn unnamed_instance(ec2: &Ec2, instance: &str, run: &str, cause: &str) -> Option<String> {
+    let instance = ec2.instance(instance)?;
+    let is_stopped = instance.tags.get(STOPPED_BY_TAG).is_some_and(|by| by == run)
+        && settled(&instance.state) == InstanceStateName::Stopped;
+    (is_stopped && !cause.contains(&instance.id) && !says_both_tags(cause, run)).then_some(instance.id)
+}
 
 /// How long after its beginning everybody sees a snapshot, with its tags, and a look at it has come to an end.
 const SHOWS_WITHIN: Duration = Duration::from_secs(10);
@@ -138,7 +151,8 @@ impl Ended {
 
     /// What a run that failed by itself has left at its end without a word: neither by its id, nor by the tag that
     /// finds it, where the run was not even allowed to look.
-    pub(crate) fn unnamed(&self, ec2: &Ec2) -> Option<Violation> {
+    /// The machine of the release before does not tell of the instance.
+    pub(crate) fn unnamed(&self, ec2: &Ec2, by_release_before: bool) -> Option<Violation> {
         if self.execution.status != Status::Failed {
             return None;
         }
@@ -152,24 +166,20 @@ impl Ended {
             |image: &String| self.cause().contains(&format!("does not show which snapshots of {image} are back"));
         let is_said = self.old.as_ref().is_some_and(says_of_which);
         let mut left: Vec<_> = restored.filter(|_| !is_said).cloned().collect();
-        let tag_is_said = |tag: &str| self.cause().contains(tag) && self.cause().contains(&self.execution.arn);
-        if !tag_is_said(RUN_TAG) {
+        let says_tag = self.cause().contains(&format!("{RUN_TAG} = {}", self.execution.arn));
+        let tag_is_said = says_tag || says_both_tags(self.cause(), &self.execution.arn);
+        if !tag_is_said {
             left.extend(ec2.images_tagged(RUN_TAG, &self.execution.arn).into_iter().map(|image| image.id));
         }
         // An image that stays stands for its snapshots. Some begin minutes after their image was begun.
-        if !tag_is_said(RUN_TAG) && !self.keeps_image {
+        if !tag_is_said && !self.keeps_image {
             let shows = |snapshot: &SnapshotInfo| snapshot.begun + SHOWS_WITHIN <= time::now();
             let snapshots = ec2.snapshots_tagged(RUN_TAG, &self.execution.arn).into_iter().filter(shows);
             left.extend(snapshots.map(|snapshot| snapshot.id));
         }
-        let is_stopped = |instance: &InstanceInfo| {
-            let by_the_run = instance.tags.get(STOPPED_BY_TAG) == Some(&self.execution.arn);
-            by_the_run && settled(&instance.state) == InstanceStateName::Stopped
-        };
-        if !tag_is_said(STOPPED_BY_TAG) {
-            left.extend(ec2.instance(&self.instance).filter(is_stopped).map(|instance| instance.id));
-        }
-        let unnamed: Vec<_> = left.into_iter().filter(|id| !self.cause().contains(id)).collect();
+        let mut unnamed: Vec<_> = left.into_iter().filter(|id| !self.cause().contains(id)).collect();
+        let instance = unnamed_instance(ec2, &self.instance, &self.execution.arn, self.cause());
+        unnamed.extend(instance.filter(|_| !by_release_before));
         let seen = format!("{unnamed:?} not named by {:?}: {}", self.execution.error, self.cause());
         (!unnamed.is_empty()).then_some(Violation { invariant: NAMED, seen })
     }

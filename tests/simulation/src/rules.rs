@@ -3,12 +3,12 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use local_ec2::{ACCOUNT, REGION};
-use local_step_functions::{Status, StatusChange};
+use local_step_functions::{Execution, Status, StatusChange};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::spawn_local};
 
 use crate::{
-    check::ONE_NAME,
+    check::{NAMED, ONE_NAME, unnamed_instance},
     coverage,
     faults::{self, Fate},
     functions::Functions,
@@ -25,6 +25,7 @@ const PAUSES: [u64; 3] = [60, 120, 0];
 pub(crate) fn status_changed(world: &Arc<World>, change: &StatusChange) {
     world.say(|| format!("{:<14} is {}", crate::trace::short(&change.execution), change.status));
     if let Ok(execution) = world.engine().describe_execution(&change.execution) {
+        name_instance(world, &execution);
         lock(&world.shown).changes(world.clock.now_millis(), execution);
     }
     if change.status == Status::Succeeded {
@@ -34,6 +35,21 @@ pub(crate) fn status_changed(world: &Arc<World>, change: &StatusChange) {
         && DEPLOYED.rolled_back.iter().any(|status| status == change.status.as_str());
     if matches {
         deliver(world, "StartRollbackFunction", change.event.clone(), faults::Delivery::EndOfRun);
+    }
+}
+
+/// A rollback that fails names the instance that stays stopped, whoever has started it.
+fn name_instance(world: &World, execution: &Execution) {
+    if execution.error.as_deref() != Some("LeftoversRemain") {
+        return;
+    }
+    let subject = lock(&world.subject).clone();
+    let input: Value = serde_json::from_str(&execution.input).unwrap_or_default();
+    if input["operation"] == "rollback" && input["run"] == subject.arn.as_str() {
+        let cause = execution.cause.as_deref().unwrap_or_default();
+        if let Some(id) = unnamed_instance(&world.ec2, &subject.instance, &subject.arn, cause) {
+            world.violation(NAMED, format!("{id} not named by {}: {cause}", execution.name));
+        }
     }
 }
 

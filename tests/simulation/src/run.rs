@@ -88,7 +88,7 @@ async fn judge(plan: &Plan, world: &Arc<World>, mut run: Ended) -> String {
     }
     run.keeps_image = keeps_image(&engine, &run.execution);
     let violate = |violation: Violation| world.violation(violation.invariant, violation.seen);
-    run.unnamed(&world.ec2).into_iter().for_each(violate);
+    run.unnamed(&world.ec2, plan.begins_with_release_before()).into_iter().for_each(violate);
     people::later(world, |at| if let Moment::MillisAfterEnd(millis) = at { Some(millis) } else { None });
     rest::comes(world).await.into_iter().for_each(|seen| world.violation(REST, seen));
     // It may have been redriven.

@@ -12,7 +12,7 @@ use crate::{
     },
     error::Error,
     machine::{answer, call},
-    model::{ids::InstanceId, run::Run, source_instance::SourceInstance},
+    model::{ids::InstanceId, source_instance::SourceInstance},
     operations::{EndedRun, Operation, Rehearsing, Undone},
 };
 
@@ -156,10 +156,6 @@ impl Operation for Stop {
 
     async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
         undo::undo(app, run).await
-    }
-
-    async fn may_have_left(app: &App, run: &Run, arguments: Arguments) -> Vec<String> {
-        undo::may_have_left(app, run, &arguments.source_instance_id).await.into_iter().collect()
     }
 }
 

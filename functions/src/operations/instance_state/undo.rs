@@ -4,14 +4,13 @@ use aws_sdk_ec2::types::{Instance, InstanceStateName};
 use aws_sdk_sfn::types::ExecutionStatus;
 
 use super::{
-    STOPPED_BY_TAG, Start, has_started_since, release, shown, start, state, stop::Stop, stopped_by, stopped_by_ec2,
+    STOPPED_BY_TAG, Start, has_started_since, release, start, state, stop::Stop, stopped_by, stopped_by_ec2,
     stops_again,
 };
 use crate::{
     app::App,
     aws::ec2,
     error::Error,
-    model::{ids::InstanceId, run::Run},
     operations::{EndedRun, Undone, ended_run::Document},
 };
 
@@ -48,17 +47,6 @@ pub(super) async fn undo(app: &App, run: &EndedRun) -> Result<Undone, Error> {
         }
     }
     Ok(undone)
-}
-
-/// The instance, unless it is as it was before the stop.
-pub(super) async fn may_have_left(app: &App, run: &Run, id: &InstanceId) -> Option<String> {
-    match ec2::instance(&app.ec2, id).await {
-        Ok(instance) => {
-            let instance = instance.filter(|one| stopped_by(one).as_ref() == Some(run) && !is_gone(one))?;
-            Some(format!("{id} is {}, and has the tag {STOPPED_BY_TAG} of the run", shown(&instance)))
-        }
-        Err(_) => Some(format!("EC2 does not show whether {id} runs, which the run was to stop for its image")),
-    }
 }
 
 async fn step(

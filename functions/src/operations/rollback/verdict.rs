@@ -30,7 +30,7 @@ pub(super) enum Verdict {
     Undo(EndedRun),
     /// Somebody wants it, or nobody knows.
     Keep(&'static str),
-    /// The run still runs, or Step Functions may not show yet what has become of it: to be asked again in so many seconds.
+    /// The run still runs, or Step Functions may not show yet what has become of it: ask again in so many seconds.
     AskAgain(u64),
 }
 
@@ -58,8 +58,9 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         _ if goes_on && !rolls_itself_back => return Err(Error::RunKept { run: run.arn().to_owned() }),
         _ => {}
     }
-    let shows_all_in = shows_all_in(&execution, (app.now)());
-    if !shows_all && !goes_on && shows_all_in > 0 {
+    // The function's clock may be wrong.
+    let shows_all_in = shows_all_in(&execution, (app.now)()).min(SHOWS_WITHIN.saturating_sub(call.waited()));
+    if !goes_on && shows_all_in > 0 {
         return Ok(Verdict::AskAgain(shows_all_in));
     }
     // Its operations' executions are forgotten before it is, and they tell what to keep.

@@ -160,8 +160,8 @@ async fn a_rollback_that_cannot_be_started_leaves_the_runs_tags_to_search_for() 
     let (error, cause) = failure(&ended);
     assert_eq!(error, "LeftoversRemain");
     assert!(cause.starts_with("the rollback did not start: "), "{cause}");
-    let tags = "has the tag ami-from-instance:run = the-run, and an instance that it stopped has the tag \
-        ami-from-instance:stopped-by";
+    let tags = "what the run made has the tag ami-from-instance:run, and an instance that it may have stopped the tag \
+        ami-from-instance:stopped-by, each = the-run";
     assert!(cause.ends_with(tags), "{cause}");
 }
 
