@@ -121,6 +121,8 @@ pub struct Undone {
     pub(crate) settles_seconds: u64,
     /// Whether no other operation is undone until this one is.
     pub(crate) keeps_the_rest: bool,
+    /// Whether what is left is another run's.
+    pub(crate) of_others: bool,
 }
 
 type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 'a>>;

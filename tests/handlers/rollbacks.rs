@@ -369,11 +369,9 @@ async fn a_rollback_reads_a_history_until_it_finds_what_the_operation_last_knew(
                 }
                 _ if arn == RUN || arn.ends_with("-1") => {
                     let input = json!({"operation": "create", "arguments": {}}).to_string();
-                    (
-                        200,
-                        json!({"executionArn": arn, "stateMachineArn": "arn", "startDate": now - 600,
-                        "status": status, "input": input}),
-                    )
+                    let described = json!({"executionArn": arn, "stateMachineArn": "arn", "startDate": now - 600,
+                        "status": status, "input": input});
+                    (200, described)
                 }
                 _ => (400, json!({"__type": "ExecutionDoesNotExist", "message": "none"})),
             }

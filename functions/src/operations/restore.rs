@@ -126,6 +126,7 @@ impl Operation for Restore {
             for snapshot in ec2::snapshots(&app.ec2, &document.memory.snapshot_ids).await? {
                 let why = format!("it is back from the Recycle Bin, and EC2 does not show its image {image_id}");
                 undone.removal.keep_for_a_while(snapshot.snapshot_id().unwrap_or_default(), why);
+                undone.of_others = true;
             }
         }
         Ok(undone)

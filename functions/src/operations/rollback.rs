@@ -18,7 +18,7 @@ pub(crate) use self::verdict::{REMEMBERED, is_kept};
 use super::{
     OPERATIONS, Operation, Rehearsing, Undone,
     ended_run::EndedRun,
-    instance_state,
+    instance_state::{self, STOPPED_BY_TAG},
     removal::{Progress, Standing},
     restore,
 };
@@ -122,15 +122,15 @@ impl Operation for Rollback {
             Err(error @ (Error::NotAuthorized { .. } | Error::CallRefused { .. } | Error::InvalidSetting { .. })) => {
                 let mut left = tagged(app, &call.run).await;
                 left.extend(instance_state::left_by(app, &call.run).await);
+                let mut others = vec![];
                 for (operation, arguments) in planned(app, &call).await {
-                    left.extend(restore::back_without_image(app, &operation, &arguments).await);
+                    others.extend(restore::back_without_image(app, &operation, &arguments).await);
                 }
-                left.push(error.to_string());
-                let tags = format!(
-                    "{RUN_TAG}, and an instance that it may have stopped the tag {}, each",
-                    instance_state::STOPPED_BY_TAG
-                );
-                Ok(left_behind(call, left.join("; "), &tags))
+                let of_others = !others.is_empty();
+                left.extend(others.into_iter().chain([error.to_string()]));
+                let tags =
+                    format!("{RUN_TAG}, and an instance that it may have stopped the tag {STOPPED_BY_TAG}, each");
+                Ok(left_behind(call, left.join("; "), Some(&*tags).filter(|_| !of_others)))
             }
             answer => answer,
         }
@@ -210,6 +210,7 @@ async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<
         let undone = (room.undo)(app, run).await?;
         all.settles_seconds = all.settles_seconds.max(undone.settles_seconds);
         all.removal.extend(undone.removal);
+        all.of_others |= undone.of_others;
         if undone.keeps_the_rest {
             all.keeps_the_rest = true;
             break;
@@ -225,9 +226,12 @@ async fn undo(app: &App, call: &mut Call, run: &EndedRun) -> Result<ControlFlow<
         Standing::Stuck(leftovers) if all.keeps_the_rest && !run.keeps_image => {
             let images = tagged(app, &run.run).await.into_iter().map(|id| format!("{id} stays until then"));
             let leftovers = [leftovers].into_iter().chain(images).collect::<Vec<_>>().join("; ");
-            Ok(ControlFlow::Break(left_behind(call.clone(), leftovers, RUN_TAG)))
+            Ok(ControlFlow::Break(left_behind(call.clone(), leftovers, Some(RUN_TAG))))
         }
-        Standing::Stuck(leftovers) => Ok(ControlFlow::Break(left_behind(call.clone(), leftovers, RUN_TAG))),
+        Standing::Stuck(leftovers) => {
+            let tags = Some(RUN_TAG).filter(|_| !all.of_others);
+            Ok(ControlFlow::Break(left_behind(call.clone(), leftovers, tags)))
+        }
     }
 }
 
@@ -243,9 +247,12 @@ fn done(call: &Call, why: &str) -> Answer {
     Answer::succeeded(Output { error: call.memory.failure.clone() }, why, call.memory.clone())
 }
 
-/// The rollback fails: what is left, by which tags it is found, and why the run failed before.
-fn left_behind(call: Call, mut leftovers: String, tags: &str) -> Answer {
-    leftovers.push_str(&format!("; what the run made has the tag {tags} = {}", call.run.arn()));
+/// The rollback fails: what is left, by which tags it is found, and why the run failed before. What another run made does
+/// not have this run's tag.
+fn left_behind(call: Call, mut leftovers: String, tags: Option<&str>) -> Answer {
+    if let Some(tags) = tags {
+        leftovers.push_str(&format!("; what the run made has the tag {tags} = {}", call.run.arn()));
+    }
     let failure = call.memory.failure.clone().or(call.arguments.failed.as_ref().map(failure::untold));
     if let Some(failure) = failure {
         leftovers = format!("{}: {}; and the rollback: {leftovers}", failure.name, failure.message);

@@ -48,19 +48,6 @@ pub(crate) const NOTHING_LOST: usize = 10;
 pub(crate) const IN_USE: usize = 11;
 const RETAINED: usize = 12;
 
-/// Whether a cause says by which tags everything is found that a run may have left.
-fn says_both_tags(cause: &str, run: &str) -> bool {
-    cause.contains(&format!("{STOPPED_BY_TAG}, each = {run}"))
-}
-
-/// The instance, if the run has left it stopped, and a cause says that neither by its id nor by its tag.
-pub(crate) fn unnamed_instance(ec2: &Ec2, instance: &str, run: &str, cause: &str) -> Option<String> {
-    let instance = ec2.instance(instance)?;
-    let is_stopped = instance.tags.get(STOPPED_BY_TAG).is_some_and(|by| by == run)
-        && settled(&instance.state) == InstanceStateName::Stopped;
-    (is_stopped && !cause.contains(&instance.id) && !says_both_tags(cause, run)).then_some(instance.id)
-}
-
 /// How long after its beginning everybody sees a snapshot, with its tags, and a look at it has come to an end.
 const SHOWS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -150,8 +137,7 @@ impl Ended {
     }
 
     /// What a run that failed by itself has left at its end without a word: neither by its id, nor by the tag that
-    /// finds it, where the run was not even allowed to look.
-    /// The machine of the release before does not tell of the instance.
+    /// finds it, where the run was not even allowed to look. The machine of the release before tells of no instance.
     pub(crate) fn unnamed(&self, ec2: &Ec2, by_release_before: bool) -> Option<Violation> {
         if self.execution.status != Status::Failed {
             return None;
@@ -416,6 +402,19 @@ impl Ended {
 
 fn is_gone(state: &InstanceStateName) -> bool {
     settled(state) == InstanceStateName::Terminated
+}
+
+/// Whether a cause says by which tags everything is found that a run may have left.
+fn says_both_tags(cause: &str, run: &str) -> bool {
+    cause.contains(&format!("{STOPPED_BY_TAG}, each = {run}"))
+}
+
+/// The instance, if the run has left it stopped, and a cause says that neither by its id nor by its tag.
+pub(crate) fn unnamed_instance(ec2: &Ec2, instance: &str, run: &str, cause: &str) -> Option<String> {
+    let instance = ec2.instance(instance)?;
+    let is_stopped = instance.tags.get(STOPPED_BY_TAG).is_some_and(|by| by == run)
+        && settled(&instance.state) == InstanceStateName::Stopped;
+    (is_stopped && !cause.contains(&instance.id) && !says_both_tags(cause, run)).then_some(instance.id)
 }
 
 /// An instance's power state, as far as it stays by itself.

@@ -25,7 +25,7 @@ const PAUSES: [u64; 3] = [60, 120, 0];
 pub(crate) fn status_changed(world: &Arc<World>, change: &StatusChange) {
     world.say(|| format!("{:<14} is {}", crate::trace::short(&change.execution), change.status));
     if let Ok(execution) = world.engine().describe_execution(&change.execution) {
-        name_instance(world, &execution);
+        check_rollback(world, &execution);
         lock(&world.shown).changes(world.clock.now_millis(), execution);
     }
     if change.status == Status::Succeeded {
@@ -39,7 +39,7 @@ pub(crate) fn status_changed(world: &Arc<World>, change: &StatusChange) {
 }
 
 /// A rollback that fails names the instance that stays stopped, whoever has started it.
-fn name_instance(world: &World, execution: &Execution) {
+fn check_rollback(world: &World, execution: &Execution) {
     if execution.error.as_deref() != Some("LeftoversRemain") {
         return;
     }

@@ -59,9 +59,9 @@ pub(super) async fn ask(app: &App, call: &mut Call) -> Result<Verdict, Error> {
         _ => {}
     }
     // The function's clock may be wrong.
-    let shows_all_in = shows_all_in(&execution, (app.now)()).min(SHOWS_WITHIN.saturating_sub(call.waited()));
-    if !goes_on && shows_all_in > 0 {
-        return Ok(Verdict::AskAgain(shows_all_in));
+    let left = shows_all_in(&execution, (app.now)()).min(SHOWS_WITHIN.saturating_sub(call.waited()));
+    if !goes_on && left > 0 {
+        return Ok(Verdict::AskAgain(left));
     }
     // Its operations' executions are forgotten before it is, and they tell what to keep.
     if is_over_for_long(&execution, (app.now)()) {
