@@ -1,6 +1,7 @@
 // Asks IAM's evaluation whether a deployment allows a call.
 
 import { createRequire } from "node:module";
+import { own } from "./arns.mjs";
 
 // Where .ci/run installs it.
 const { runSimulation } = createRequire(new URL("../../target/iam/", import.meta.url))("@cloud-copilot/iam-simulate");
@@ -33,22 +34,74 @@ function managed(arn) {
 }
 
 /** The default key policy: the account's policies decide. */
-const keyPolicy = (account) => ({
+const KEY_POLICY = {
   Version: "2012-10-17",
-  Statement: [{ Effect: "Allow", Principal: { AWS: `arn:aws:iam::${account}:root` }, Action: "kms:*", Resource: "*" }],
-});
+  Statement: [{ Effect: "Allow", Principal: { AWS: `arn:aws:iam::${own.account}:root` }, Action: "kms:*", Resource: "*" }],
+};
 
 export const isService = (principal) => principal.endsWith(".amazonaws.com");
 
-/** The id of the role that a function, machine or schedule of a deployment has. */
-export function roleOf(deployment, principal) {
-  return Object.keys(deployment.roles).find((id) => deployment.roles[id].usedBy.includes(principal));
+/** What a function makes of an object, made once. */
+function once(make) {
+  const made = new WeakMap();
+  return (object) => {
+    if (!made.has(object)) made.set(object, make(object));
+    return made.get(object);
+  };
 }
 
-function resourcePolicy(deployment, resource, account) {
-  if (resource.includes(":kms:")) return keyPolicy(account);
-  const role = Object.values(deployment.roles).find((role) => role.arn === resource);
-  return role ? role.trust : deployment.resources[resource];
+/** The id of each role of a deployment by what has it. */
+const rolesByUser = once(
+  ({ roles }) => new Map(Object.entries(roles).flatMap(([id, role]) => role.usedBy.map((user) => [user, id]))),
+);
+
+/** The trust of each role of a deployment by the role's ARN. */
+const trustByArn = once(({ roles }) => new Map(Object.values(roles).map(({ arn, trust }) => [arn, trust])));
+
+/** The id of the role that a function, machine or schedule of a deployment has. */
+export function roleOf(deployment, principal) {
+  return rolesByUser(deployment).get(principal);
+}
+
+function resourcePolicy(deployment, resource) {
+  if (resource.includes(":kms:")) return KEY_POLICY;
+  return trustByArn(deployment).get(resource) ?? deployment.resources[resource];
+}
+
+const numbers = new Map();
+
+/** A number for each text. */
+function numbered(text) {
+  if (!numbers.has(text)) numbers.set(text, numbers.size);
+  return numbers.get(text);
+}
+
+const numberOf = once((document) => numbered(JSON.stringify(document)));
+
+const list = (value) => (Array.isArray(value) ? value : [value]);
+
+/** Whether a statement is about the action. */
+function isAbout(statement, action) {
+  const matches = (pattern) =>
+    new RegExp(`^${pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".")}$`, "i").test(action);
+  return statement.NotAction !== undefined || list(statement.Action).some(matches);
+}
+
+const byAction = once(() => new Map());
+
+/**
+ * A number for all that a role says about an action. Most combinations of the parameters, and most mutants, differ in
+ * statements about other actions, which decide nothing here.
+ */
+function saysAbout(role, action) {
+  const said = byAction(role);
+  if (!said.has(action)) {
+    const { arn, policies, managed, boundary } = role;
+    const statements = Object.values(policies).flatMap(({ Statement }) => Statement);
+    const about = statements.filter((statement) => isAbout(statement, action));
+    said.set(action, numbered(JSON.stringify([arn, about, managed, boundary])));
+  }
+  return said.get(action);
 }
 
 const answers = new Map();
@@ -57,38 +110,30 @@ const answers = new Map();
  * Whether a deployment lets the principal, a service or the logical id of what has a role, call the action
  * on the resource. Whatever the resource's account, it is taken for one that lets the principal in.
  */
-export async function allows(deployment, { principal, action, resource, context = {}, recorded }) {
+export async function allows(deployment, call) {
+  const { principal, action, resource, recorded } = call;
   const role = isService(principal) ? undefined : deployment.roles[roleOf(deployment, principal)];
   if (!role && !isService(principal)) throw new Error(`${principal} has no role`);
-  const account = Object.values(deployment.roles)[0].arn.split(":")[4];
-  const simulation = {
-    request: {
-      principal: role?.arn ?? principal,
-      action,
-      resource: { resource, accountId: account },
-      contextVariables: context,
-    },
-    identityPolicies: [
-      ...Object.entries(role?.policies ?? {}).map(([name, policy]) => ({ name, policy })),
-      ...(role?.managed ?? []).map(managed),
-    ],
-    serviceControlPolicies: [],
-    resourceControlPolicies: [],
-    resourcePolicy: resourcePolicy(deployment, resource, account),
-    permissionBoundaryPolicies: role?.boundary ? [managed(role.boundary)] : undefined,
-  };
-  const key = JSON.stringify(simulation);
-  if (!answers.has(key)) answers.set(key, ask(simulation));
+  const policy = resourcePolicy(deployment, resource);
+  const key = [numberOf(call), role && saysAbout(role, action), policy && numberOf(policy)].join();
+  if (!answers.has(key)) answers.set(key, ask(call, role, policy));
   const { allowed, unknown } = await answers.get(key);
   // IAM ignores what it does not know for the action: no harm in a record, but in a list it decides nothing.
   if (unknown.length && !recorded) throw new Error(`${principal}: ${action} on ${resource} does not know ${unknown}`);
   return allowed;
 }
 
-async function ask(simulation) {
-  const answer = await runSimulation(simulation, {});
-  const { principal, action, resource } = simulation.request;
-  const call = `${principal}: ${action} on ${resource.resource}`;
+async function ask({ principal: caller, action, resource, context = {} }, role, resourcePolicy) {
+  const principal = role?.arn ?? caller;
+  const request = { principal, action, resource: { resource, accountId: own.account }, contextVariables: context };
+  const identityPolicies = [
+    ...Object.entries(role?.policies ?? {}).map(([name, policy]) => ({ name, policy })),
+    ...(role?.managed ?? []).map(managed),
+  ];
+  const permissionBoundaryPolicies = role?.boundary ? [managed(role.boundary)] : undefined;
+  const policies = { identityPolicies, resourcePolicy, permissionBoundaryPolicies };
+  const answer = await runSimulation({ request, serviceControlPolicies: [], resourceControlPolicies: [], ...policies }, {});
+  const call = `${principal}: ${action} on ${resource}`;
   if (answer.errors) throw new Error(`${call}: ${JSON.stringify(answer.errors)}`);
   if (answer.resultType === "wildcard") throw new Error(`${call}: IAM knows resources of the action, name one`);
   return { allowed: answer.overallResult === "Allowed", unknown: answer.result.ignoredContextKeys };
