@@ -63,9 +63,8 @@ fn an_image_whose_answer_was_lost_is_adopted_though_its_instance_is_gone() {
 fn one_execution_name_makes_one_image() {
     on_aws(async |aws| {
         let (_, input) = new_create(aws, json!({}));
-        let (client, name) = (aws.step_functions(), unique("twice"));
-        let start =
-            async || Execution::start(&client, aws.lifecycle_machine_arn(), Some(&name), &input.to_string()).await;
+        let name = unique("twice");
+        let start = async || Execution::start(aws, aws.lifecycle_machine_arn(), Some(&name), &input.to_string()).await;
         let (first, second) = (start().await.unwrap(), start().await.unwrap());
         assert_eq!(first.arn, second.arn);
         succeeded(&first.wait().await.unwrap());

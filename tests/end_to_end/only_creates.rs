@@ -15,9 +15,7 @@ use crate::{
 
 async fn start(aws: &Deployment, request: &Value) -> Execution {
     let name = unique("only");
-    Execution::start(&aws.step_functions(), aws.output("CreateMachineArn"), Some(&name), &request.to_string())
-        .await
-        .unwrap()
+    Execution::start(aws, aws.output("CreateMachineArn"), Some(&name), &request.to_string()).await.unwrap()
 }
 
 /// The run of the same name.
@@ -90,11 +88,11 @@ fn a_run_that_is_aborted_is_named_and_one_that_never_started_too() {
         assert!(error == "RunEnded" && cause.contains(&run) && cause.ends_with("ABORTED"), "{error}: {cause}");
 
         // A name may be used once.
-        let (client, name) = (aws.step_functions(), unique("only"));
-        let taken = Execution::start(&client, aws.lifecycle_machine_arn(), Some(&name), "{}").await.unwrap();
+        let name = unique("only");
+        let taken = Execution::start(aws, aws.lifecycle_machine_arn(), Some(&name), "{}").await.unwrap();
         taken.wait().await.unwrap();
         let machine = aws.output("CreateMachineArn");
-        let second = Execution::start(&client, machine, Some(&name), &request.to_string()).await.unwrap();
+        let second = Execution::start(aws, machine, Some(&name), &request.to_string()).await.unwrap();
         let outcome = second.wait().await.unwrap();
         let (error, cause) = failed(&outcome);
         assert!(error == "RunNotStarted" && cause.contains(&name), "{error}: {cause}");

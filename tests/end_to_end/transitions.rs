@@ -1,6 +1,5 @@
 //! What Step Functions counts.
 
-use local_aws::execution::states;
 use performance::cost;
 use serde_json::json;
 
@@ -12,10 +11,7 @@ fn a_create_enters_nine_states_and_three_more_for_each_look() {
         let (_, input) = new_create(aws, json!({"snapshotWithoutReboot": true}));
         let (run, outcome) = execute(aws, &input).await;
         succeeded(&outcome);
-        let client = aws.step_functions();
-        let operations = aws.output("OperationMachineArn").replace(":stateMachine:", ":execution:");
-        let mut entered = states(&client, &run.arn).await.unwrap();
-        entered.extend(states(&client, &format!("{operations}:{}-1", run.name())).await.unwrap());
+        let entered = run.entered(aws.output("OperationMachineArn")).unwrap();
         let looks = entered.iter().filter(|one| one.state == "Look").count();
         let expected = cost::STATES_OF_A_CREATE + cost::STATES_OF_A_LOOK * looks as f64;
         assert_eq!(entered.len() as f64, expected, "{entered:?}");

@@ -80,9 +80,8 @@ async fn adopt(aws: &Deployment) {
 
     // One is aborted after it has tagged, and leaves no tag.
     let client = aws.step_functions();
-    let run = Execution::start(&client, aws.lifecycle_machine_arn(), None, &adopt(&found, json!({})).to_string())
-        .await
-        .unwrap();
+    let run =
+        Execution::start(aws, aws.lifecycle_machine_arn(), None, &adopt(&found, json!({})).to_string()).await.unwrap();
     while aws.ec2.image(&found).unwrap().tags.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

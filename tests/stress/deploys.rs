@@ -41,7 +41,7 @@ fn beside(aws: &Deployment, name: &str, parameters: &[&str]) -> Deployment {
 
 async fn start(aws: &Deployment, name: &str, request: &Value) -> Execution {
     let machine = aws.lifecycle_machine_arn();
-    Execution::start(&aws.step_functions(), machine, Some(name), &request.to_string()).await.unwrap()
+    Execution::start(aws, machine, Some(name), &request.to_string()).await.unwrap()
 }
 
 async fn succeeds(aws: &Deployment, name: &str, request: &Value) -> Value {

@@ -79,8 +79,7 @@ async fn protect_and_delete(aws: &Deployment) {
 async fn stop_and_start(aws: &Deployment) {
     let start = async |instance: &str| {
         let request = json!({"name": format!("roles-{instance}"), "sourceInstanceId": instance, "stopInstance": true});
-        let client = aws.step_functions();
-        Execution::start(&client, aws.lifecycle_machine_arn(), None, &request.to_string()).await.unwrap()
+        Execution::start(aws, aws.lifecycle_machine_arn(), None, &request.to_string()).await.unwrap()
     };
     let key = "arn:aws:kms:us-east-1:000000000000:key/of-a-volume";
     let specs = [InstanceSpec::default(), InstanceSpec::default().ungranted_key(key), InstanceSpec::default()];
@@ -104,7 +103,7 @@ async fn stop_and_start(aws: &Deployment) {
 
 /// Starts a run, and says how it ended.
 async fn end(aws: &Deployment, request: &str) -> Outcome {
-    let run = Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), None, request).await.unwrap();
+    let run = Execution::start(aws, aws.lifecycle_machine_arn(), None, request).await.unwrap();
     run.wait().await.unwrap()
 }
 

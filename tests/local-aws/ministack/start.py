@@ -6,7 +6,8 @@ each one is in tests/end_to_end/ministack.rs, or where that says.
 Five more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
 call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; TMPDIR/machines-calls tells
 what the machines call; TMPDIR/recording, once it is there, gets each call of a function with its answer;
-TMPDIR/histories, once it is there, gets each execution that has ended; TMPDIR/iam, once it is there, has the
+TMPDIR/journal gets each state that an execution enters, and each execution that has ended, so that who waits for
+them need not ask; TMPDIR/histories, once it is there, gets each execution that has ended with its history; TMPDIR/iam, once it is there, has the
 policies of the deployment judge what it calls (permissions.py);
 standard input brings
 the events of EC2, a line each, and when it closes MiniStack ends with every process it started, so
@@ -47,6 +48,8 @@ start_execution = sfn._start_execution
 stop_execution = sfn._stop_execution
 fail_execution = sfn._fail_execution
 describe_state_machine = sfn._describe_state_machine
+add_event = sfn._add_event
+check_runaway = Timebox.check_runaway
 parse_rate_seconds = eventbridge._parse_rate_seconds
 handle_request = sfn.handle_request
 execute_function = lambda_svc._execute_function_provided_warm
@@ -185,6 +188,13 @@ def own_milliseconds():
     return round(time.thread_time() * 1000)
 
 
+def check_now_and_then(timebox):
+    """The time that an expression has taken is looked at with every hundredth of its parts: each look calls the system."""
+    timebox.parts = getattr(timebox, "parts", 0) + 1
+    if timebox.parts % 100 == 0 or timebox.depth > (timebox.max_depth or 0):
+        check_runaway(timebox)
+
+
 def apply_output(state, data, ctx=None):
     """A Succeed state may have an Output ("Succeed workflow state")."""
     if state.get("Type") == "Succeed" and sfn._state_query_language(state, ctx) == "JSONata":
@@ -255,6 +265,7 @@ def stop_execution_and_children(data):
     if not stopped or stopped["status"] != "RUNNING":
         return stop_execution(data)
     response = stop_execution(data)
+    journal.note_end(stopped)
     for arn, execution in list(sfn._executions.items()):
         try:
             parent = json.loads(execution["input"]).get(STARTED_BY)
@@ -280,13 +291,14 @@ def run_execution_with_timeout(arn):
     seconds = definition and json.loads(definition).get("TimeoutSeconds")
     if not seconds:
         run_execution(arn)
-        return note_history(execution, definition)
+        return note_end(execution, definition)
 
     def time_out():
         if execution["status"] == "RUNNING":
             execution.update(status="TIMED_OUT", stopDate=sfn.now_iso(), error="States.Timeout")
             sfn._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {"error": "States.Timeout"}})
             sfn._emit_execution_status_event(execution)
+            journal.note_end(execution)
 
     timer = threading.Timer(seconds / SPEED, time_out)
     timer.daemon = True
@@ -295,7 +307,54 @@ def run_execution_with_timeout(arn):
         run_execution(arn)
     finally:
         timer.cancel()
-    note_history(execution, definition)
+    note_end(execution, definition)
+
+
+class Journal:
+    """What the executions do, a line each in TMPDIR/journal."""
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "journal")
+        self.lock = threading.Lock()
+
+    def note(self, what, execution, about):
+        line = json.dumps({what: {"executionArn": execution["executionArn"], **about}}) + "\n"
+        with self.lock, open(self.path, "a") as file:
+            file.write(line)
+
+    def note_state(self, execution, event):
+        operation = operation_of(execution["input"])
+        state = event["stateEnteredEventDetails"]["name"]
+        about = {"operation": operation, "id": event["id"], "state": state, "at": event["timestamp"]}
+        self.note("entered", execution, about)
+
+    def note_end(self, execution):
+        self.note("ended", execution, {name: execution.get(name) for name in ("status", "output", "error", "cause")})
+
+
+journal = Journal(os.environ["TMPDIR"])
+
+
+@functools.lru_cache
+def operation_of(text):
+    """What an execution with this input does: a run says nothing about it."""
+    try:
+        return json.loads(text).get("operation") or "run"
+    except (ValueError, AttributeError):
+        return "run"
+
+
+def add_event_and_note(execution, event_type, details=None):
+    event = add_event(execution, event_type, details)
+    if event_type.endswith("StateEntered"):
+        journal.note_state(execution, event)
+    return event
+
+
+def note_end(execution, definition):
+    if execution:
+        note_history(execution, definition)
+        journal.note_end(execution)
 
 
 histories = threading.Lock()
@@ -305,7 +364,7 @@ def note_history(execution, definition):
     """An execution that has ended, with its history and the definition with which it ran, is a line in
     TMPDIR/histories."""
     path = os.path.join(os.environ["TMPDIR"], "histories")
-    if execution and os.path.exists(path):
+    if os.path.exists(path):
         line = json.dumps({**execution, "definition": definition}, default=str) + "\n"
         with histories, open(path, "a") as file:
             file.write(line)
@@ -522,6 +581,7 @@ def end():
 
 def main():
     Timebox.current_milli_time = staticmethod(own_milliseconds)
+    Timebox.check_runaway = check_now_and_then
     sfn._execute_task = execute_task_with_computed_timeout
     sfn._invoke_with_callback = invoke_with_callback_and_history
     sfn._invoke_resource_with_timeout = invoke_resource_and_note
@@ -530,6 +590,7 @@ def main():
     sfn._start_execution = start_execution_once
     sfn._stop_execution = stop_execution_and_children
     sfn._fail_execution = fail_running_execution
+    sfn._add_event = add_event_and_note
     sfn._run_execution = run_execution_with_timeout
     sfn._describe_state_machine = describe_with_logging
     sfn._dispatch_aws_sdk_query = call_local_ec2

@@ -23,7 +23,7 @@ pub use self::{
 };
 use crate::{
     deployment::{Deployment, Options},
-    execution::{Execution, Outcome, states},
+    execution::{Execution, Outcome},
     step_functions,
 };
 
@@ -38,9 +38,8 @@ pub const SWEEP: &str = "ami-from-instance-start-rollback";
 pub const AT_ONCE: u32 = 32;
 /// For how long, in simulated seconds, the nets may work after the last run has ended.
 const NETS_TAKE: f64 = 3600.0;
-/// How long a campaign waits before it asks again how a run stands, for each run at once: the
-/// local AWS has other things to do.
-const POLL: Duration = Duration::from_millis(8);
+/// How long a campaign waits before it looks again how a run stands.
+const POLL: Duration = Duration::from_millis(50);
 
 /// The functions that may take no longer than [`HURRY`]: their minute would be an hour of the local
 /// time.
@@ -69,7 +68,7 @@ pub async fn run_plans(aws: &Arc<Deployment>, plans: Vec<Plan>, at_once: u32) ->
         let place = Arc::clone(&places).acquire_owned().await?;
         let aws = Arc::clone(aws);
         runs.spawn(async move {
-            let ended = run(&aws, plan, POLL * at_once).await;
+            let ended = run(&aws, plan).await;
             drop(place);
             ended
         });
@@ -96,7 +95,7 @@ async fn wait_for_nets(aws: &Deployment, ended: &[Ended]) -> Result<()> {
 }
 
 /// One run with its troubles, from the instance it needs to its end; and its rival, if it has one.
-async fn run(aws: &Deployment, plan: Plan, poll: Duration) -> Result<Vec<Ended>> {
+async fn run(aws: &Deployment, plan: Plan) -> Result<Vec<Ended>> {
     // Everything of the run has its name, so that a call can be told to be the run's.
     let run_name = plan.run_name();
     let instance = InstanceSpec::default().volume("/dev/sdf", plan.gigabytes, "gp3").tag("Name", &run_name);
@@ -169,7 +168,7 @@ async fn run(aws: &Deployment, plan: Plan, poll: Duration) -> Result<Vec<Ended>>
         instance,
         old,
     };
-    ended.outcome = attend(aws, &execution, &mut ended, poll).await?;
+    ended.outcome = attend(aws, &execution, &mut ended).await?;
     let Some((execution, plan)) = rival else { return Ok(vec![ended]) };
     let rival = Ended {
         outcome: execution.wait().await?,
@@ -186,7 +185,7 @@ async fn run(aws: &Deployment, plan: Plan, poll: Duration) -> Result<Vec<Ended>>
 }
 
 async fn execute(aws: &Deployment, name: &str, input: &str) -> Result<Execution> {
-    Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), Some(name), input).await
+    Execution::start(aws, aws.lifecycle_machine_arn(), Some(name), input).await
 }
 
 fn fails(state: &ImageState) -> Fate {
@@ -199,13 +198,13 @@ fn fails(state: &ImageState) -> Fate {
 }
 
 /// Waits for the run's end, and brings on the troubles that need something to exist.
-async fn attend(aws: &Deployment, execution: &Execution, ended: &mut Ended, poll: Duration) -> Result<Outcome> {
+async fn attend(aws: &Deployment, execution: &Execution, ended: &mut Ended) -> Result<Outcome> {
     let mut to_come: Vec<_> = ended.plan.troubles.clone();
     let mut rng = ended.plan.rng();
     let abort_after = Duration::from_secs_f64(rng.f64() * 150.0 / aws.speed());
     let start = std::time::Instant::now();
     loop {
-        if let Some(outcome) = execution.outcome().await? {
+        if let Some(outcome) = execution.outcome()? {
             return Ok(outcome);
         }
         let made = aws.ec2.snapshots_tagged(RUN_TAG, &execution.arn);
@@ -217,7 +216,7 @@ async fn attend(aws: &Deployment, execution: &Execution, ended: &mut Ended, poll
                     drop(aws.step_functions().stop_execution().execution_arn(&execution.arn).send().await);
                 }
                 Trouble::AbortedAt(state) => {
-                    if entered(aws, execution).await?.contains(state) {
+                    if has_entered(aws, execution, state)? {
                         drop(aws.step_functions().stop_execution().execution_arn(&execution.arn).send().await);
                     } else {
                         later.push(trouble);
@@ -256,15 +255,12 @@ async fn attend(aws: &Deployment, execution: &Execution, ended: &mut Ended, poll
             }
         }
         to_come = later;
-        tokio::time::sleep(poll).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
-/// The states that a run and its operations have entered so far.
-async fn entered(aws: &Deployment, execution: &Execution) -> Result<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
-    for arn in execution.with_children(aws.output("OperationMachineArn")).await? {
-        names.extend(states(&aws.step_functions(), &arn).await?.into_iter().map(|entered| entered.state));
-    }
-    Ok(names)
+/// Whether a run or an operation of it has entered a state.
+fn has_entered(aws: &Deployment, execution: &Execution, state: &str) -> Result<bool> {
+    let entered = execution.entered(aws.output("OperationMachineArn"))?;
+    Ok(entered.iter().any(|entered| entered.state == state))
 }

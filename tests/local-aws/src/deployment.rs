@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::{
     execution::Execution,
     iam::Judge,
+    journal::Journal,
     ministack::{self, EventBus, MiniStack},
     prepare::{self, quietly},
     step_functions,
@@ -71,6 +72,8 @@ pub struct Deployment {
     pub ec2: Ec2,
     _events: Arc<Events>,
     ministack: Arc<MiniStack>,
+    step_functions: aws_sdk_sfn::Client,
+    journal: Arc<Journal>,
     stack: String,
     outputs: BTreeMap<String, String>,
     speed: f64,
@@ -89,13 +92,16 @@ impl Deployment {
         })?;
         let functions_find_it = options.ec2_through.clone().unwrap_or_else(|| ec2.endpoint());
         let ministack = MiniStack::start(&python, options.port, &functions_find_it, options.speed)?;
+        let journal = Arc::new(Journal::of(ministack.folder()));
+        let step_functions = step_functions_at(ministack.endpoint());
         let ministack = Arc::new(ministack);
         say("deploying template.yaml with CloudFormation");
         let outputs = deploy(&ministack, STACK, "", &options.parameters)?;
         let events = Arc::new(Events::carry(ec2.clone(), ministack.event_bus()));
         let stack = STACK.to_owned();
         let (speed, parameters) = (options.speed, options.parameters.clone());
-        let deployment = Self { ec2, _events: events, ministack, stack, outputs, speed, parameters };
+        let deployment =
+            Self { ec2, _events: events, ministack, step_functions, journal, stack, outputs, speed, parameters };
         deployment.seed();
         Ok(deployment)
     }
@@ -106,6 +112,8 @@ impl Deployment {
             ec2: self.ec2.clone(),
             _events: Arc::clone(&self._events),
             ministack: Arc::clone(&self.ministack),
+            step_functions: self.step_functions.clone(),
+            journal: Arc::clone(&self.journal),
             stack: stack.to_owned(),
             outputs: deploy(&self.ministack, stack, "", parameters)?,
             speed: self.speed,
@@ -279,22 +287,30 @@ impl Deployment {
         self.ec2.inject(Fault::on("DescribeSnapshots", refused).mentioning(format!(":{name}")).for_ever());
         self.ec2.next_image(&instance, Fate::Takes(takes));
         let request = json!({"name": name, "sourceInstanceId": instance, "snapshotWithoutReboot": true});
-        let client = self.step_functions();
-        Execution::start(&client, self.lifecycle_machine_arn(), Some(name), &request.to_string()).await
+        Execution::start(self, self.lifecycle_machine_arn(), Some(name), &request.to_string()).await
+    }
+
+    /// What its executions do.
+    pub(crate) fn journal(&self) -> Arc<Journal> {
+        Arc::clone(&self.journal)
     }
 
     /// A Step Functions client for it.
     pub fn step_functions(&self) -> aws_sdk_sfn::Client {
-        let credentials = aws_sdk_sfn::config::Credentials::new("test", "test", None, None, "local");
-        let config = aws_sdk_sfn::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(http_client())
-            .region(aws_sdk_sfn::config::Region::new(ministack::REGION))
-            .credentials_provider(credentials)
-            .endpoint_url(self.ministack.endpoint())
-            .build();
-        aws_sdk_sfn::Client::from_conf(config)
+        self.step_functions.clone()
     }
+}
+
+fn step_functions_at(endpoint: String) -> aws_sdk_sfn::Client {
+    let credentials = aws_sdk_sfn::config::Credentials::new("test", "test", None, None, "local");
+    let config = aws_sdk_sfn::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(http_client())
+        .region(aws_sdk_sfn::config::Region::new(ministack::REGION))
+        .credentials_provider(credentials)
+        .endpoint_url(endpoint)
+        .build();
+    aws_sdk_sfn::Client::from_conf(config)
 }
 
 /// Deploys a stack, and gives its outputs.

@@ -1,16 +1,14 @@
 //! An execution of the lifecycle machine: start it, follow it, and see how it ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use aws_sdk_sfn::{
-    Client,
-    primitives::DateTime,
-    types::{ExecutionStatus, HistoryEvent},
-};
+use aws_sdk_sfn::primitives::DateTime;
 use serde_json::Value;
 
-const POLL: Duration = Duration::from_millis(100);
+use crate::{deployment::Deployment, journal::Journal};
+
+const POLL: Duration = Duration::from_millis(25);
 
 /// How an execution ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +44,7 @@ pub struct Entered {
 /// An execution that was started.
 #[derive(Clone, Debug)]
 pub struct Execution {
-    client: Client,
+    journal: Arc<Journal>,
     /// Its ARN.
     pub arn: String,
 }
@@ -54,14 +52,15 @@ pub struct Execution {
 impl Execution {
     /// Another execution, of this ARN.
     pub fn other(&self, arn: impl Into<String>) -> Self {
-        Self { client: self.client.clone(), arn: arn.into() }
+        Self { journal: Arc::clone(&self.journal), arn: arn.into() }
     }
 
     /// Starts the machine with an input; Step Functions makes up a name if there is none.
-    pub async fn start(client: &Client, machine_arn: &str, name: Option<&str>, input: &str) -> Result<Self> {
-        let request = client.start_execution().state_machine_arn(machine_arn).set_name(name.map(str::to_owned));
-        let answer = request.input(input).send().await.context("the execution could not be started")?;
-        Ok(Self { client: client.clone(), arn: answer.execution_arn })
+    pub async fn start(aws: &Deployment, machine_arn: &str, name: Option<&str>, input: &str) -> Result<Self> {
+        let request = aws.step_functions().start_execution().state_machine_arn(machine_arn);
+        let answer = request.set_name(name.map(str::to_owned)).input(input).send().await;
+        let arn = answer.context("the execution could not be started")?.execution_arn;
+        Ok(Self { journal: aws.journal(), arn })
     }
 
     /// The execution's name.
@@ -70,49 +69,32 @@ impl Execution {
     }
 
     /// How it has ended; none while it runs.
-    pub async fn outcome(&self) -> Result<Option<Outcome>> {
-        let execution = self.client.describe_execution().execution_arn(&self.arn).send().await?;
-        Ok(match execution.status {
-            ExecutionStatus::Running | ExecutionStatus::PendingRedrive => None,
-            ExecutionStatus::Succeeded => {
-                Some(Outcome::Succeeded(serde_json::from_str(execution.output().unwrap_or("null"))?))
-            }
-            status => Some(Outcome::Ended {
-                status: status.as_str().to_owned(),
-                error: execution.error.unwrap_or_default(),
-                cause: execution.cause.unwrap_or_default(),
-            }),
-        })
+    pub fn outcome(&self) -> Result<Option<Outcome>> {
+        self.journal.outcome(&self.arn)
     }
 
     /// Waits for its end.
     pub async fn wait(&self) -> Result<Outcome> {
         loop {
-            if let Some(outcome) = self.outcome().await? {
+            if let Some(outcome) = self.outcome()? {
                 return Ok(outcome);
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Its ARN and those of its operations.
-    pub async fn with_children(&self, operation_machine_arn: &str) -> Result<Vec<String>> {
-        let children = self.client.list_executions().state_machine_arn(operation_machine_arn).send().await?;
-        let ours = format!("{}-", self.name());
-        let children = children.executions.into_iter().filter(|child| child.name.starts_with(&ours));
-        Ok(children.map(|child| child.execution_arn).chain([self.arn.clone()]).collect())
+    /// The states that it and its operations have entered so far, one execution's after the other's.
+    pub fn entered(&self, operation_machine_arn: &str) -> Result<Vec<Entered>> {
+        self.journal.entered(&self.arn, operation_machine_arn)
     }
 
-    /// Waits for its end, and tells of each state that it or a child of it enters.
+    /// Waits for its end, and tells of each state that it or an operation of it enters.
     pub async fn follow(&self, operation_machine_arn: &str, tell: &dyn Fn(&Entered)) -> Result<Outcome> {
         let mut told: Vec<Entered> = vec![];
         loop {
-            let outcome = self.outcome().await?;
-            let mut news = vec![];
-            for arn in self.with_children(operation_machine_arn).await? {
-                let entered = states(&self.client, &arn).await?;
-                news.extend(entered.into_iter().filter(|entered| !told.contains(entered)));
-            }
+            let outcome = self.outcome()?;
+            let mut news = self.entered(operation_machine_arn)?;
+            news.retain(|entered| !told.contains(entered));
             news.sort_by_key(|entered| entered.at.as_nanos());
             for entered in news {
                 tell(&entered);
@@ -124,21 +106,4 @@ impl Execution {
             }
         }
     }
-}
-
-/// The states an execution has entered, in order.
-pub async fn states(client: &Client, arn: &str) -> Result<Vec<Entered>> {
-    let pages = client.get_execution_history().execution_arn(arn).into_paginator();
-    let events: Result<Vec<_>, _> = pages.items().send().collect().await;
-    let events = events?;
-    let started = events.iter().find_map(|event| event.execution_started_event_details()?.input());
-    let input: Value = serde_json::from_str(started.unwrap_or("null")).unwrap_or_default();
-    let operation = input["operation"].as_str().unwrap_or("run").to_owned();
-    let execution = arn.rsplit(':').next().unwrap_or_default().to_owned();
-    let entered = |event: HistoryEvent| {
-        let state = event.state_entered_event_details?.name;
-        let (execution, operation) = (execution.clone(), operation.clone());
-        Some(Entered { execution, operation, id: event.id, state, at: event.timestamp })
-    };
-    Ok(events.into_iter().filter_map(entered).collect())
 }

@@ -7,6 +7,7 @@ pub mod deployment;
 pub mod diagram;
 pub mod execution;
 mod iam;
+mod journal;
 pub mod ministack;
 pub mod prepare;
 pub mod release;

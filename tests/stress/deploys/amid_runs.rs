@@ -248,7 +248,7 @@ fn a_deploy_amid_runs_in_every_state_of_every_operation_changes_how_none_of_them
         }
         for held in &starter.held {
             held.assert_ends_as_if_no_deploy_had_come(aws).await;
-            let was_there = held.was_there(aws, from, to).await;
+            let was_there = held.was_there(aws, from, to);
             assert!(was_there, "{} was not at {}, {}", held.run.name(), held.operation, held.state);
         }
     });

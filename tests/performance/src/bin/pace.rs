@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
 use local_aws::{
     deployment::{Deployment, Options},
-    execution::{Execution, Outcome, states},
+    execution::{Execution, Outcome},
 };
 use local_ec2::{InstanceSpec, Progress};
 use performance::{
@@ -212,7 +212,7 @@ async fn create(aws: &Deployment, instance: InstanceSpec) -> Result<Execution> {
         "snapshotWithoutReboot": true,
         "timeouts": {"create": "2h"},
     });
-    Execution::start(&aws.step_functions(), aws.lifecycle_machine_arn(), None, &input.to_string()).await
+    Execution::start(aws, aws.lifecycle_machine_arn(), None, &input.to_string()).await
 }
 
 /// A create whose cost is counted.
@@ -231,7 +231,7 @@ async fn begin(aws: &Deployment, progress: &'static str) -> Result<Vec<Counted>>
     }
     for one in &runs {
         while aws.ec2.images_tagged(RUN_TAG, &one.run.arn).is_empty() {
-            if let Some(outcome) = one.run.outcome().await? {
+            if let Some(outcome) = one.run.outcome()? {
                 bail!("{outcome:?}");
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -247,10 +247,7 @@ impl Counted {
         if !matches!(outcome, Outcome::Succeeded(_)) {
             bail!("{outcome:?}");
         }
-        let mut entered = vec![];
-        for arn in self.run.with_children(aws.output("OperationMachineArn")).await? {
-            entered.extend(states(&aws.step_functions(), &arn).await?);
-        }
+        let entered = self.run.entered(aws.output("OperationMachineArn"))?;
         let looks = entered.iter().filter(|one| one.state == "Look").count();
         let ours = cost::dollars(entered.len() as f64, looks as f64);
         let single = cost::single_machine(self.minutes as f64 * 60.0);
