@@ -97,8 +97,10 @@ function saysAbout(role, action) {
   const said = byAction(role);
   if (!said.has(action)) {
     const { arn, policies, managed, boundary } = role;
-    const statements = Object.values(policies).flatMap(({ Statement }) => Statement);
-    const about = statements.filter((statement) => isAbout(statement, action));
+    const about = Object.values(policies).map(({ Version, Statement }) => [
+      Version,
+      list(Statement).filter((statement) => isAbout(statement, action)),
+    ]);
     said.set(action, numbered(JSON.stringify([arn, about, managed, boundary])));
   }
   return said.get(action);

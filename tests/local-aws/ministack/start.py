@@ -3,15 +3,14 @@
 Each function here replaces one of MiniStack's; its docstring says what AWS documents. A test of
 each one is in tests/end_to_end/ministack.rs, or where that says.
 
-Five more things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
+More things serve the runner and the tests: TMPDIR/step-functions-calls tells what the functions
 call of Step Functions, and TMPDIR/step-functions-faults what goes wrong with it; TMPDIR/machines-calls tells
-what the machines call; TMPDIR/recording, once it is there, gets each call of a function with its answer;
-TMPDIR/journal gets each state that an execution enters, and each execution that has ended, so that who waits for
-them need not ask; TMPDIR/histories, once it is there, gets each execution that has ended with its history; TMPDIR/iam, once it is there, has the
-policies of the deployment judge what it calls (permissions.py);
-standard input brings
-the events of EC2, a line each, and when it closes MiniStack ends with every process it started, so
-that nothing outlives a runner that was killed; and SPEED (a number) scales the time limits of Tasks
+what the machines call; TMPDIR/journal tells which states the executions enter and how they end, so that
+whoever waits for that need not ask; TMPDIR/recording, once it is there, gets each call of a function with its
+answer; TMPDIR/histories, once it is there, gets each execution that has ended with its history; TMPDIR/iam,
+once it is there, has the policies of the deployment judge what it calls (permissions.py);
+standard input brings the events of EC2, a line each, and when it closes MiniStack ends with every process it
+started, so that nothing outlives a runner that was killed; and SPEED (a number) scales the time limits of Tasks
 that wait and the rates of schedules as SFN_WAIT_SCALE scales the waits.
 """
 
@@ -189,9 +188,10 @@ def own_milliseconds():
 
 
 def check_now_and_then(timebox):
-    """The time that an expression has taken is looked at with every hundredth of its parts: each look calls the system."""
-    timebox.parts = getattr(timebox, "parts", 0) + 1
-    if timebox.parts % 100 == 0 or timebox.depth > (timebox.max_depth or 0):
+    """Each look at the time that an expression has taken calls the system, so only every hundredth of its steps
+    looks. An expression of fewer steps ends by itself."""
+    timebox.steps = getattr(timebox, "steps", 0) + 1
+    if timebox.steps % 100 == 0 or timebox.depth > (timebox.max_depth or 0):
         check_runaway(timebox)
 
 
@@ -265,7 +265,6 @@ def stop_execution_and_children(data):
     if not stopped or stopped["status"] != "RUNNING":
         return stop_execution(data)
     response = stop_execution(data)
-    journal.note_end(stopped)
     for arn, execution in list(sfn._executions.items()):
         try:
             parent = json.loads(execution["input"]).get(STARTED_BY)
@@ -273,6 +272,8 @@ def stop_execution_and_children(data):
             continue
         if parent == data.get("executionArn") and execution["status"] == "RUNNING":
             stop_execution_and_children({"executionArn": arn, "error": "States.TaskAborted"})
+    if stopped["status"] == "ABORTED":
+        journal.note_end(stopped)
     return response
 
 
@@ -290,8 +291,10 @@ def run_execution_with_timeout(arn):
     definition = machine and machine["definition"]
     seconds = definition and json.loads(definition).get("TimeoutSeconds")
     if not seconds:
-        run_execution(arn)
-        return note_end(execution, definition)
+        try:
+            return run_execution(arn)
+        finally:
+            note_end(execution, definition)
 
     def time_out():
         if execution["status"] == "RUNNING":
@@ -307,7 +310,7 @@ def run_execution_with_timeout(arn):
         run_execution(arn)
     finally:
         timer.cancel()
-    note_end(execution, definition)
+        note_end(execution, definition)
 
 
 class Journal:
@@ -339,9 +342,10 @@ journal = Journal(os.environ["TMPDIR"])
 def operation_of(text):
     """What an execution with this input does: a run says nothing about it."""
     try:
-        return json.loads(text).get("operation") or "run"
+        operation = json.loads(text).get("operation")
     except (ValueError, AttributeError):
-        return "run"
+        operation = None
+    return operation if isinstance(operation, str) else "run"
 
 
 def add_event_and_note(execution, event_type, details=None):
@@ -352,9 +356,13 @@ def add_event_and_note(execution, event_type, details=None):
 
 
 def note_end(execution, definition):
-    if execution:
-        note_history(execution, definition)
-        journal.note_end(execution)
+    """Writes down how an execution has ended. What aborts it does so itself, once its error is there."""
+    try:
+        if execution:
+            note_history(execution, definition)
+    finally:
+        if execution and execution["status"] not in ("RUNNING", "ABORTED"):
+            journal.note_end(execution)
 
 
 histories = threading.Lock()

@@ -9,12 +9,14 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::execution::{Entered, Outcome};
+use crate::{
+    execution::{Entered, Outcome},
+    ministack,
+};
 
 /// The file in MiniStack's folder.
 const FILE: &str = "journal";
@@ -22,7 +24,7 @@ const FILE: &str = "journal";
 /// The journal of all executions of a MiniStack.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    file: PathBuf,
+    folder: PathBuf,
     seen: Mutex<Seen>,
 }
 
@@ -31,36 +33,40 @@ pub(crate) struct Journal {
 struct Seen {
     bytes: u64,
     entered: BTreeMap<String, Vec<Entered>>,
-    outcomes: BTreeMap<String, Outcome>,
+    ended: BTreeMap<String, Ended>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum Line {
-    Entered {
-        execution_arn: String,
-        operation: String,
-        id: i64,
-        state: String,
-        at: String,
-    },
-    Ended {
-        execution_arn: String,
-        status: String,
-        output: Option<String>,
-        error: Option<String>,
-        cause: Option<String>,
-    },
+    Entered { execution_arn: String, operation: String, id: i64, state: String, at: String },
+    Ended(Ended),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ended {
+    execution_arn: String,
+    status: String,
+    output: Option<String>,
+    error: Option<String>,
+    cause: Option<String>,
 }
 
 impl Journal {
     pub(crate) fn of(ministack: &Path) -> Self {
-        Self { file: ministack.join(FILE), seen: Mutex::default() }
+        Self { folder: ministack.to_owned(), seen: Mutex::default() }
     }
 
     /// How an execution has ended; none while it runs.
+    ///
+    /// # Errors
+    ///
+    /// If MiniStack has ended before it.
     pub(crate) fn outcome(&self, arn: &str) -> Result<Option<Outcome>> {
-        self.read(|seen| seen.outcomes.get(arn).cloned())
+        let outcome = self.read(|seen| seen.ended.get(arn).map(Ended::outcome).transpose())??;
+        ensure!(outcome.is_some() || ministack::is_in_use(&self.folder), "MiniStack has ended before {arn}");
+        Ok(outcome)
     }
 
     /// The states that an execution and its children have entered, one execution's after the other's. A child is of a
@@ -77,7 +83,7 @@ impl Journal {
 
     fn read<T>(&self, ask: impl FnOnce(&Seen) -> T) -> Result<T> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut file = match File::open(&self.file) {
+        let mut file = match File::open(self.folder.join(FILE)) {
             // It is there with the first line.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(ask(&seen)),
             file => file?,
@@ -86,10 +92,9 @@ impl Journal {
             file.seek(SeekFrom::Start(seen.bytes))?;
             let mut text = vec![];
             file.read_to_end(&mut text)?;
-            // The last line may just be written.
-            let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            seen.bytes += whole as u64;
-            for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            // The last line may just be written. One that nobody can read takes no other with it.
+            for line in text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+                seen.bytes += line.len() as u64;
                 seen.add(serde_json::from_slice(line).context("the journal of the executions")?)?;
             }
         }
@@ -106,16 +111,19 @@ impl Seen {
                 let entered = Entered { execution, operation, id, state, at };
                 self.entered.entry(execution_arn).or_default().push(entered);
             }
-            Line::Ended { execution_arn, status, output, error, cause } => {
-                let outcome = if status == "SUCCEEDED" {
-                    Outcome::Succeeded(output.map_or(Ok(Value::Null), |output| serde_json::from_str(&output))?)
-                } else {
-                    Outcome::Ended { status, error: error.unwrap_or_default(), cause: cause.unwrap_or_default() }
-                };
-                self.outcomes.insert(execution_arn, outcome);
-            }
+            Line::Ended(ended) => drop(self.ended.insert(ended.execution_arn.clone(), ended)),
         }
         Ok(())
+    }
+}
+
+impl Ended {
+    fn outcome(&self) -> Result<Outcome> {
+        if self.status == "SUCCEEDED" {
+            return Ok(Outcome::Succeeded(serde_json::from_str(self.output.as_deref().unwrap_or("null"))?));
+        }
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Ok(Outcome::Ended { status: self.status.clone(), error: text(&self.error), cause: text(&self.cause) })
     }
 }
 
@@ -136,9 +144,12 @@ mod tests {
     const OPERATIONS: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:app-operation";
 
     #[test]
-    fn a_line_counts_once_it_is_whole_and_children_are_told_by_machine_and_name() -> Result<()> {
+    fn each_line_counts_once_it_is_whole_and_no_end_is_waited_for_that_cannot_come() -> Result<()> {
         let folder = prepare::kept().join(format!("journal-{}", process::id()));
         fs::create_dir_all(&folder)?;
+        // As long as MiniStack runs, it holds its log.
+        let log = File::create(folder.join(ministack::LOG))?;
+        log.lock()?;
         let journal = Journal::of(&folder);
         assert_eq!(journal.outcome(RUN)?, None);
         let mut file = OpenOptions::new().create(true).append(true).open(folder.join(FILE))?;
@@ -163,6 +174,16 @@ mod tests {
         assert_eq!(journal.outcome(RUN)?, None);
         writeln!(file, "{rest}")?;
         assert_eq!(journal.outcome(RUN)?, Some(Outcome::Succeeded(json!({}))));
+
+        let failed = r#"{"ended": {"executionArn": "failed", "status": "FAILED", "error": "No", "cause": "why"}}"#;
+        writeln!(file, "{{}}\n{failed}")?;
+        assert!(journal.outcome("failed").is_err());
+        assert!(matches!(journal.outcome("failed")?, Some(Outcome::Ended { error, .. }) if error == "No"));
+
+        drop(log);
+        let error = journal.outcome("another").err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("MiniStack has ended before another"));
+        assert!(journal.outcome(RUN)?.is_some());
         Ok(fs::remove_dir_all(folder)?)
     }
 }

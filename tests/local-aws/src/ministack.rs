@@ -176,7 +176,8 @@ fn folder_with_log(kept: &Path, port: u16) -> Result<(u16, PathBuf, File)> {
     Ok((port, folder, log))
 }
 
-fn is_in_use(folder: &Path) -> bool {
+/// Whether a MiniStack runs with this folder.
+pub(crate) fn is_in_use(folder: &Path) -> bool {
     match File::open(folder.join(LOG)) {
         Ok(log) => log.try_lock().is_err(),
         Err(error) => error.kind() != ErrorKind::NotFound,
