@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use ami_from_instance::model::run::RUN_TAG;
 use aws_sdk_ec2::types::InstanceStateName;
-use local_aws::{deployment::Deployment, execution::Execution, prepare::root};
+use local_aws::{deployment::Deployment, prepare::root};
 use local_ec2::{Fault, FaultKind, InstanceSpec};
 use serde_json::json;
 
@@ -64,7 +64,7 @@ fn one_execution_name_makes_one_image() {
     on_aws(async |aws| {
         let (_, input) = new_create(aws, json!({}));
         let name = unique("twice");
-        let start = async || Execution::start(aws, aws.lifecycle_machine_arn(), Some(&name), &input.to_string()).await;
+        let start = async || aws.start_execution(aws.lifecycle_machine_arn(), Some(&name), &input.to_string()).await;
         let (first, second) = (start().await.unwrap(), start().await.unwrap());
         assert_eq!(first.arn, second.arn);
         succeeded(&first.wait().await.unwrap());

@@ -134,7 +134,7 @@ fn new_create(aws: &Deployment, changes: Value) -> (String, Value) {
 /// Starts a run.
 async fn start(aws: &Deployment, input: &Value) -> Execution {
     let machine = aws.lifecycle_machine_arn();
-    Execution::start(aws, machine, Some(&unique("run")), &input.to_string()).await.expect("a run")
+    aws.start_execution(machine, Some(&unique("run")), &input.to_string()).await.expect("a run")
 }
 
 /// Runs an input to its end.

@@ -21,7 +21,7 @@ pub(crate) async fn machine(aws: &Deployment, definition: Value) -> String {
 }
 
 async fn start(aws: &Deployment, machine: &str, name: &str) -> Execution {
-    Execution::start(aws, machine, Some(name), "{}").await.unwrap()
+    aws.start_execution(machine, Some(name), "{}").await.unwrap()
 }
 
 async fn output(aws: &Deployment, definition: Value) -> Value {
@@ -109,7 +109,7 @@ fn starting_a_running_execution_again_gives_that_execution() {
         assert_eq!(start(aws, &machine, &name).await.arn, first.arn);
         let client = aws.step_functions();
         client.stop_execution().execution_arn(&first.arn).send().await.unwrap();
-        assert!(Execution::start(aws, &machine, Some(&name), "{}").await.is_err());
+        assert!(aws.start_execution(&machine, Some(&name), "{}").await.is_err());
     });
 }
 

@@ -21,7 +21,7 @@ use crate::{
 async fn roll_back(aws: &Deployment, run: &str) -> Outcome {
     let input = json!({"operation": "rollback", "run": run, "timeoutSeconds": 5400, "arguments": {}}).to_string();
     let operations = aws.output("OperationMachineArn");
-    let rollback = Execution::start(aws, operations, None, &input).await.unwrap();
+    let rollback = aws.start_execution(operations, None, &input).await.unwrap();
     rollback.wait().await.unwrap()
 }
 

@@ -15,7 +15,7 @@ use crate::{
 
 async fn start(aws: &Deployment, request: &Value) -> Execution {
     let name = unique("only");
-    Execution::start(aws, aws.output("CreateMachineArn"), Some(&name), &request.to_string()).await.unwrap()
+    aws.start_execution(aws.output("CreateMachineArn"), Some(&name), &request.to_string()).await.unwrap()
 }
 
 /// The run of the same name.
@@ -89,10 +89,10 @@ fn a_run_that_is_aborted_is_named_and_one_that_never_started_too() {
 
         // A name may be used once.
         let name = unique("only");
-        let taken = Execution::start(aws, aws.lifecycle_machine_arn(), Some(&name), "{}").await.unwrap();
+        let taken = aws.start_execution(aws.lifecycle_machine_arn(), Some(&name), "{}").await.unwrap();
         taken.wait().await.unwrap();
         let machine = aws.output("CreateMachineArn");
-        let second = Execution::start(aws, machine, Some(&name), &request.to_string()).await.unwrap();
+        let second = aws.start_execution(machine, Some(&name), &request.to_string()).await.unwrap();
         let outcome = second.wait().await.unwrap();
         let (error, cause) = failed(&outcome);
         assert!(error == "RunNotStarted" && cause.contains(&name), "{error}: {cause}");

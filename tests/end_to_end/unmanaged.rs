@@ -5,7 +5,7 @@ use std::time::Duration;
 use ami_from_instance::{model::run::RUN_TAG, settings::SOURCE_TAG};
 use local_aws::{
     deployment::{Deployment, Options, UNMANAGED_IMAGE},
-    execution::{Execution, Outcome},
+    execution::Outcome,
 };
 use local_ec2::InstanceSpec;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ async fn adopt(aws: &Deployment) {
     // One is aborted after it has tagged, and leaves no tag.
     let client = aws.step_functions();
     let run =
-        Execution::start(aws, aws.lifecycle_machine_arn(), None, &adopt(&found, json!({})).to_string()).await.unwrap();
+        aws.start_execution(aws.lifecycle_machine_arn(), None, &adopt(&found, json!({})).to_string()).await.unwrap();
     while aws.ec2.image(&found).unwrap().tags.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

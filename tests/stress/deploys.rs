@@ -41,7 +41,7 @@ fn beside(aws: &Deployment, name: &str, parameters: &[&str]) -> Deployment {
 
 async fn start(aws: &Deployment, name: &str, request: &Value) -> Execution {
     let machine = aws.lifecycle_machine_arn();
-    Execution::start(aws, machine, Some(name), &request.to_string()).await.unwrap()
+    aws.start_execution(machine, Some(name), &request.to_string()).await.unwrap()
 }
 
 async fn succeeds(aws: &Deployment, name: &str, request: &Value) -> Value {

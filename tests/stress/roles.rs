@@ -16,7 +16,7 @@ use local_aws::{
     calls::Recorder,
     campaign::{self, AT_ONCE, OPERATIONS, Operation, Plan, SWEEP, Trouble},
     deployment::Deployment,
-    execution::{Execution, Outcome},
+    execution::Outcome,
     prepare::root,
     step_functions,
 };
@@ -79,7 +79,7 @@ async fn protect_and_delete(aws: &Deployment) {
 async fn stop_and_start(aws: &Deployment) {
     let start = async |instance: &str| {
         let request = json!({"name": format!("roles-{instance}"), "sourceInstanceId": instance, "stopInstance": true});
-        Execution::start(aws, aws.lifecycle_machine_arn(), None, &request.to_string()).await.unwrap()
+        aws.start_execution(aws.lifecycle_machine_arn(), None, &request.to_string()).await.unwrap()
     };
     let key = "arn:aws:kms:us-east-1:000000000000:key/of-a-volume";
     let specs = [InstanceSpec::default(), InstanceSpec::default().ungranted_key(key), InstanceSpec::default()];
@@ -103,7 +103,7 @@ async fn stop_and_start(aws: &Deployment) {
 
 /// Starts a run, and says how it ended.
 async fn end(aws: &Deployment, request: &str) -> Outcome {
-    let run = Execution::start(aws, aws.lifecycle_machine_arn(), None, request).await.unwrap();
+    let run = aws.start_execution(aws.lifecycle_machine_arn(), None, request).await.unwrap();
     run.wait().await.unwrap()
 }
 

@@ -185,7 +185,7 @@ async fn run(aws: &Deployment, plan: Plan) -> Result<Vec<Ended>> {
 }
 
 async fn execute(aws: &Deployment, name: &str, input: &str) -> Result<Execution> {
-    Execution::start(aws, aws.lifecycle_machine_arn(), Some(name), input).await
+    aws.start_execution(aws.lifecycle_machine_arn(), Some(name), input).await
 }
 
 fn fails(state: &ImageState) -> Fate {

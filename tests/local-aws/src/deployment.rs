@@ -287,12 +287,15 @@ impl Deployment {
         self.ec2.inject(Fault::on("DescribeSnapshots", refused).mentioning(format!(":{name}")).for_ever());
         self.ec2.next_image(&instance, Fate::Takes(takes));
         let request = json!({"name": name, "sourceInstanceId": instance, "snapshotWithoutReboot": true});
-        Execution::start(self, self.lifecycle_machine_arn(), Some(name), &request.to_string()).await
+        self.start_execution(self.lifecycle_machine_arn(), Some(name), &request.to_string()).await
     }
 
-    /// What its executions do.
-    pub(crate) fn journal(&self) -> Arc<Journal> {
-        Arc::clone(&self.journal)
+    /// Starts a machine with an input; Step Functions makes up a name if there is none.
+    pub async fn start_execution(&self, machine_arn: &str, name: Option<&str>, input: &str) -> Result<Execution> {
+        let request = self.step_functions.start_execution().state_machine_arn(machine_arn);
+        let answer = request.set_name(name.map(str::to_owned)).input(input).send().await;
+        let arn = answer.context("the execution could not be started")?.execution_arn;
+        Ok(Execution::new(Arc::clone(&self.journal), arn))
     }
 
     /// A Step Functions client for it.

@@ -1,45 +1,13 @@
-//! An execution of the lifecycle machine: start it, follow it, and see how it ends.
+//! An execution that was started: follow it, and see how it ends.
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
-use aws_sdk_sfn::primitives::DateTime;
-use serde_json::Value;
+use anyhow::Result;
 
-use crate::{deployment::Deployment, journal::Journal};
+use crate::journal::Journal;
+pub use crate::journal::{Entered, Outcome};
 
 const POLL: Duration = Duration::from_millis(25);
-
-/// How an execution ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// SUCCEEDED, with its output.
-    Succeeded(Value),
-    /// FAILED, TIMED_OUT or ABORTED, with its error's name and cause.
-    Ended {
-        /// The status, as Step Functions writes it.
-        status: String,
-        /// The error's name.
-        error: String,
-        /// The cause.
-        cause: String,
-    },
-}
-
-/// A state that an execution, or a child of it, has entered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entered {
-    /// The execution's name.
-    pub execution: String,
-    /// What the execution does; `run` for a run itself.
-    pub operation: String,
-    /// The event's id in the execution's history.
-    pub id: i64,
-    /// The state's name.
-    pub state: String,
-    /// When.
-    pub at: DateTime,
-}
 
 /// An execution that was started.
 #[derive(Clone, Debug)]
@@ -50,17 +18,13 @@ pub struct Execution {
 }
 
 impl Execution {
+    pub(crate) fn new(journal: Arc<Journal>, arn: String) -> Self {
+        Self { journal, arn }
+    }
+
     /// Another execution, of this ARN.
     pub fn other(&self, arn: impl Into<String>) -> Self {
         Self { journal: Arc::clone(&self.journal), arn: arn.into() }
-    }
-
-    /// Starts the machine with an input; Step Functions makes up a name if there is none.
-    pub async fn start(aws: &Deployment, machine_arn: &str, name: Option<&str>, input: &str) -> Result<Self> {
-        let request = aws.step_functions().start_execution().state_machine_arn(machine_arn);
-        let answer = request.set_name(name.map(str::to_owned)).input(input).send().await;
-        let arn = answer.context("the execution could not be started")?.execution_arn;
-        Ok(Self { journal: aws.journal(), arn })
     }
 
     /// The execution's name.

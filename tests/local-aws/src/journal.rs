@@ -12,11 +12,40 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use aws_sdk_sfn::primitives::{DateTime, DateTimeFormat};
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::{
-    execution::{Entered, Outcome},
-    ministack,
-};
+use crate::ministack;
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// SUCCEEDED, with its output.
+    Succeeded(Value),
+    /// FAILED, TIMED_OUT or ABORTED, with its error's name and cause.
+    Ended {
+        /// The status, as Step Functions writes it.
+        status: String,
+        /// The error's name.
+        error: String,
+        /// The cause.
+        cause: String,
+    },
+}
+
+/// A state that an execution, or a child of it, has entered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entered {
+    /// The execution's name.
+    pub execution: String,
+    /// What the execution does; `run` for a run itself.
+    pub operation: String,
+    /// The event's id in the execution's history.
+    pub id: i64,
+    /// The state's name.
+    pub state: String,
+    /// When.
+    pub at: DateTime,
+}
 
 /// The file in MiniStack's folder.
 const FILE: &str = "journal";

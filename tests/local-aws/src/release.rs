@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 
 use crate::{
     deployment::{Deployment, Options},
-    execution::Execution,
     prepare::root,
 };
 
@@ -176,7 +175,7 @@ impl Scenario {
         aws.record()?;
         let client = aws.step_functions();
         let request = self.request.to_string();
-        let run = Execution::start(aws, aws.lifecycle_machine_arn(), Some(self.name), &request).await?;
+        let run = aws.start_execution(aws.lifecycle_machine_arn(), Some(self.name), &request).await?;
         if self.is_aborted {
             while aws.ec2.snapshots_tagged(RUN_TAG, &run.arn).is_empty() {
                 tokio::time::sleep(POLL).await;

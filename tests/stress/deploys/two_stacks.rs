@@ -89,7 +89,7 @@ async fn assert_the_other_may_not(stack: &Deployment, image: &Value) {
     let run = image["tagsAll"][RUN_TAG].as_str().unwrap();
     let rollback = json!({"operation": "rollback", "run": run, "timeoutSeconds": 900, "arguments": {}});
     let operations = stack.output("OperationMachineArn");
-    let rollback = Execution::start(stack, operations, None, &rollback.to_string()).await.unwrap();
+    let rollback = stack.start_execution(operations, None, &rollback.to_string()).await.unwrap();
     assert!(matches!(rollback.wait().await.unwrap(), Outcome::Succeeded(_)));
 }
 

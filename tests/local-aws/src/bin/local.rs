@@ -20,7 +20,7 @@ use local_aws::{
     campaign::{self, AT_ONCE, Plan, every_call, every_state},
     deployment::{Deployment, Options},
     diagram,
-    execution::{Entered, Execution, Outcome},
+    execution::{Entered, Outcome},
     ministack::{self, MiniStack},
     prepare, release,
 };
@@ -122,7 +122,7 @@ async fn run(file: PathBuf, local: Local) -> Result<ExitCode> {
     let deployment = start(local, deploy).await?;
     say(&format!("starting an execution with {}", file.display()));
     let machine = deployment.lifecycle_machine_arn();
-    let execution = Execution::start(&deployment, machine, None, &input).await?;
+    let execution = deployment.start_execution(machine, None, &input).await?;
     let display = Display::new(&deployment, execution.arn.clone());
     let outcome = execution.follow(deployment.output("OperationMachineArn"), &|entered| display.entered(entered)).await;
     display.bar.finish_and_clear();

@@ -212,7 +212,7 @@ async fn create(aws: &Deployment, instance: InstanceSpec) -> Result<Execution> {
         "snapshotWithoutReboot": true,
         "timeouts": {"create": "2h"},
     });
-    Execution::start(aws, aws.lifecycle_machine_arn(), None, &input.to_string()).await
+    aws.start_execution(aws.lifecycle_machine_arn(), None, &input.to_string()).await
 }
 
 /// A create whose cost is counted.
