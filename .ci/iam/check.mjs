@@ -1,5 +1,5 @@
 // Puts every call to IAM's evaluation, for every combination of the parameters that change a policy: what the
-// test suite saw and what AWS does by itself is allowed, every attack is denied without a permissions boundary.
+// test suite saw and what AWS does by itself is allowed, every attack is denied.
 //
 // usage: check.mjs ROLES CALLS...
 //   ROLES  what roles.py printed

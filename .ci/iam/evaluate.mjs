@@ -78,7 +78,7 @@ function numbered(text) {
 
 const numberOf = once((document) => numbered(JSON.stringify(document)));
 
-const list = (value) => (Array.isArray(value) ? value : [value]);
+export const list = (value) => (value === undefined ? [] : Array.isArray(value) ? value : [value]);
 
 /** Whether a statement is about the action. */
 function isAbout(statement, action) {
@@ -90,18 +90,18 @@ function isAbout(statement, action) {
 const byAction = once(() => new Map());
 
 /**
- * A number for all that a role says about an action. Most combinations of the parameters, and most mutants, differ in
- * statements about other actions, which decide nothing here.
+ * A number for all that a role's policies say about an action. Most combinations of the parameters, and most mutants,
+ * differ in statements about other actions, which decide nothing here.
  */
 function saysAbout(role, action) {
   const said = byAction(role);
   if (!said.has(action)) {
-    const { arn, policies, managed, boundary } = role;
+    const { arn, policies, managed } = role;
     const about = Object.values(policies).map(({ Version, Statement }) => [
       Version,
       list(Statement).filter((statement) => isAbout(statement, action)),
     ]);
-    said.set(action, numbered(JSON.stringify([arn, about, managed, boundary])));
+    said.set(action, numbered(JSON.stringify([arn, about, managed])));
   }
   return said.get(action);
 }
@@ -117,22 +117,27 @@ export async function allows(deployment, call) {
   const role = isService(principal) ? undefined : deployment.roles[roleOf(deployment, principal)];
   if (!role && !isService(principal)) throw new Error(`${principal} has no role`);
   const policy = resourcePolicy(deployment, resource);
-  const key = [numberOf(call), role && saysAbout(role, action), policy && numberOf(policy)].join();
-  if (!answers.has(key)) answers.set(key, ask(call, role, policy));
-  const { allowed, unknown } = await answers.get(key);
+  const within = (boundary) => {
+    const key = [numberOf(call), role && saysAbout(role, action), policy && numberOf(policy), boundary].join();
+    if (!answers.has(key)) answers.set(key, ask(call, role, policy, boundary));
+    return answers.get(key);
+  };
+  let { allowed, unknown } = await within(null);
+  // A boundary gives no rights: what is denied without one is denied with it.
+  if (allowed && role?.boundary) ({ allowed, unknown } = await within(role.boundary));
   // IAM ignores what it does not know for the action: no harm in a record, but in a list it decides nothing.
   if (unknown.length && !recorded) throw new Error(`${principal}: ${action} on ${resource} does not know ${unknown}`);
   return allowed;
 }
 
-async function ask({ principal: caller, action, resource, context = {} }, role, resourcePolicy) {
+async function ask({ principal: caller, action, resource, context = {} }, role, resourcePolicy, boundary) {
   const principal = role?.arn ?? caller;
   const request = { principal, action, resource: { resource, accountId: own.account }, contextVariables: context };
   const identityPolicies = [
     ...Object.entries(role?.policies ?? {}).map(([name, policy]) => ({ name, policy })),
     ...(role?.managed ?? []).map(managed),
   ];
-  const permissionBoundaryPolicies = role?.boundary ? [managed(role.boundary)] : undefined;
+  const permissionBoundaryPolicies = boundary ? [managed(boundary)] : undefined;
   const policies = { identityPolicies, resourcePolicy, permissionBoundaryPolicies };
   const answer = await runSimulation({ request, serviceControlPolicies: [], resourceControlPolicies: [], ...policies }, {});
   const call = `${principal}: ${action} on ${resource}`;

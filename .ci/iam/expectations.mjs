@@ -18,7 +18,7 @@
 import { readFileSync } from "node:fs";
 import attacks from "./attacks.mjs";
 import { STACK, own } from "./arns.mjs";
-import { allows, isService, roleOf } from "./evaluate.mjs";
+import { allows, isService, list, roleOf } from "./evaluate.mjs";
 import implied from "./implied.mjs";
 
 const SERVICES = ["lambda", "states", "scheduler", "events", "ec2"].map((name) => `${name}.amazonaws.com`);
@@ -26,8 +26,6 @@ const SERVICES = ["lambda", "states", "scheduler", "events", "ec2"].map((name) =
 const NAMED = ["ScheduleDeadLetterQueue", "NotificationTopic"];
 // Where an ARN has the name of the stack.
 const FIRST_NAME = new RegExp(`([:/])${STACK}-`);
-
-const list = (value) => (Array.isArray(value) ? value : [value]);
 
 /** A call for each principal, action and resource; "*" is everyone who has a role. */
 function single({ principal, action, resources, ...rest }, everyone) {
@@ -108,9 +106,7 @@ function unique(calls) {
 }
 
 /** Whether a deployment has the parameters that an expectation is about. */
-export function applies({ kind, given = {} }, { parameters }) {
-  // A boundary gives no rights: what is denied without one is denied with it.
-  if (kind === "attacks" && parameters.PermissionsBoundaryArn) return false;
+export function applies({ given = {} }, { parameters }) {
   return Object.entries(given).every(([name, on]) => !["", "false"].includes(parameters[name]) === on);
 }
 

@@ -6,7 +6,7 @@
 
 import { readFileSync } from "node:fs";
 import { STACK } from "./arns.mjs";
-import { roleOf } from "./evaluate.mjs";
+import { list, roleOf } from "./evaluate.mjs";
 import { applies, describe, expectations, isMet } from "./expectations.mjs";
 
 /** Mutants that make no difference, and why that is so. */
@@ -20,7 +20,6 @@ const EXPLAINED = {
   "OperationMachineRole SayWhatItWaitsFor: any action of events": "only PutEvents knows both a bus and events:source",
 };
 
-const list = (value) => (value === undefined ? [] : Array.isArray(value) ? value : [value]);
 const without = (items, index) => items.toSpliced(index, 1);
 
 /** Each change of a statement by its name; null takes it away. */

@@ -48,7 +48,6 @@ stop_execution = sfn._stop_execution
 fail_execution = sfn._fail_execution
 describe_state_machine = sfn._describe_state_machine
 add_event = sfn._add_event
-check_runaway = Timebox.check_runaway
 parse_rate_seconds = eventbridge._parse_rate_seconds
 handle_request = sfn.handle_request
 execute_function = lambda_svc._execute_function_provided_warm
@@ -185,14 +184,6 @@ def own_milliseconds():
     """An expression may take a second to evaluate: of its own, not of the other executions that go on
     in this process."""
     return round(time.thread_time() * 1000)
-
-
-def check_now_and_then(timebox):
-    """Each look at the time that an expression has taken calls the system, so only every hundredth of its steps
-    looks. An expression of fewer steps ends by itself."""
-    timebox.steps = getattr(timebox, "steps", 0) + 1
-    if timebox.steps % 100 == 0 or timebox.depth > (timebox.max_depth or 0):
-        check_runaway(timebox)
 
 
 def apply_output(state, data, ctx=None):
@@ -356,12 +347,12 @@ def add_event_and_note(execution, event_type, details=None):
 
 
 def note_end(execution, definition):
-    """Writes down how an execution has ended. What aborts it does so itself, once its error is there."""
+    """Writes down how an execution has ended. What aborts it, or times it out, does so itself."""
     try:
         if execution:
             note_history(execution, definition)
     finally:
-        if execution and execution["status"] not in ("RUNNING", "ABORTED"):
+        if execution and execution["status"] in ("SUCCEEDED", "FAILED"):
             journal.note_end(execution)
 
 
@@ -589,7 +580,6 @@ def end():
 
 def main():
     Timebox.current_milli_time = staticmethod(own_milliseconds)
-    Timebox.check_runaway = check_now_and_then
     sfn._execute_task = execute_task_with_computed_timeout
     sfn._invoke_with_callback = invoke_with_callback_and_history
     sfn._invoke_resource_with_timeout = invoke_resource_and_note
